@@ -1,0 +1,179 @@
+// Errors: one category with few codes, conditions to test for kinds, and a text a person can act on.
+//
+//   hawser::result<quote> q = billing.execute(fetch_quote);
+//   if (!q && q.error() == hawser::condition::rejected) ...    // never left this process
+//   if (!q) std::cerr << q.error().message() << '\n';          // what, where, what to do
+#pragma once
+
+#include "hawser/core/export.hpp"
+
+#include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <concepts>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace hawser::inline v0 {
+
+using error_code = boost::system::error_code;
+using error_condition = boost::system::error_condition;
+
+/// Every way in which this library itself ends a call. Errors of the wrapped operation keep their
+/// own codes; a caller's cancellation is `boost::asio::error::operation_aborted` (ECANCELED).
+enum class errc {
+  // Refused here: nothing left this process. condition::rejected.
+  circuit_open = 1,      ///< The circuit breaker is open or out of probes.
+  circuit_isolated,      ///< The circuit breaker was forced open by hand.
+  bulkhead_full,         ///< No permit and no room in the queue.
+  bulkhead_timeout,      ///< Waited `max_queue_wait` for a permit.
+  rate_limited,          ///< The rate limiter had no tokens in time.
+  pool_full,             ///< No connection in time: the pool's caps are reached.
+
+  // Time ran out. condition::timeout.
+  call_timeout = 20,     ///< The whole call's time.
+  attempt_timeout,       ///< One attempt's time.
+  resolve_timeout,       ///< Name resolution.
+  connect_timeout,       ///< TCP connect.
+  tls_timeout,           ///< TLS handshake.
+  first_byte_timeout,    ///< From the request's last byte to the answer's first.
+  between_bytes_timeout, ///< Between two reads of an answer, or two writes of a request.
+
+  // How a call ended.
+  outcome_unknown = 40,  ///< The request may have been applied and may not be sent again.
+  operation_failed,      ///< The classifier called the operation's result a failure.
+  operation_threw,       ///< The wrapped callable threw something that carries no error code.
+  no_fallback,           ///< The fallback has no value of the call's type.
+  would_deadlock,        ///< A blocking call on the only thread that could complete it.
+  client_closed,         ///< The client was destroyed or closed.
+
+  // What the caller passed in. condition::invalid_input.
+  invalid_options = 60,  ///< An option out of its bounds.
+  invalid_url,           ///< Not an http or https URL this client can use.
+  invalid_header,        ///< A header name or value with bytes that RFC 9110 forbids.
+  invalid_route,         ///< A route template or its parameters.
+  invalid_method,        ///< A method that is not a token.
+  invalid_body,          ///< A body that cannot be sent.
+  invalid_idempotency_key,  ///< A key the profile does not admit.
+
+  // What the other side sent. condition::bad_response.
+  malformed_response = 80,  ///< Not HTTP/1.1 as RFC 9112 has it.
+  ambiguous_framing,     ///< Two lengths, or a length and chunks (RFC 9112 section 6.3).
+  truncated_response,    ///< The connection ended before the message did.
+  headers_too_large,     ///< `limits::header_bytes`.
+  too_many_headers,      ///< `limits::header_count`.
+  body_too_large,        ///< `limits::body_bytes`.
+  too_many_interim,      ///< `limits::interim_responses` (1xx).
+  trailers_too_large,    ///< `limits::trailer_bytes`.
+  chunk_extensions_too_large,  ///< `limits::chunk_extension_bytes`.
+  unexpected_bytes,      ///< Bytes before a request or after the answer.
+  connection_closed,     ///< Closed by the peer before the first byte of an answer.
+  client_error,          ///< An answer 4xx, turned into an error on request.
+  server_error,          ///< An answer 5xx, turned into an error on request.
+  unexpected_status,     ///< Any other answer that is not 2xx, turned into an error on request.
+
+  // JSON. condition::bad_response.
+  json_malformed = 110,  ///< Not JSON (RFC 8259), or bytes after it.
+  json_too_deep,         ///< `limits::json_depth`.
+  json_wrong_type,       ///< JSON of another shape than asked for.
+
+  // TLS. condition::tls_failure.
+  tls_handshake_failed = 130,  ///< No common version or cipher, an alert, not TLS at all.
+  certificate_expired,         ///< The peer's certificate is out of its dates.
+  certificate_untrusted,       ///< Self-signed or signed by nobody we trust.
+  certificate_name_mismatch,   ///< No subject alternative name fits the host (RFC 9525).
+  certificate_rejected,        ///< Any other failure of verification.
+  tls_bad_credentials,         ///< Our own CA file, certificate or key cannot be used.
+};
+
+/// Kinds of errors, to be compared with codes: `ec == hawser::condition::timeout`.
+enum class condition {
+  rejected = 1,   ///< Refused by a local policy; never left this process.
+  timeout,        ///< A time limit of ours, or the system's ETIMEDOUT.
+  ambiguous,      ///< May have happened on the other side.
+  transient,      ///< A later try may succeed: timeouts, resets, refusals, 5xx.
+  canceled,       ///< Cancelled by the caller or by closing the client.
+  invalid_input,  ///< The caller's mistake; trying again is no use.
+  bad_response,   ///< The other side broke the protocol, or a limit on its answer.
+  tls_failure,    ///< The secure channel could not be set up.
+};
+
+[[nodiscard]] HAWSER_API const boost::system::error_category& error_category() noexcept;
+[[nodiscard]] HAWSER_API const boost::system::error_category& condition_category() noexcept;
+
+[[nodiscard]] inline error_code make_error_code(errc e) noexcept {
+  return {static_cast<int>(e), error_category()};
+}
+[[nodiscard]] inline error_condition make_error_condition(condition c) noexcept {
+  return {static_cast<int>(c), condition_category()};
+}
+
+/// The enumerator's own name ("circuit_open"): stable, fit for metric labels.
+[[nodiscard]] HAWSER_API std::string_view name_of(errc e) noexcept;
+
+/// ECANCELED, as Asio spells it.
+[[nodiscard]] HAWSER_API error_code canceled_error() noexcept;
+
+}  // namespace hawser::inline v0
+
+template <>
+struct boost::system::is_error_code_enum<hawser::errc> : std::true_type {};
+template <>
+struct boost::system::is_error_condition_enum<hawser::condition> : std::true_type {};
+
+namespace hawser::inline v0 {
+
+/// An error code with the story behind it. Cheap to copy; holds no text unless one was given.
+class HAWSER_API error {
+ public:
+  error() noexcept = default;
+  error(error_code code) noexcept : code_(code) {}  // NOLINT: an error code is an error
+  error(errc code) noexcept : code_(code) {}        // NOLINT
+  error(error_code code, std::string detail);
+
+  [[nodiscard]] const error_code& code() const noexcept { return code_; }
+  operator const error_code&() const noexcept { return code_; }  // NOLINT: tests as a code does
+
+  /// What was said on top of the code: the culprit, the numbers, the remedy. Masked already.
+  [[nodiscard]] std::string_view detail() const noexcept;
+
+  /// The code's text, then the detail.
+  [[nodiscard]] std::string message() const;
+
+  friend bool operator==(const error& a, const error& b) noexcept { return a.code_ == b.code_; }
+  friend bool operator==(const error& a, const error_code& b) noexcept { return a.code_ == b; }
+  friend bool operator==(const error& a, errc b) noexcept { return a.code_ == b; }
+  friend bool operator==(const error& a, condition b) noexcept { return a.code_ == b; }
+
+ private:
+  error_code code_;
+  std::shared_ptr<const std::string> detail_;
+};
+
+/// Thrown by the throwing forms, and by `result::value()` on an error.
+class HAWSER_API call_error : public boost::system::system_error {
+ public:
+  explicit call_error(error why);
+  [[nodiscard]] const char* what() const noexcept override { return text_.c_str(); }
+  [[nodiscard]] const error& why() const noexcept { return why_; }
+
+ private:
+  error why_;
+  std::string text_;
+};
+
+/// Thrown when options do not make sense; names the field, the value and the bound.
+class HAWSER_API config_error : public std::invalid_argument {
+ public:
+  /// For example `config_error("retry.max_attempts", "0", "must be at least 1")`.
+  config_error(std::string_view field, std::string_view value, std::string_view rule);
+  [[nodiscard]] const std::string& field() const noexcept { return field_; }
+
+ private:
+  std::string field_;
+};
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,246 @@
+// What a policy is: a state machine without I/O, told the time and what happened, answering steps.
+//
+//   struct not_before_noon : hawser::stage {
+//     hawser::step enter(hawser::tick& t) override {
+//       return t.now() < noon ? hawser::step::sleep(noon) : hawser::step::call_inner();
+//     }
+//     hawser::step timer(hawser::tick&) override { return hawser::step::call_inner(); }
+//   };
+//
+// A policy object is shared by all calls (and may stand in several pipelines); each call gets one
+// stage of each policy. The engine alone carries steps out, for blocking calls, for Asio
+// operations and on virtual time alike.
+#pragma once
+
+#include "hawser/core/effect.hpp"
+#include "hawser/core/entropy.hpp"
+#include "hawser/core/error.hpp"
+#include "hawser/core/export.hpp"
+#include "hawser/core/time.hpp"
+#include "hawser/observe/event.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <string_view>
+#include <type_traits>
+
+namespace hawser::inline v0 {
+
+/// How an attempt ended, in the eyes of policies.
+enum class verdict : std::uint8_t {
+  ok,
+  failed,
+  ignored,  ///< Decides nothing: the caller cancelled, a local policy refused, or the classifier
+            ///< said so. Gives permits back, moves no statistic.
+};
+
+/// Where the result that a call delivers comes from.
+enum class origin : std::uint8_t {
+  operation,  ///< The last attempt's own result, whatever it was.
+  policy,     ///< A policy ended the call: `outcome::error` is what the caller gets.
+  fallback,   ///< A fallback's substitute.
+};
+
+/// How an attempt, or everything inside a stage, ended.
+struct outcome {
+  verdict result = verdict::ok;
+  origin from = origin::operation;
+  evidence delivery = evidence::answered;
+  bool rejected = false;           ///< Refused locally: by breaker, bulkhead, limiter or pool.
+  bool transient = false;          ///< A failure that a later try may mend.
+  bool countable = true;           ///< Whether a failure speaks about the dependency's health.
+  int status = 0;                  ///< HTTP status, if there was an answer.
+  error_code error{};              ///< Set unless `result` is ok.
+  duration elapsed{};              ///< Time of the operation itself, set by the engine.
+  duration server_wait = duration::min();  ///< The server's hint; `duration::min()` without one.
+  cause why{};                     ///< Of a policy's own ending.
+
+  [[nodiscard]] bool ok() const noexcept { return result == verdict::ok; }
+  [[nodiscard]] bool has_hint() const noexcept { return server_wait != duration::min(); }
+  [[nodiscard]] bool canceled() const noexcept { return error == canceled_error(); }
+
+  /// A local refusal: void, never sent.
+  [[nodiscard]] static outcome refuse(errc code, cause why) noexcept {
+    outcome o;
+    o.result = verdict::ignored;
+    o.from = origin::policy;
+    o.delivery = evidence::never_sent;
+    o.rejected = true;
+    o.error = code;
+    o.why = why;
+    return o;
+  }
+};
+
+/// What a stage wants next: five verbs. `tick::finish` makes the fifth, since it takes an outcome.
+class step {
+ public:
+  enum class verb : std::uint8_t { call_inner, sleep, park, cancel_inner, finish };
+
+  /// Run what is inside this stage; `inner_done` follows.
+  [[nodiscard]] static step call_inner() noexcept { return {verb::call_inner, never, false}; }
+  /// The same under a deadline: `timer` is called if it comes first, and everything inside is told.
+  [[nodiscard]] static step call_inner_until(time_point deadline) noexcept {
+    return {verb::call_inner, deadline, true};
+  }
+  /// Wait; `timer` follows. While something runs inside, merely sets this stage's timer.
+  [[nodiscard]] static step sleep(time_point until) noexcept {
+    return {verb::sleep, until, false};
+  }
+  /// Wait until `tick::wake_handle()` is woken (`woken`) or `until` comes (`timer`).
+  [[nodiscard]] static step park(time_point until = never) noexcept {
+    return {verb::park, until, false};
+  }
+  /// Cancel what runs inside; `inner_done` follows once it has ended.
+  [[nodiscard]] static step cancel_inner() noexcept { return {verb::cancel_inner, never, false}; }
+
+  [[nodiscard]] verb what() const noexcept { return what_; }
+  [[nodiscard]] time_point at() const noexcept { return at_; }
+  [[nodiscard]] bool is_deadline() const noexcept { return is_deadline_; }
+
+ private:
+  friend class tick;
+  step(verb what, time_point at, bool is_deadline) noexcept
+      : what_(what), is_deadline_(is_deadline), at_(at) {}
+
+  verb what_;
+  bool is_deadline_;
+  time_point at_;
+};
+
+/// Wakes a parked stage. A stage that parks puts `tick::wake_handle()` where others find it and
+/// takes it back in `leave()`; both and the waking go under one lock of the policy, so that nothing
+/// is woken after it left. A needless wake is harmless: the stage looks and parks again.
+class HAWSER_API waker {
+ public:
+  waker() = default;
+  waker(const waker&) = delete;
+  waker& operator=(const waker&) = delete;
+  /// Never runs the woken call on this stack. Any thread.
+  virtual void wake() noexcept = 0;
+
+ protected:
+  ~waker() = default;
+};
+
+/// What produces a value in place of a failed call's own; see fallback.hpp.
+class substitute_source;
+
+/// The moment a stage is called at, and what it may know and use.
+class HAWSER_API tick {
+ public:
+  tick() = default;
+  tick(const tick&) = delete;
+  tick& operator=(const tick&) = delete;
+
+  [[nodiscard]] time_point now() const noexcept { return now_; }
+  /// The earliest deadline of the stages around this one; `never` without one.
+  [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
+  [[nodiscard]] entropy& random() const noexcept { return *random_; }
+  /// Attempts started so far in this call.
+  [[nodiscard]] int attempts() const noexcept { return attempts_; }
+  /// What a second sending would do.
+  [[nodiscard]] effect what() const noexcept { return effect_; }
+  [[nodiscard]] replay body() const noexcept { return body_; }
+  /// How much of a limiter's tokens this call takes.
+  [[nodiscard]] std::uint32_t cost() const noexcept { return cost_; }
+  /// The call's priority: higher is served first. 0 by default.
+  [[nodiscard]] int priority() const noexcept { return priority_; }
+  /// Wakes this stage when it is parked.
+  [[nodiscard]] virtual waker& wake_handle() noexcept = 0;
+
+  /// Leave with this outcome.
+  [[nodiscard]] step finish(const outcome& with) noexcept {
+    if (&with != result_) *result_ = with;
+    return {step::verb::finish, never, false};
+  }
+
+  /// Tell observers and the report; `pipeline`, `operation`, `attempt` and `at` are filled in.
+  /// Never call it under a lock.
+  void emit(event what) {
+    if (observed_) deliver(what);
+  }
+  /// Whether anybody listens: lets a stage skip building an event.
+  [[nodiscard]] bool observed() const noexcept { return observed_; }
+
+  /// Ask the call to take its value from `source`. False when it has none of the call's type.
+  [[nodiscard]] virtual bool substitute(substitute_source& source, const outcome& failed) = 0;
+
+ protected:
+  ~tick() = default;
+  virtual void deliver(event& what) = 0;
+
+  time_point now_{};
+  time_point deadline_ = never;
+  entropy* random_ = nullptr;
+  outcome* result_ = nullptr;  // where the engine keeps the outcome on its way out
+  int attempts_ = 0;
+  int priority_ = 0;
+  std::uint32_t cost_ = 1;
+  effect effect_ = effect::idempotent;
+  replay body_ = replay::replayable;
+  bool observed_ = false;
+};
+
+/// One policy's part in one call. Never used by two threads at once.
+class HAWSER_API stage {
+ public:
+  stage() = default;
+  stage(const stage&) = delete;
+  stage& operator=(const stage&) = delete;
+
+  /// The call arrives.
+  virtual step enter(tick& t) = 0;
+  /// What was inside has ended. `child` is 0 for stages that run one at a time.
+  virtual step inner_done(int child, const outcome& o, tick& t);
+  /// The time asked for has come.
+  virtual step timer(tick& t);
+  /// Somebody woke this parked stage.
+  virtual step woken(tick& t);
+  /// Cancelled from outside while asleep or parked: how this stage ends. `o` is what the engine
+  /// would say (cancelled, never sent); a stage that knows better answers that.
+  virtual outcome canceled(const outcome& o, tick& t);
+  /// The call leaves, on whatever way, exactly once after `enter`. Permits go back here.
+  virtual void leave() noexcept;
+  virtual ~stage();
+};
+
+/// A policy: shared state and a maker of stages. All members are thread-safe.
+class HAWSER_API policy {
+ public:
+  policy() = default;
+  policy(const policy&) = delete;
+  policy& operator=(const policy&) = delete;
+  virtual ~policy();
+
+  /// "retry", "circuit_breaker", ...: bounded, fit for metric labels.
+  [[nodiscard]] virtual std::string_view kind() const noexcept = 0;
+  /// The name given in its options, else its kind.
+  [[nodiscard]] virtual std::string_view name() const noexcept { return kind(); }
+  /// Bytes and alignment of its stage.
+  [[nodiscard]] virtual std::size_t stage_size() const noexcept = 0;
+  [[nodiscard]] virtual std::size_t stage_alignment() const noexcept = 0;
+  /// Whether stages need no destructor call.
+  [[nodiscard]] virtual bool stage_is_trivial() const noexcept { return false; }
+  /// Builds a stage in `memory`, which is large and aligned enough. Lives no longer than the call.
+  [[nodiscard]] virtual stage* make_stage(void* memory) = 0;
+  /// At most how many times what is inside is called for one call from outside.
+  [[nodiscard]] virtual unsigned amplification() const noexcept { return 1; }
+};
+
+/// Spares policies the four members about stages: `class my_policy : policy_with<my_policy, my_stage>`
+/// where `my_stage` is constructible from `my_policy&` and destroyed without effect.
+template <class Derived, class Stage>
+class policy_with : public policy {
+ public:
+  [[nodiscard]] std::size_t stage_size() const noexcept final { return sizeof(Stage); }
+  [[nodiscard]] std::size_t stage_alignment() const noexcept final { return alignof(Stage); }
+  [[nodiscard]] bool stage_is_trivial() const noexcept final { return true; }
+  [[nodiscard]] stage* make_stage(void* memory) final {
+    return ::new (memory) Stage(static_cast<Derived&>(*this));
+  }
+};
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,19 @@
+#include "hawser/policy/policy.hpp"
+
+namespace hawser::inline v0 {
+
+step stage::inner_done(int /*child*/, const outcome& o, tick& t) { return t.finish(o); }
+
+step stage::timer(tick& /*t*/) { return step::cancel_inner(); }
+
+step stage::woken(tick& /*t*/) { return step::park(); }
+
+outcome stage::canceled(const outcome& o, tick& /*t*/) { return o; }
+
+void stage::leave() noexcept {}
+
+stage::~stage() = default;
+
+policy::~policy() = default;
+
+}  // namespace hawser::inline v0
