@@ -32,7 +32,7 @@ std::string_view to_string(reason because) noexcept {
     case reason::not_retryable: return "not_retryable";
     case reason::not_resendable: return "not_resendable";
     case reason::server_wait: return "server_wait";
-    case reason::backoff: return "backoff";
+    case reason::own_delay: return "own_delay";
     case reason::server_hint: return "server_hint";
     case reason::local_rejection: return "local_rejection";
     case reason::canceled: return "canceled";
@@ -92,7 +92,7 @@ wording words_of(reason because) {
     case reason::max_attempts: return {"attempts made", "allowed"};
     case reason::budget: return {"budget", "price"};
     case reason::server_wait: return {"the server asks to wait seconds", "allowed"};
-    case reason::backoff: return {"seconds", ""};
+    case reason::own_delay: return {"seconds", ""};
     case reason::server_hint: return {"seconds", ""};
     default: return {};
   }

@@ -40,7 +40,7 @@ enum class reason : std::uint8_t {
   not_retryable,         ///< The failure is not of a kind that a later try mends.
   not_resendable,        ///< The re-send table forbids it: a second try could apply twice.
   server_wait,           ///< The server's hint is longer than may be waited: measured, threshold: s.
-  backoff,               ///< A wait of our own choice; measured: seconds.
+  own_delay,             ///< A wait of our own choice; measured: seconds.
   server_hint,           ///< A wait the server asked for; measured: seconds.
   local_rejection,       ///< Another local policy refused.
   canceled,              ///< By the caller.

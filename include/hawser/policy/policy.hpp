@@ -148,6 +148,11 @@ class HAWSER_API tick {
   [[nodiscard]] std::uint32_t cost() const noexcept { return cost_; }
   /// The call's priority: higher is served first. 0 by default.
   [[nodiscard]] int priority() const noexcept { return priority_; }
+  /// Whether this stage is being cancelled from outside: whatever it answers, it will leave, so it
+  /// should start nothing and charge nobody. An answer of `finish` is kept.
+  [[nodiscard]] bool canceling() const noexcept { return canceling_; }
+  /// Whether a policy around this stage may call it again (a retry): what ends here is an attempt.
+  [[nodiscard]] bool repeatable() const noexcept { return repeatable_; }
   /// Wakes this stage when it is parked.
   [[nodiscard]] virtual waker& wake_handle() noexcept = 0;
 
@@ -182,6 +187,8 @@ class HAWSER_API tick {
   effect effect_ = effect::idempotent;
   replay body_ = replay::replayable;
   bool observed_ = false;
+  bool canceling_ = false;
+  bool repeatable_ = false;
 };
 
 /// One policy's part in one call. Never used by two threads at once.

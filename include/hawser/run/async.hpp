@@ -1,0 +1,365 @@
+// Any Asio operation under a pipeline's policies, with its own completion signature.
+//
+//   auto connect = billing.wrap([&](auto token) {
+//     return asio::async_connect(socket, endpoints, std::move(token));
+//   });
+//   asio::ip::tcp::endpoint ep = co_await connect();              // any completion token
+//   connect([](error_code ec, asio::ip::tcp::endpoint ep) { ... });
+#pragma once
+
+#include "hawser/core/result.hpp"
+#include "hawser/policy/classify.hpp"
+#include "hawser/run/detail/value.hpp"
+#include "hawser/run/pipeline.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace hawser::inline v0 {
+
+namespace detail {
+
+/// Turns what the user wraps into something that takes a completion token; run/coroutine.hpp adds
+/// a specialisation.
+template <class Op, class = void>
+struct initiation_of {
+  using type = Op;
+};
+
+/// What starts an operation without a token: `deferred`, which can be awaited.
+template <class Init, class = void>
+struct default_token_of {
+  using type = boost::asio::deferred_t;
+};
+template <class Init>
+struct default_token_of<Init, std::void_t<typename Init::default_token>> {
+  using type = typename Init::default_token;
+};
+
+/// How a completion signature carries failure, and how to read and make one.
+template <class Signature>
+struct signature_traits;
+
+template <class... Rest>
+struct signature_traits<void(error_code, Rest...)> {
+  using arguments = std::tuple<error_code, Rest...>;
+  using value = std::tuple<Rest...>;
+  static outcome read(const arguments& a) { return classify(std::get<0>(a)); }
+  static arguments failure(const error& why) { return {why.code(), Rest{}...}; }
+  static arguments success(std::tuple<Rest...>&& v) {
+    return std::tuple_cat(std::tuple<error_code>(), std::move(v));
+  }
+};
+
+template <class... Rest>
+struct signature_traits<void(std::exception_ptr, Rest...)> {
+  using arguments = std::tuple<std::exception_ptr, Rest...>;
+  using value = std::tuple<Rest...>;
+  static outcome read(const arguments& a) {
+    return std::get<0>(a) ? classify(describe(std::get<0>(a)).code()) : outcome{};
+  }
+  static arguments failure(const error& why) {
+    return {std::make_exception_ptr(call_error(why)), Rest{}...};
+  }
+  static arguments success(std::tuple<Rest...>&& v) {
+    return std::tuple_cat(std::tuple<std::exception_ptr>(), std::move(v));
+  }
+};
+
+template <class T, class E>
+struct signature_traits<void(boost::system::result<T, E>)> {
+  using arguments = std::tuple<boost::system::result<T, E>>;
+  using value = std::tuple<T>;
+  static outcome read(const arguments& a) {
+    const auto& r = std::get<0>(a);
+    return r.has_error() ? classify(to_error(r.error()).code()) : outcome{};
+  }
+  static arguments failure(const error& why) {
+    if constexpr (std::is_same_v<E, error>)
+      return boost::system::result<T, E>(why);
+    else
+      return boost::system::result<T, E>(why.code());
+  }
+  static arguments success(std::tuple<T>&& v) {
+    return boost::system::result<T, E>(std::get<0>(std::move(v)));
+  }
+};
+
+template <class R, class... Args>
+struct signature_traits<R(Args...)> {
+  static_assert(sizeof...(Args) > 1000,
+                "the operation's completion signature must begin with boost::system::error_code, "
+                "std::exception_ptr or a boost::system::result, or a policy's refusal could not be "
+                "delivered");
+};
+
+/// What a fallback must produce for a list of completion arguments.
+template <class Tuple>
+struct substitute_of {
+  using type = Tuple;
+  static Tuple to_tuple(Tuple&& t) { return std::move(t); }
+};
+template <class T>
+struct substitute_of<std::tuple<T>> {
+  using type = T;
+  static std::tuple<T> to_tuple(T&& t) { return std::tuple<T>(std::move(t)); }
+};
+
+/// Between the caller's cancellation slot and a call, either of which may go first.
+class cancel_link {
+ public:
+  explicit cancel_link(call_control* call) noexcept : call_(call) {}
+  void emit(boost::asio::cancellation_type type) noexcept {
+    const std::lock_guard lock(mutex_);
+    type_ = type;
+    if (call_ != nullptr) call_->cancel();
+  }
+  void cut() noexcept {
+    const std::lock_guard lock(mutex_);
+    call_ = nullptr;
+  }
+  [[nodiscard]] boost::asio::cancellation_type type() noexcept {
+    const std::lock_guard lock(mutex_);
+    return type_;
+  }
+
+ private:
+  std::mutex mutex_;
+  call_control* call_;
+  boost::asio::cancellation_type type_ = boost::asio::cancellation_type::terminal;
+};
+
+/// One call of a wrapped operation. Attempts run on a strand of the call's own around the handler's
+/// executor, so that a cancellation never races with the operation's intermediate handlers, however
+/// many threads run the executor.
+template <class Signature, class Init>
+class wrapped_call final : public async_operation {
+ public:
+  using traits = signature_traits<Signature>;
+  using arguments = typename traits::arguments;
+  using handler_type = boost::asio::any_completion_handler<Signature>;
+  using executor_type = boost::asio::strand<boost::asio::any_io_executor>;
+
+  /// `foreign`: the handler's executor is not one that operations can post to, and `executor`
+  /// stands in for it until delivery.
+  template <class Handler>
+  wrapped_call(Init init, Handler&& handler, boost::asio::any_io_executor executor, bool foreign)
+      : init_(std::move(init)),
+        kept_alive_(boost::asio::prefer(executor,
+                                        boost::asio::execution::outstanding_work.tracked)),
+        strand_(std::move(executor)),
+        slot_(boost::asio::get_associated_cancellation_slot(handler)), foreign_(foreign),
+        handler_(std::forward<Handler>(handler)) {}
+
+  ~wrapped_call() override {
+    if (link_) link_->cut();
+  }
+
+  /// The one handler that is put in front of another: an attempt's. Forwards the associators that
+  /// an operation may ask for.
+  class attempt_handler {
+   public:
+    using executor_type = wrapped_call::executor_type;
+    using cancellation_slot_type = boost::asio::cancellation_slot;
+
+    explicit attempt_handler(wrapped_call& call) noexcept
+        : call_(&call), keep_(call.control()) {}
+
+    [[nodiscard]] executor_type get_executor() const noexcept { return call_->strand_; }
+    [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept {
+      return call_->signal_.slot();
+    }
+
+    template <class... Args>
+    void operator()(Args&&... args) {
+      const call_ref keep = std::move(keep_);
+      call_->last_.emplace(std::forward<Args>(args)...);
+      keep->attempt_done(traits::read(*call_->last_));
+    }
+
+   private:
+    wrapped_call* call_;
+    call_ref keep_;
+  };
+
+  void attach(call_control* call) override {
+    async_operation::attach(call);
+    if (!slot_.is_connected()) return;
+    link_ = std::make_shared<cancel_link>(call);
+    slot_.assign([link = link_](boost::asio::cancellation_type type) { link->emit(type); });
+  }
+
+  bool start(const attempt_start& /*about*/, outcome& o) override {
+    last_.reset();
+    try {
+      init_(attempt_handler(*this));
+      return false;
+    } catch (...) {  // the initiating function itself threw: nothing is under way
+      const error why = describe(std::current_exception());
+      if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
+        last_.emplace(with_exception(std::current_exception()));
+      else
+        last_.emplace(traits::failure(why));
+      o = classify(why.code());
+      return true;
+    }
+  }
+
+  void cancel() noexcept override {
+    signal_.emit(link_ && link_->type() != boost::asio::cancellation_type::none
+                     ? link_->type()
+                     : boost::asio::cancellation_type::terminal);
+  }
+
+  bool substitute(substitute_source& source, const outcome& failed) override {
+    using value = typename traits::value;
+    if constexpr (std::tuple_size_v<value> == 0) {
+      if (!source.produce(typeid(void), nullptr, failed)) return false;
+      last_.emplace(traits::success({}));
+    } else {
+      using one = substitute_of<value>;
+      std::optional<typename one::type> given;
+      if (!source.produce(typeid(typename one::type), &given, failed) || !given) return false;
+      last_.emplace(traits::success(one::to_tuple(std::move(*given))));
+    }
+    return true;
+  }
+
+  void resume_later(call_ref call) noexcept override {
+    boost::asio::post(strand_, [call = std::move(call)] { call->resume(); });
+  }
+
+  void complete(ending&& end, bool initiating) override {
+    const bool own = end.how.from != origin::policy && last_.has_value();
+    delivery ready{std::move(handler_),
+                   own ? std::move(*last_)
+                       : traits::failure(error(end.how.error, std::move(end.detail))),
+                   slot_, foreign_};
+    if (link_) link_->cut();
+    const boost::asio::any_io_executor executor = strand_.get_inner_executor();
+    if (initiating)
+      boost::asio::post(executor, std::move(ready));
+    else
+      boost::asio::dispatch(executor, std::move(ready));
+  }
+
+ private:
+  static arguments with_exception(std::exception_ptr thrown) {
+    arguments a = traits::failure(error(errc::operation_threw));
+    if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
+      std::get<0>(a) = std::move(thrown);
+    return a;
+  }
+
+  /// The handler with its arguments, on its way to its executor.
+  struct delivery {
+    handler_type handler;
+    arguments result;
+    boost::asio::cancellation_slot slot;
+    bool foreign;
+
+    void operator()() {
+      if (foreign) {
+        foreign = false;
+        const auto executor = boost::asio::get_associated_executor(handler);
+        boost::asio::dispatch(executor, std::move(*this));
+        return;
+      }
+      if (slot.is_connected()) slot.clear();
+      std::apply(std::move(handler), std::move(result));
+    }
+  };
+
+  Init init_;
+  boost::asio::any_io_executor kept_alive_;
+  executor_type strand_;
+  boost::asio::cancellation_signal signal_;
+  boost::asio::cancellation_slot slot_;
+  bool foreign_;
+  handler_type handler_;
+  std::shared_ptr<cancel_link> link_;
+  std::optional<arguments> last_;
+};
+
+}  // namespace detail
+
+/// An operation under policies; made by `pipeline::wrap`, started as often as you like. Copyable as
+/// its operation is; each start copies the operation. Thread-safe as far as that copy is.
+///
+/// Completion signature: the operation's own. A policy's refusal or timeout comes as its
+/// `error_code`, as a `call_error` in its `exception_ptr`, or as its `result`'s error.
+/// Executor: the handler's associated executor; without one, the environment's. Never completes
+/// inline from the initiating function.
+/// Cancellation: all types, passed on to the running attempt; between attempts each takes effect at
+/// once with `operation_aborted`. No further attempt is made after one.
+template <class Init, class Signature>
+class wrapped_operation {
+ public:
+  wrapped_operation(Init init, std::shared_ptr<const detail::plan> how, call_options options)
+      : init_(std::move(init)), plan_(std::move(how)), options_(std::move(options)) {}
+
+  using executor_type = boost::asio::any_io_executor;
+  [[nodiscard]] executor_type get_executor() const noexcept { return plan_->env.executor(); }
+
+  template <class CompletionToken = typename detail::default_token_of<Init>::type>
+  auto operator()(CompletionToken&& token = CompletionToken()) const {
+    return boost::asio::async_initiate<CompletionToken, Signature>(
+        initiate{plan_, options_}, token, init_);
+  }
+
+ private:
+  struct initiate {
+    std::shared_ptr<const detail::plan> plan;
+    call_options options;
+
+    using executor_type = boost::asio::any_io_executor;
+    [[nodiscard]] executor_type get_executor() const noexcept { return plan->env.executor(); }
+
+    template <class Handler>
+    void operator()(Handler&& handler, Init init) const {
+      using call = detail::wrapped_call<Signature, Init>;
+      const auto associated =
+          boost::asio::get_associated_executor(handler, plan->env.executor());
+      boost::asio::any_io_executor executor = plan->env.executor();
+      constexpr bool usable =
+          std::is_convertible_v<decltype(associated), boost::asio::any_io_executor>;
+      if constexpr (usable) executor = associated;
+      detail::start_async(plan,
+                          std::make_unique<call>(std::move(init), std::forward<Handler>(handler),
+                                                 std::move(executor), !usable),
+                          options);
+    }
+  };
+
+  Init init_;
+  std::shared_ptr<const detail::plan> plan_;
+  call_options options_;
+};
+
+template <class Op>
+auto pipeline::wrap(Op op, call_options options) const {
+  using init = typename detail::initiation_of<Op>::type;
+  using signature = boost::asio::completion_signature_of_t<init>;
+  return wrapped_operation<init, signature>(init(std::move(op)), plan_, std::move(options));
+}
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,162 @@
+// The seam between the templates users instantiate and the compiled engine. Not for users.
+#pragma once
+
+#include "hawser/core/export.hpp"
+#include "hawser/policy/policy.hpp"
+#include "hawser/observe/observer.hpp"
+#include "hawser/run/environment.hpp"
+#include "hawser/run/report.hpp"
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace hawser::inline v0 {
+
+/// What one call may say about itself. An aggregate for blocking calls and set-up code; inside a
+/// `co_await` expression name it first (g++ 12 corrupts aggregates born there).
+struct call_options {
+  /// What doing it twice would do. A callable you put under retry may be run again unless you say
+  /// `effect::unsafe`: then it is repeated only when nothing of it can have happened.
+  hawser::effect effect = hawser::effect::idempotent;
+  /// How much of a rate limiter's tokens it takes.
+  std::uint32_t cost = 1;
+  /// Higher is served first where calls queue.
+  int priority = 0;
+  /// A limit on the whole call, besides the pipeline's own.
+  std::optional<duration> within{};
+  /// Cancels the call.
+  std::stop_token stop{};
+  /// Filled with the call's story.
+  call_report* report = nullptr;
+  /// Names the operation in events, reports and logs.
+  std::string_view name{};
+  /// Appears in events, reports and logs.
+  std::string_view correlation{};
+};
+
+namespace detail {
+
+/// What an attempt is told at its start.
+struct attempt_start {
+  int number = 0;
+  time_point now{};
+  time_point deadline = never;
+};
+
+/// How a call ended, and the text for its error if it failed.
+struct ending {
+  outcome how;
+  std::string detail;  ///< Of a failure: the policy's cause, or why there was no further attempt.
+};
+
+/// The thing a call does. The engine alone calls it, one call at a time.
+class HAWSER_API operation {
+ public:
+  operation() = default;
+  operation(const operation&) = delete;
+  operation& operator=(const operation&) = delete;
+
+  /// Starts an attempt. True: it has ended and `o` says how. False: `call_control::attempt_done`
+  /// will be called, exactly once.
+  virtual bool start(const attempt_start& about, outcome& o) = 0;
+  /// Asks the running attempt to stop; it still ends by itself.
+  virtual void cancel() noexcept = 0;
+  /// Takes a value of the call's type from `source`.
+  virtual bool substitute(substitute_source& source, const outcome& failed) = 0;
+
+ protected:
+  ~operation() = default;
+};
+
+/// The engine's side of an asynchronous call. Reference counted. What the completion handler throws
+/// comes out of `attempt_done` and `resume`, for the executor's run function to see.
+class HAWSER_API call_control {
+ public:
+  /// The attempt has ended. On the operation's executor.
+  virtual void attempt_done(const outcome& o) = 0;
+  /// The caller wants no more. Any thread.
+  virtual void cancel() noexcept = 0;
+  /// Handles what has come in. On the operation's executor, once for each `resume_later`.
+  virtual void resume() = 0;
+  virtual void add_ref() noexcept = 0;
+  virtual void release() noexcept = 0;
+
+ protected:
+  ~call_control() = default;
+};
+
+/// Owns a reference to a call.
+class call_ref {
+ public:
+  call_ref() = default;
+  explicit call_ref(call_control* call) noexcept : call_(call) {
+    if (call_ != nullptr) call_->add_ref();
+  }
+  call_ref(const call_ref& other) noexcept : call_ref(other.call_) {}
+  call_ref(call_ref&& other) noexcept : call_(std::exchange(other.call_, nullptr)) {}
+  call_ref& operator=(call_ref other) noexcept {
+    std::swap(call_, other.call_);
+    return *this;
+  }
+  ~call_ref() {
+    if (call_ != nullptr) call_->release();
+  }
+  call_control* operator->() const noexcept { return call_; }
+  [[nodiscard]] call_control* get() const noexcept { return call_; }
+
+ private:
+  call_control* call_ = nullptr;
+};
+
+class HAWSER_API async_operation : public operation {
+ public:
+  virtual ~async_operation() = default;
+  /// Tells whose operation this is, before the first `start`, on the initiating thread.
+  virtual void attach(call_control* call) { control_ = call; }
+  /// Arranges that `call->resume()` runs soon on the operation's executor, never on this stack.
+  virtual void resume_later(call_ref call) noexcept = 0;
+  /// Delivers. Exactly once, the last thing. `initiating`: still on the initiating function's stack,
+  /// so the handler must be posted. Afterwards the operation is destroyed.
+  virtual void complete(ending&& how, bool initiating) = 0;
+
+ protected:
+  [[nodiscard]] call_control* control() const noexcept { return control_; }
+
+ private:
+  call_control* control_ = nullptr;
+};
+
+/// A policy's place in a pipeline.
+struct plan_level {
+  std::shared_ptr<policy> what;
+  std::size_t offset = 0;
+  bool trivial = false;
+  bool repeatable = false;  ///< Something around it may call it again.
+};
+
+/// A built pipeline. Immutable and shared.
+struct plan {
+  std::string name;
+  environment env;
+  std::vector<plan_level> levels;
+  std::vector<std::shared_ptr<observer>> observers;
+  std::size_t scratch = 0;
+  unsigned amplification = 1;
+};
+
+/// Runs a call whose attempts all end inline, on this thread.
+HAWSER_API void run_blocking(const plan& how, operation& what, const call_options& options,
+                             ending& end);
+
+/// Starts an asynchronous call; `what->complete` ends it.
+HAWSER_API void start_async(std::shared_ptr<const plan> how, std::unique_ptr<async_operation> what,
+                            const call_options& options);
+
+}  // namespace detail
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,62 @@
+// How a callable's return type and its failures become `result<T>` and outcomes. Not for users.
+#pragma once
+
+#include "hawser/core/result.hpp"
+#include "hawser/policy/classify.hpp"
+#include "hawser/policy/fallback.hpp"
+
+#include <boost/system/result.hpp>
+
+#include <concepts>
+#include <exception>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+namespace hawser::inline v0::detail {
+
+template <class R>
+struct value_of {
+  using type = R;
+  static constexpr bool is_result = false;
+};
+template <class T, class E>
+struct value_of<boost::system::result<T, E>> {
+  using type = T;
+  static constexpr bool is_result = true;
+};
+
+/// A verdict or an outcome from a user's classifier.
+inline outcome to_outcome(verdict v) noexcept {
+  outcome o;
+  o.result = v;
+  if (v != verdict::ok) o.error = errc::operation_failed;
+  o.transient = v == verdict::failed;
+  return o;
+}
+inline outcome to_outcome(outcome o) noexcept {
+  if (o.result != verdict::ok && !o.error) o.error = errc::operation_failed;
+  return o;
+}
+
+/// An exception as an error: the code it carries, else `operation_threw` with its masked text.
+[[nodiscard]] HAWSER_API error describe(const std::exception_ptr& thrown);
+
+/// Text that came from outside, with everything that looks like a secret masked.
+[[nodiscard]] HAWSER_API std::string masked(std::string_view text);
+
+/// Adds the call's story to an operation's own error.
+[[nodiscard]] HAWSER_API error with_story(const error& own, const std::string& story);
+
+inline error to_error(const error& e) { return e; }
+inline error to_error(const error_code& e) { return e; }
+template <class E>
+error to_error(const E& e) {
+  if constexpr (std::is_convertible_v<E, error_code>)
+    return error(static_cast<error_code>(e));
+  else
+    return error(errc::operation_failed);
+}
+
+}  // namespace hawser::inline v0::detail

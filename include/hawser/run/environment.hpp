@@ -1,0 +1,80 @@
+// An environment: the executor, the clock, the timers and the randomness that calls run on.
+//
+//   hawser::environment env{io.get_executor()};   // yours; run it on as many threads as you like
+//   hawser::environment own{};                    // starts one thread, for blocking programs
+//
+// A cheap handle: copies share one environment.
+#pragma once
+
+#include "hawser/core/entropy.hpp"
+#include "hawser/core/export.hpp"
+#include "hawser/core/time.hpp"
+#include "hawser/run/timer.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+
+namespace hawser::inline v0 {
+
+/// What stands behind an environment: the real clock, or a test's.
+class HAWSER_API time_source {
+ public:
+  time_source(boost::asio::any_io_executor executor, std::unique_ptr<entropy> random);
+  time_source(const time_source&) = delete;
+  time_source& operator=(const time_source&) = delete;
+  virtual ~time_source();
+
+  [[nodiscard]] virtual time_point now() const noexcept = 0;
+  /// Called when the queue's earliest time changed, or when its first node was armed.
+  virtual void reschedule() = 0;
+  /// For blocking calls: on virtual time, moves time forward to `until` and returns true; on real
+  /// time returns false, and the caller waits.
+  virtual bool skip_to(time_point until);
+  /// Whether the calling thread is one that runs the executor, as far as can be known.
+  [[nodiscard]] virtual bool runs_here() const noexcept = 0;
+
+  [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+  [[nodiscard]] entropy& random() const noexcept { return *random_; }
+
+ protected:
+  boost::asio::any_io_executor executor_;
+
+ private:
+  std::unique_ptr<entropy> random_;
+  timer_queue timers_;
+};
+
+/// Thread-safe. The executor's context must outlive every environment, pipeline and client made on
+/// it, as with any Asio object.
+class HAWSER_API environment {
+ public:
+  /// Starts a thread of its own. Destroying the last copy (pipelines and clients hold copies) stops
+  /// and joins it.
+  environment();
+  /// Runs on `executor`: an io_context's, a strand, a thread pool's. Starts no thread.
+  explicit environment(boost::asio::any_io_executor executor);
+  /// For time sources of one's own; see testing/manual_environment.hpp.
+  explicit environment(std::shared_ptr<time_source> source) noexcept;
+
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept {
+    return source_->executor();
+  }
+  [[nodiscard]] time_point now() const noexcept { return source_->now(); }
+  [[nodiscard]] entropy& random() const noexcept { return source_->random(); }
+  [[nodiscard]] bool runs_here() const noexcept { return source_->runs_here(); }
+
+  void arm(timer_node& node, time_point due) const {
+    if (source_->timers().arm(node, due)) source_->reschedule();
+  }
+  void disarm(timer_node& node) const noexcept { source_->timers().disarm(node); }
+  void remove(timer_node& node) const noexcept { source_->timers().remove(node); }
+
+  [[nodiscard]] time_source& source() const noexcept { return *source_; }
+
+ private:
+  std::shared_ptr<time_source> source_;
+};
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,179 @@
+// Blocking calls: any callable under a pipeline's policies, on the calling thread.
+//
+//   hawser::result<int> r = p.execute([] { return risky(); });
+//   int v = p.execute_or_throw([] { return risky(); });
+#pragma once
+
+#include "hawser/core/result.hpp"
+#include "hawser/run/attempt.hpp"
+#include "hawser/run/detail/value.hpp"
+#include "hawser/run/pipeline.hpp"
+
+#include <exception>
+#include <optional>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+namespace hawser::inline v0 {
+
+namespace detail {
+
+/// Stands in for "whatever returns is ok".
+struct accept_all {};
+
+template <class F>
+inline constexpr bool takes_attempt = std::is_invocable_v<F&, attempt&>;
+
+template <class F, bool = takes_attempt<F>>
+struct callable_result {
+  using type = std::invoke_result_t<F&, attempt&>;
+};
+template <class F>
+struct callable_result<F, false> {
+  static_assert(std::is_invocable_v<F&>, "the callable takes nothing, or a hawser::attempt&");
+  using type = std::invoke_result_t<F&>;
+};
+
+template <class F, class Classify>
+class callable final : public operation {
+ public:
+  using returned = std::remove_cvref_t<typename callable_result<F>::type>;
+  using value = typename value_of<returned>::type;
+
+  callable(F& f, Classify& classify, const environment& env) noexcept
+      : f_(f), classify_(classify), env_(env) {}
+
+  bool start(const attempt_start& about, outcome& o) override {
+    kept_.reset();
+    thrown_ = nullptr;
+    if constexpr (takes_attempt<F>) {
+      if (stop_.stop_requested() && !stopped_for_good_) stop_ = std::stop_source();
+      attempt a(about, env_, stop_);
+      run(o, [&]() -> decltype(auto) { return f_(a); });
+      a.amend(o);
+    } else {
+      run(o, [&]() -> decltype(auto) { return f_(); });
+    }
+    return true;
+  }
+
+  void cancel() noexcept override {
+    if constexpr (takes_attempt<F>) stop_.request_stop();
+  }
+
+  bool substitute(substitute_source& source, const outcome& failed) override {
+    std::optional<result<value>> substitute;
+    if constexpr (std::is_void_v<value>) {
+      if (!source.produce(typeid(void), nullptr, failed)) return false;
+      substitute.emplace();
+    } else {
+      std::optional<value> given;
+      if (!source.produce(typeid(value), &given, failed) || !given) return false;
+      substitute.emplace(std::move(*given));
+    }
+    kept_ = std::move(substitute);
+    return true;
+  }
+
+  result<value> take(ending& end) {
+    const bool own = end.how.from == origin::operation || end.how.ok();
+    if (own && kept_ && kept_->has_value()) return std::move(*kept_);
+    if (own && kept_) return with_story(kept_->error(), end.detail);
+    return error(end.how.error, std::move(end.detail));
+  }
+  /// What the last attempt threw, if that is what the call ended with.
+  [[nodiscard]] std::exception_ptr thrown() const noexcept { return thrown_; }
+
+ private:
+  template <class Call>
+  void run(outcome& o, Call call) {
+    try {
+      if constexpr (std::is_void_v<returned>) {
+        call();
+        kept_.emplace();
+        accept(o);
+      } else if constexpr (value_of<returned>::is_result) {
+        auto&& r = call();
+        if (r.has_error()) {
+          kept_.emplace(to_error(r.error()));
+          o = hawser::classify(kept_->error().code());
+        } else {
+          if constexpr (std::is_void_v<value>)
+            kept_.emplace();
+          else
+            kept_.emplace(*std::forward<decltype(r)>(r));
+          accept(o);
+        }
+      } else {
+        kept_.emplace(call());
+        accept(o);
+      }
+    } catch (...) {
+      thrown_ = std::current_exception();
+      kept_.emplace(describe(thrown_));
+      o = hawser::classify(kept_->error().code());
+    }
+  }
+
+  void accept(outcome& o) {
+    if constexpr (std::is_same_v<Classify, const accept_all>)
+      o = outcome{};
+    else if constexpr (std::is_void_v<value>)
+      o = to_outcome(classify_());
+    else
+      o = to_outcome(classify_(std::as_const(**kept_)));
+  }
+
+  F& f_;
+  Classify& classify_;
+  const environment& env_;
+  std::stop_source stop_{make_source()};
+  bool stopped_for_good_ = false;
+  std::optional<result<value>> kept_;
+  std::exception_ptr thrown_;
+
+  static std::stop_source make_source() {
+    if constexpr (takes_attempt<F>)
+      return std::stop_source();
+    else
+      return std::stop_source(std::nostopstate);
+  }
+};
+
+}  // namespace detail
+
+template <class F>
+auto pipeline::execute(F&& f, const call_options& options) const {
+  static const detail::accept_all accept{};
+  return execute(f, options, accept);
+}
+
+template <class F, class Classify>
+auto pipeline::execute(F&& f, const call_options& options, Classify&& classify) const {
+  detail::callable<std::remove_reference_t<F>, std::remove_reference_t<Classify>> what(
+      f, classify, plan_->env);
+  detail::ending end;
+  detail::run_blocking(*plan_, what, options, end);
+  return what.take(end);
+}
+
+template <class F>
+auto pipeline::execute_or_throw(F&& f, const call_options& options) const {
+  static const detail::accept_all accept{};
+  detail::callable<std::remove_reference_t<F>, const detail::accept_all> what(f, accept,
+                                                                             plan_->env);
+  detail::ending end;
+  detail::run_blocking(*plan_, what, options, end);
+  auto r = what.take(end);
+  if (r.has_error() && what.thrown() != nullptr) {
+    try {
+      std::rethrow_exception(what.thrown());
+    } catch (...) {
+      std::throw_with_nested(call_error(r.error()));
+    }
+  }
+  return std::move(r).value();
+}
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,124 @@
+// A pipeline: policies stacked around whatever you call.
+//
+//   auto billing = hawser::pipeline_builder{"billing"}           // outermost first, read top-down
+//       .add(hawser::timeout{.after = 8s})                       // the whole call
+//       .add(hawser::retry{.max_attempts = 4})
+//       .add(hawser::circuit_breaker{.failure_ratio = 0.5})
+//       .add(hawser::timeout{.after = 2s})                       // one attempt
+//       .build(env);
+//   hawser::result<quote> q = billing.execute([&] { return legacy.quote(id); });
+#pragma once
+
+#include "hawser/core/export.hpp"
+#include "hawser/observe/observer.hpp"
+#include "hawser/policy/policy.hpp"
+#include "hawser/run/detail/operation.hpp"
+#include "hawser/run/environment.hpp"
+
+#include <concepts>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace hawser::inline v0 {
+
+/// An aggregate of options that `make_policy` turns into a policy.
+template <class Options>
+concept policy_options = requires(Options options) {
+  { make_policy(std::move(options)) } -> std::convertible_to<std::shared_ptr<policy>>;
+};
+
+/// An immutable stack of policies; a cheap handle. Thread-safe: one pipeline serves all threads.
+class HAWSER_API pipeline {
+ public:
+  explicit pipeline(std::shared_ptr<const detail::plan> how) noexcept : plan_(std::move(how)) {}
+
+  [[nodiscard]] std::string_view name() const noexcept { return plan_->name; }
+  [[nodiscard]] const environment& env() const noexcept { return plan_->env; }
+  /// At most how many attempts one call can cause.
+  [[nodiscard]] unsigned amplification() const noexcept { return plan_->amplification; }
+  /// "timeout > retry > circuit_breaker > timeout", outermost first.
+  [[nodiscard]] std::string composition() const;
+
+  /// Calls `f` on this thread under the policies. `f` takes nothing or a `hawser::attempt&`, and
+  /// returns `T`, `result<T>` (or any boost::system::result), or nothing; throwing is a failure.
+  /// Returns `result<T>`. A callable cannot be interrupted: a time limit reaches it through
+  /// `attempt::stop()`, and ends waits and retries. A result that comes too late is still delivered
+  /// when it is a success. Never throws what `f` throws. Include run/execute.hpp.
+  template <class F>
+  auto execute(F&& f, const call_options& options = {}) const;
+
+  /// The same; `classify(value)` says whether a returned value is ok (a `verdict` or an `outcome`).
+  template <class F, class Classify>
+  auto execute(F&& f, const call_options& options, Classify&& classify) const;
+
+  /// The same, returning `T` and throwing `call_error`, with the callable's own exception nested.
+  template <class F>
+  auto execute_or_throw(F&& f, const call_options& options = {}) const;
+
+  /// An operation with `op`'s completion signature that runs `op` under the policies each time it
+  /// is started. `op` takes a completion token and starts an Asio operation; or, with
+  /// run/coroutine.hpp, returns an `awaitable`. Include run/async.hpp.
+  template <class Op>
+  auto wrap(Op op, call_options options = {}) const;
+
+  /// For parts of the library.
+  [[nodiscard]] const std::shared_ptr<const detail::plan>& plan() const noexcept { return plan_; }
+
+ private:
+  std::shared_ptr<const detail::plan> plan_;
+};
+
+/// Stacks policies, outermost first; any order, any number.
+class HAWSER_API pipeline_builder {
+ public:
+  /// A pipeline that may cause more attempts per call than this is refused, unless allowed.
+  static constexpr unsigned default_max_amplification = 100;
+
+  explicit pipeline_builder(std::string name) : name_(std::move(name)) {}
+
+  /// A policy of this pipeline's own. Throws `config_error` when an option is out of its bounds.
+  template <policy_options Options>
+  pipeline_builder& add(Options options) & {
+    return add(std::shared_ptr<policy>(make_policy(std::move(options))));
+  }
+  template <policy_options Options>
+  pipeline_builder&& add(Options options) && {
+    return std::move(add(std::move(options)));
+  }
+  /// A policy object, possibly shared with other pipelines, or of your own making.
+  pipeline_builder& add(std::shared_ptr<policy> shared) &;
+  pipeline_builder&& add(std::shared_ptr<policy> shared) && {
+    return std::move(add(std::move(shared)));
+  }
+  /// Everything that another builder stacked.
+  pipeline_builder& add(const pipeline_builder& other) &;
+  pipeline_builder&& add(const pipeline_builder& other) && { return std::move(add(other)); }
+
+  pipeline_builder& observe(std::shared_ptr<observer> listener) &;
+  pipeline_builder&& observe(std::shared_ptr<observer> listener) && {
+    return std::move(observe(std::move(listener)));
+  }
+
+  /// The most attempts that one call may cause, over all stacked retries.
+  pipeline_builder& max_amplification(unsigned limit) &;
+  pipeline_builder&& max_amplification(unsigned limit) && {
+    return std::move(max_amplification(limit));
+  }
+
+  /// Throws `config_error` for an empty name and for too many attempts per call, with the product
+  /// shown. The builder may be used again.
+  [[nodiscard]] pipeline build(environment env) const;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+ private:
+  std::string name_;
+  std::vector<std::shared_ptr<policy>> policies_;
+  std::vector<std::shared_ptr<observer>> observers_;
+  unsigned max_amplification_ = default_max_amplification;
+};
+
+}  // namespace hawser::inline v0

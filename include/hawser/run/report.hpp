@@ -1,0 +1,53 @@
+// The story of a call: each attempt, wait and decision with its numbers, and why it ended.
+//
+//   hawser::call_report report;
+//   auto q = billing.execute(fetch_quote, {.report = &report});
+//   std::cout << report.to_string();
+#pragma once
+
+#include "hawser/core/export.hpp"
+#include "hawser/observe/event.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hawser::inline v0 {
+
+/// One event of a call, owning its texts. Times count from the call's start.
+struct HAWSER_API report_entry {
+  event_kind kind = event_kind::call_started;
+  duration at{};
+  int attempt = 0;
+  duration elapsed{};
+  error_code error{};
+  evidence delivery = evidence::never_sent;
+  int status = 0;
+  std::string policy;
+  reason because = reason::none;
+  std::string cause;  ///< `to_string(event::why)`, empty without a reason.
+
+  /// "+1.204 s  attempt 2 finished: 503 after 18 ms (refused)".
+  [[nodiscard]] std::string to_string() const;
+};
+
+/// Filled by one call at a time; read it when the call has completed.
+struct HAWSER_API call_report {
+  std::string pipeline;
+  std::string operation;
+  std::string correlation;
+  std::string key_fingerprint;  ///< Of the idempotency key: tells keys apart, does not reveal one.
+  std::vector<report_entry> entries;
+  int attempts = 0;
+  duration elapsed{};
+  error_code error{};           ///< What the call ended with; empty on success.
+  evidence delivery = evidence::never_sent;
+  reason stopped = reason::none;  ///< Why no further attempt was made.
+
+  /// Some lines of text, the whole story. Holds no secrets of its own: names and numbers only.
+  [[nodiscard]] std::string to_string() const;
+  /// Empties it; capacities stay.
+  void clear();
+};
+
+}  // namespace hawser::inline v0

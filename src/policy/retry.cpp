@@ -1,0 +1,189 @@
+#include "hawser/policy/retry.hpp"
+
+#include "hawser/core/error.hpp"
+
+#include <algorithm>
+
+namespace hawser::inline v0 {
+
+// Validation.
+
+namespace {
+
+constexpr int attempts_limit = 100;
+constexpr duration floor_generation = std::chrono::minutes(1);
+
+retry validated(retry options) {
+  if (options.name.empty()) options.name = "retry";
+  if (options.max_attempts < 1 || options.max_attempts > attempts_limit)
+    throw config_error("retry.max_attempts", std::to_string(options.max_attempts),
+                       "must be 1 to 100 (it counts attempts, so 1 means no retry)");
+  if (options.max_server_wait < duration::zero())
+    throw config_error("retry.max_server_wait",
+                       std::to_string(options.max_server_wait.count()) + " ns",
+                       "must not be negative");
+  validate(options.delay, "retry.delay");
+  return options;
+}
+
+double in_seconds(duration d) { return std::chrono::duration<double>(d).count(); }
+
+}  // namespace
+
+// Shared state.
+
+retry_policy::retry_policy(retry options) : options_(validated(std::move(options))) {}
+
+duration retry_policy::service_floor(time_point now) const noexcept {
+  const time_point since(duration(floor_since_.load(std::memory_order_relaxed)));
+  if (since == time_point::min() || now > later(since, 2 * floor_generation)) return {};
+  const auto least = std::min(floor_.load(std::memory_order_relaxed),
+                              previous_floor_.load(std::memory_order_relaxed));
+  return least == duration::max().count() ? duration::zero() : duration(least);
+}
+
+void retry_policy::learn(duration took, time_point now) noexcept {
+  time_point::rep since = floor_since_.load(std::memory_order_relaxed);
+  if (now >= later(time_point(duration(since)), floor_generation) &&
+      floor_since_.compare_exchange_strong(since, now.time_since_epoch().count())) {
+    previous_floor_.store(floor_.exchange(took.count()), std::memory_order_relaxed);
+    return;
+  }
+  duration::rep least = floor_.load(std::memory_order_relaxed);
+  while (took.count() < least &&
+         !floor_.compare_exchange_weak(least, took.count(), std::memory_order_relaxed)) {
+  }
+}
+
+// Stage.
+
+class retry_policy::on_call final : public stage {
+ public:
+  explicit on_call(retry_policy& shared) noexcept : shared_(shared) {}
+
+  step enter(tick& t) override {
+    if (options().budget) options().budget->call_started(t.now());
+    return step::call_inner();
+  }
+
+  step inner_done(int /*child*/, const outcome& o, tick& t) override {
+    if (o.ok()) {
+      if (o.from == origin::operation) {
+        if (options().skip_hopeless) shared_.learn(o.elapsed, t.now());
+        if (options().budget) options().budget->succeeded(t.now());
+      }
+      return t.finish(o);
+    }
+    if (o.rejected) return after_rejection(o, t);
+    if (o.result == verdict::ignored || t.canceling()) return t.finish(o);
+    return after_failure(o, t);
+  }
+
+  step timer(tick& /*t*/) override { return step::call_inner(); }
+
+  // Cut off in a wait: what counts is what went wrong before.
+  outcome canceled(const outcome& o, tick& /*t*/) override {
+    if (!has_failure_) return o;
+    outcome real = failure_;
+    real.why = {shared_.name(), reason::deadline, 0, 0, never};
+    return real;
+  }
+
+ private:
+  [[nodiscard]] const retry& options() const noexcept { return shared_.options_; }
+
+  step after_failure(const outcome& o, tick& t) {
+    failure_ = o;
+    has_failure_ = true;
+    ++made_;
+    if (!is_transient(o)) return stop(t, reason::not_retryable);
+    if (!may_resend(t.what(), o.delivery, t.body())) return stop(t, reason::not_resendable);
+    if (made_ >= options().max_attempts)
+      return stop(t, reason::max_attempts, made_, options().max_attempts);
+
+    wait_ = next_delay(options().delay, made_, wait_, t.random());
+    duration wait = wait_;
+    reason because = reason::own_delay;
+    if (o.has_hint() && o.server_wait > wait) {
+      wait = o.server_wait;
+      because = reason::server_hint;
+    }
+    const time_point until = later(t.now(), wait);
+    if (because == reason::server_hint && wait > options().max_server_wait)
+      return stop(t, reason::server_wait, in_seconds(wait), in_seconds(options().max_server_wait),
+                  until);
+    const duration left = remaining(t.deadline(), t.now());
+    const duration floor =
+        options().skip_hopeless ? shared_.service_floor(t.now()) : duration::zero();
+    if (left != duration::max() && (wait >= left || floor >= left - wait))
+      return because == reason::server_hint
+                 ? stop(t, reason::server_wait, in_seconds(wait), in_seconds(left), until)
+                 : stop(t, reason::deadline, in_seconds(wait + floor), in_seconds(left));
+    if (options().budget && !options().budget->try_spend(o, t.now()))
+      return stop(t, reason::budget, options().budget->balance(t.now()),
+                  options().budget->price(o));
+    return sleep(t, until, wait, because);
+  }
+
+  step after_rejection(const outcome& o, tick& t) {
+    const time_point until = o.why.until;
+    const bool waits = options().wait_for_permission && until != never && !t.canceling() &&
+                       remaining(until, t.now()) <= options().max_server_wait;
+    if (waits) {
+      // A little apart, so that everybody who waits for the same moment does not come in it.
+      const duration spread = next_delay(options().delay, 1, {}, t.random());
+      const time_point at = later(std::max(until, t.now()), spread);
+      if (at < t.deadline())
+        return sleep(t, at, remaining(at, t.now()), reason::local_rejection);
+    }
+    if (!has_failure_) return t.finish(o);
+    return stop(t, reason::local_rejection, 0, 0, until);
+  }
+
+  [[nodiscard]] bool is_transient(const outcome& o) const {
+    if (options().transient)
+      if (const std::optional<bool> decided = options().transient(o)) return *decided;
+    return o.transient;
+  }
+
+  step sleep(tick& t, time_point until, duration wait, reason because) {
+    event e;
+    e.kind = event_kind::waiting;
+    e.elapsed = wait;
+    e.error = failure_.error;
+    e.why = {shared_.name(), because, in_seconds(wait), 0, until};
+    t.emit(e);
+    return step::sleep(until);
+  }
+
+  step stop(tick& t, reason because, double measured = 0, double threshold = 0,
+            time_point until = never) {
+    failure_.why = {shared_.name(), because, measured, threshold, until};
+    event e;
+    e.kind = event_kind::retry_stopped;
+    e.error = failure_.error;
+    e.delivery = failure_.delivery;
+    e.status = failure_.status;
+    e.why = failure_.why;
+    t.emit(e);
+    return t.finish(failure_);
+  }
+
+  retry_policy& shared_;
+  outcome failure_;
+  duration wait_{};
+  int made_ = 0;
+  bool has_failure_ = false;
+};
+
+// Factory.
+
+std::size_t retry_policy::stage_size() const noexcept { return sizeof(on_call); }
+std::size_t retry_policy::stage_alignment() const noexcept { return alignof(on_call); }
+stage* retry_policy::make_stage(void* memory) { return ::new (memory) on_call(*this); }
+
+std::shared_ptr<policy> make_policy(retry options) {
+  return std::make_shared<retry_policy>(std::move(options));
+}
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,106 @@
+#include "hawser/policy/timeout.hpp"
+
+#include "hawser/core/error.hpp"
+
+#include <algorithm>
+
+namespace hawser::inline v0 {
+
+// Validation.
+
+namespace {
+
+timeout validated(timeout options) {
+  if (options.name.empty()) options.name = "timeout";
+  if (options.after <= duration::zero())
+    throw config_error("timeout.after", std::to_string(options.after.count()) + " ns",
+                       "must be over 0; leave the policy out for no limit");
+  if (options.reserve < duration::zero())
+    throw config_error("timeout.reserve", std::to_string(options.reserve.count()) + " ns",
+                       "must not be negative");
+  return options;
+}
+
+double in_seconds(duration d) { return std::chrono::duration<double>(d).count(); }
+
+}  // namespace
+
+// Shared state.
+
+timeout_policy::timeout_policy(timeout options) : options_(validated(std::move(options))) {}
+
+// Stage.
+
+class timeout_policy::on_call final : public stage {
+ public:
+  explicit on_call(timeout_policy& shared) noexcept : shared_(shared) {}
+
+  step enter(tick& t) override {
+    const time_point around =
+        t.deadline() == never ? never : later(t.deadline(), -shared_.options_.reserve);
+    allowed_ = shared_.options_.after;
+    time_point until = later(t.now(), allowed_);
+    if (around < until) {
+      // Tighter than ours: the stage around it ends the call, unless a reserve is kept back for it.
+      if (shared_.options_.reserve > duration::zero()) {
+        until = around;
+        allowed_ = remaining(around, t.now());
+        if (until <= t.now()) return t.finish(over(t, evidence::never_sent));
+      }
+    }
+    return step::call_inner_until(until);
+  }
+
+  step timer(tick& t) override {
+    fired_ = true;
+    event e;
+    e.kind = event_kind::timed_out;
+    e.error = code(t);
+    e.elapsed = allowed_;
+    e.why = why();
+    t.emit(e);
+    return step::cancel_inner();
+  }
+
+  step inner_done(int /*child*/, const outcome& o, tick& t) override {
+    if (!fired_ || o.ok() || !o.canceled()) return t.finish(o);
+    outcome ended = over(t, o.delivery);
+    ended.elapsed = o.elapsed;
+    ended.countable = o.result == verdict::failed;
+    return t.finish(ended);
+  }
+
+ private:
+  [[nodiscard]] static errc code(const tick& t) noexcept {
+    return t.repeatable() ? errc::attempt_timeout : errc::call_timeout;
+  }
+  [[nodiscard]] cause why() const noexcept {
+    return {shared_.name(), reason::limit_elapsed, 0, in_seconds(allowed_), never};
+  }
+  [[nodiscard]] outcome over(const tick& t, evidence seen) const noexcept {
+    outcome o;
+    o.result = verdict::failed;
+    o.from = origin::policy;
+    o.delivery = seen;
+    o.transient = true;
+    o.error = code(t);
+    o.why = why();
+    return o;
+  }
+
+  timeout_policy& shared_;
+  duration allowed_{};
+  bool fired_ = false;
+};
+
+// Factory.
+
+std::size_t timeout_policy::stage_size() const noexcept { return sizeof(on_call); }
+std::size_t timeout_policy::stage_alignment() const noexcept { return alignof(on_call); }
+stage* timeout_policy::make_stage(void* memory) { return ::new (memory) on_call(*this); }
+
+std::shared_ptr<policy> make_policy(timeout options) {
+  return std::make_shared<timeout_policy>(std::move(options));
+}
+
+}  // namespace hawser::inline v0

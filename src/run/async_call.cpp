@@ -1,0 +1,137 @@
+// Asynchronous calls: the engine behind a mailbox, so that completions, timers, wakers and
+// cancellations may come from any thread without a lock.
+#include "engine.hpp"
+
+#include <atomic>
+#include <string>
+#include <utility>
+
+namespace hawser::inline v0::detail {
+
+namespace {
+
+/// A copy of the caller's options whose texts the call owns.
+struct own_options {
+  explicit own_options(const call_options& given)
+      : name(given.name), correlation(given.correlation), options(given) {
+    options.name = name;
+    options.correlation = correlation;
+  }
+  std::string name;
+  std::string correlation;
+  call_options options;
+};
+
+class async_call final : private own_options,
+                         public engine,
+                         public call_control,
+                         private timer_node,
+                         private waker {
+ public:
+  async_call(std::shared_ptr<const plan> how, std::unique_ptr<async_operation> what,
+             const call_options& given)
+      : own_options(given), engine(*how, *what, options), kept_(std::move(how)),
+        what_(std::move(what)) {
+    what_->attach(this);
+  }
+
+  /// On the initiating function's stack; the mailbox is ours from construction.
+  void start() {
+    begin(how().env.now());
+    if (finished()) {
+      end(true);
+      return;
+    }
+    keep_timer();
+    unsigned idle = running;
+    if (!mail_.compare_exchange_strong(idle, 0)) what_->resume_later(call_ref(this));
+  }
+
+  void attempt_done(const outcome& o) override {
+    attempt_ = o;
+    if ((mail_.fetch_or(attempt | running) & running) == 0) drain();
+  }
+  void cancel() noexcept override { signal(canceled); }
+  void resume() override { drain(); }
+
+  void add_ref() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept override {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  waker& wake_handle() noexcept override { return *this; }
+  void wake() noexcept override { signal(woken); }
+  void expired() noexcept override { signal(timer); }
+
+ private:
+  static constexpr unsigned attempt = 1;
+  static constexpr unsigned woken = 2;
+  static constexpr unsigned timer = 4;
+  static constexpr unsigned canceled = 8;
+  static constexpr unsigned running = 16;  // somebody handles the mail, or is about to
+
+  ~async_call() = default;
+
+  void signal(unsigned what) noexcept {
+    if ((mail_.fetch_or(what | running) & running) == 0) what_->resume_later(call_ref(this));
+  }
+
+  void drain() {
+    for (;;) {
+      const unsigned came = mail_.exchange(running);
+      const time_point now = how().env.now();
+      if ((came & attempt) != 0) attempt_ended(attempt_, now);
+      if ((came & woken) != 0) woken_up(now);
+      if (next_timer() <= now) time_passed(now);
+      if ((came & canceled) != 0) cancel_call(now);
+      if (finished()) {
+        end(false);
+        return;
+      }
+      keep_timer();
+      unsigned idle = running;
+      if (mail_.compare_exchange_strong(idle, 0)) return;
+    }
+  }
+
+  /// Arms the one timer for the nearest time. A call that only waits to be woken arms it far away:
+  /// the queue's reference is what keeps it.
+  void keep_timer() noexcept {
+    time_point due = next_timer();
+    if (due == never && !operating()) due = later(how().env.now(), std::chrono::hours(1));
+    if (due == armed_for_) return;
+    armed_for_ = due;
+    queued_ = true;
+    if (due == never)
+      how().env.disarm(*this);
+    else
+      how().env.arm(*this, due);
+  }
+
+  void end(bool initiating) {
+    if (queued_) how().env.remove(*this);
+    // The mailbox stays taken: whatever still comes is for nobody.
+    const call_ref alive(this);
+    const std::unique_ptr<async_operation> what = std::move(what_);
+    what->complete(take_ending(), initiating);
+  }
+
+  std::shared_ptr<const plan> kept_;
+  std::unique_ptr<async_operation> what_;
+  outcome attempt_;
+  time_point armed_for_ = never;
+  bool queued_ = false;
+  std::atomic<unsigned> mail_{running};
+  std::atomic<unsigned> references_{0};
+};
+
+}  // namespace
+
+void start_async(std::shared_ptr<const plan> how, std::unique_ptr<async_operation> what,
+                 const call_options& options) {
+  auto* const call = new async_call(std::move(how), std::move(what), options);
+  const call_ref alive(call);
+  call->start();
+}
+
+}  // namespace hawser::inline v0::detail

@@ -1,0 +1,422 @@
+#include "engine.hpp"
+
+#include <algorithm>
+#include <exception>
+
+namespace hawser::inline v0::detail {
+
+engine::engine(const plan& how, operation& what, const call_options& options)
+    : plan_(how), operation_(what), options_(options) {
+  const std::size_t count = how.levels.size();
+  levels_ = inline_levels_;
+  if (count > inline_levels) {
+    more_levels_ = std::make_unique<level[]>(count);
+    levels_ = more_levels_.get();
+  }
+  scratch_ = inline_scratch_;
+  if (how.scratch > inline_scratch) {
+    more_scratch_ = std::make_unique<std::byte[]>(how.scratch);
+    scratch_ = more_scratch_.get();
+  }
+  random_ = &how.env.random();
+  result_ = &slot_;
+  effect_ = options.effect;
+  cost_ = options.cost;
+  priority_ = options.priority;
+  observed_ = options.report != nullptr || !how.observers.empty();
+}
+
+// A call let go in the middle (its executor went down): permits go back all the same.
+engine::~engine() {
+  while (depth_ > 0) {
+    const int i = --depth_;
+    levels_[i].what->leave();
+    if (!plan_.levels[static_cast<std::size_t>(i)].trivial) levels_[i].what->~stage();
+  }
+}
+
+void engine::begin(time_point now) {
+  now_ = started_ = now;
+  if (options_.within) {
+    root_deadline_ = later(now, *options_.within);
+    next_timer_ = root_deadline_;
+  }
+  if (observed_) {
+    if (options_.report != nullptr) {
+      options_.report->pipeline = plan_.name;
+      options_.report->operation = options_.name;
+      options_.report->correlation = options_.correlation;
+    }
+    say(event_kind::call_started, {}, outcome{});
+  }
+  step s = step::call_inner();
+  if (plan_.levels.empty()) {
+    if (run_operation(s)) conclude();
+  } else {
+    s = enter(0);
+    perform(0, s);
+  }
+}
+
+/// Asks a stage, or whatever calls user code; what it throws becomes the call's failure.
+template <class Ask>
+step engine::guarded(Ask ask) {
+  try {
+    return ask();
+  } catch (const std::exception& e) {
+    thrown_ = e.what();
+  } catch (...) {
+    thrown_ = "an exception of unknown type";
+  }
+  outcome o;
+  o.result = verdict::failed;
+  o.from = origin::policy;
+  o.countable = false;
+  o.delivery = unresolved_ ? evidence::maybe_applied : evidence::never_sent;
+  o.error = errc::operation_threw;
+  return finish(o);
+}
+
+step engine::enter(int i) {
+  const plan_level& at = plan_.levels[static_cast<std::size_t>(i)];
+  level& l = levels_[i];
+  l.what = at.what->make_stage(scratch_ + at.offset);
+  l.timer = never;
+  l.deadline = deadline_around(i);
+  depth_ = i + 1;
+  at_level(i);
+  return guarded([&] { return l.what->enter(*this); });
+}
+
+step engine::ask_timer(int i) {
+  at_level(i);
+  return guarded([&] { return levels_[i].what->timer(*this); });
+}
+
+void engine::set_timer(int i, time_point at) noexcept {
+  const time_point old = std::exchange(levels_[i].timer, at);
+  if (at < next_timer_)
+    next_timer_ = at;
+  else if (old == next_timer_ && old != never)
+    find_next_timer();
+}
+
+void engine::find_next_timer() noexcept {
+  next_timer_ = cause_ == cancel_cause::none ? root_deadline_ : never;
+  for (int i = 0; i < depth_; ++i) next_timer_ = std::min(next_timer_, levels_[i].timer);
+}
+
+/// Carries out what level `i` answered, and what follows from it.
+void engine::perform(int i, step s) {
+  for (;;) {
+    const bool inner_running = i < depth_ - 1 || where_ == place::operating;
+    switch (s.what()) {
+      case step::verb::call_inner:
+        if (inner_running) {  // already running: only the timer is new
+          set_timer(i, s.at());
+          return;
+        }
+        if (canceling(i)) {
+          s = finish(slot_);
+          continue;
+        }
+        set_timer(i, s.at());
+        levels_[i].deadline =
+            s.is_deadline() ? std::min(deadline_around(i), s.at()) : deadline_around(i);
+        if (static_cast<std::size_t>(depth_) < plan_.levels.size()) {
+          s = enter(++i);
+        } else {
+          if (!run_operation(s)) return;
+          i = depth_ - 1;
+        }
+        continue;
+
+      case step::verb::sleep:
+      case step::verb::park:
+        if (!inner_running && canceling(i)) {
+          s = finish(slot_);
+          continue;
+        }
+        set_timer(i, s.at());
+        if (!inner_running)
+          where_ = s.what() == step::verb::park ? place::parked : place::waiting;
+        return;
+
+      case step::verb::cancel_inner:
+        if (inner_running) cancel_inside(i, cancel_cause::deadline);
+        return;
+
+      case step::verb::finish:
+        if (inner_running) {  // what is inside must end first
+          override_ = slot_;
+          override_level_ = i;
+          cancel_inside(i, cancel_cause::deadline);
+          return;
+        }
+        s = finish_level(i);
+        if (where_ == place::finished) return;
+        --i;
+        continue;
+    }
+  }
+}
+
+/// Level `i`, the innermost, leaves with `slot_`. The answer of the level around it.
+step engine::finish_level(int i) {
+  level& l = levels_[i];
+  l.what->leave();
+  if (!plan_.levels[static_cast<std::size_t>(i)].trivial) l.what->~stage();
+  depth_ = i;
+  where_ = place::stepping;
+  if (l.timer != never && l.timer == next_timer_)
+    find_next_timer();
+  l.timer = never;
+  if (i == 0) {
+    conclude();
+    return finish(slot_);
+  }
+  return inner_ended(i - 1);
+}
+
+/// What is inside level `i` has ended with `slot_`: what `i` answers.
+step engine::inner_ended(int i) {
+  const bool forced = canceling(i);
+  if (cause_ == cancel_cause::deadline && i == cancel_level_) {
+    cause_ = cancel_cause::none;  // back at the stage that asked for it
+    find_next_timer();
+  }
+  if (override_level_ == i) {
+    override_level_ = outside;
+    return finish(override_);
+  }
+  at_level(i);
+  const step s = guarded([&] { return levels_[i].what->inner_done(0, slot_, *this); });
+  return forced && s.what() != step::verb::finish ? finish(slot_) : s;
+}
+
+/// Starts an attempt. True when it has ended already; then `s` is the innermost level's answer.
+bool engine::run_operation(step& s) {
+  ++attempts_;
+  attempt_started_ = now_;
+  if (observed_) say(event_kind::attempt_started, {}, outcome{});
+  where_ = place::operating;
+  outcome o;
+  const time_point deadline = depth_ > 0 ? levels_[depth_ - 1].deadline : root_deadline_;
+  if (!operation_.start({attempts_, now_, deadline}, o)) return false;
+  const time_point now = plan_.env.now();
+  now_ = now;
+  // A time limit that passed meanwhile has fired before the attempt ended, as it would have with an
+  // asynchronous operation; the stages hear of it in this order.
+  while (next_timer_ <= now && where_ == place::operating && cause_ == cancel_cause::none)
+    time_passed(now);
+  launched(o, now);
+  if (depth_ > 0) s = inner_ended(depth_ - 1);
+  return true;
+}
+
+/// Puts the operation's outcome into `slot_`, seen in the light of a cancellation.
+void engine::launched(const outcome& o, time_point now) {
+  slot_ = o;
+  slot_.elapsed = now - attempt_started_;
+  where_ = place::stepping;
+  if (slot_.result == verdict::ok) {
+    unresolved_ = false;
+  } else {
+    if (slot_.delivery == evidence::maybe_applied) unresolved_ = true;
+    if (slot_.delivery == evidence::answered) unresolved_ = false;
+  }
+  if (observed_) say(event_kind::attempt_finished, slot_.elapsed, slot_);
+  if (cause_ != cancel_cause::none && slot_.result != verdict::ok) {
+    slot_.result = cause_ == cancel_cause::caller ? verdict::ignored : verdict::failed;
+    slot_.from = origin::policy;
+    slot_.error = canceled_error();
+    slot_.transient = true;
+    slot_.countable = true;
+  }
+}
+
+void engine::attempt_ended(const outcome& o, time_point now) {
+  if (where_ != place::operating) return;
+  now_ = now;
+  launched(o, now);
+  if (depth_ == 0) {
+    conclude();
+    return;
+  }
+  const int parent = depth_ - 1;
+  perform(parent, inner_ended(parent));
+}
+
+void engine::time_passed(time_point now) {
+  now_ = now;
+  while (!finished() && next_timer_ <= now) {
+    if (root_deadline_ == next_timer_ && cause_ == cancel_cause::none) {
+      root_deadline_ = never;
+      find_next_timer();
+      if (observed_) {
+        outcome o;
+        o.error = errc::call_timeout;
+        o.why = {plan_.name, reason::limit_elapsed, 0,
+                 std::chrono::duration<double>(*options_.within).count(), never};
+        say(event_kind::timed_out, *options_.within, o);
+      }
+      cancel_inside(outside, cancel_cause::deadline);
+      return;
+    }
+    int due = outside;
+    for (int i = 0; i < depth_; ++i)
+      if (levels_[i].timer == next_timer_) {
+        due = i;
+        break;
+      }
+    if (due == outside) {
+      find_next_timer();
+      continue;
+    }
+    set_timer(due, never);
+    // A stage on its way out is told nothing any more; it ends with what is inside it.
+    if (canceling(due)) continue;
+    if (due == depth_ - 1 && where_ != place::operating) where_ = place::stepping;
+    perform(due, ask_timer(due));
+  }
+}
+
+void engine::woken_up(time_point now) {
+  if (where_ != place::parked) return;
+  now_ = now;
+  where_ = place::stepping;
+  const int i = depth_ - 1;
+  set_timer(i, never);
+  at_level(i);
+  const step s = guarded([&] { return levels_[i].what->woken(*this); });
+  perform(i, s);
+}
+
+void engine::cancel_call(time_point now) {
+  if (finished() || cause_ == cancel_cause::caller) return;
+  now_ = now;
+  cancel_inside(outside, cancel_cause::caller);
+}
+
+/// Ends what runs inside level `i`.
+void engine::cancel_inside(int i, cancel_cause why) {
+  if (cause_ != cancel_cause::none && cancel_level_ <= i && cause_ >= why) return;
+  cancel_level_ = cause_ == cancel_cause::none ? i : std::min(cancel_level_, i);
+  cause_ = why;
+  find_next_timer();
+  if (where_ == place::operating) {
+    operation_.cancel();
+    return;
+  }
+  if (where_ != place::waiting && where_ != place::parked) return;
+  // The innermost stage is asleep or parked: it ends now.
+  const int last = depth_ - 1;
+  where_ = place::stepping;
+  set_timer(last, never);
+  outcome o;
+  o.result = verdict::ignored;
+  o.from = origin::policy;
+  o.delivery = unresolved_ ? evidence::maybe_applied : evidence::never_sent;
+  o.error = canceled_error();
+  at_level(last);
+  const step s = guarded([&] { return finish(levels_[last].what->canceled(o, *this)); });
+  perform(last, s);
+}
+
+/// The outermost level left: what the caller gets.
+void engine::conclude() {
+  where_ = place::finished;
+  next_timer_ = never;
+  outcome& o = slot_;
+  if (!o.ok()) {
+    if (cause_ == cancel_cause::deadline && o.canceled()) {
+      o.error = errc::call_timeout;
+      o.from = origin::policy;
+      o.result = verdict::failed;
+    } else if (cause_ == cancel_cause::caller) {
+      o.error = canceled_error();
+      o.from = origin::policy;
+    }
+    if (unresolved_ && o.status == 0) o.delivery = evidence::maybe_applied;
+    const bool may_not_repeat =
+        effect_ == effect::unsafe || effect_ == effect::keyed;
+    if (may_not_repeat && o.delivery == evidence::maybe_applied && o.status == 0 &&
+        cause_ != cancel_cause::caller) {
+      thrown_ = "it ended with: " + o.error.message() +
+                (thrown_.empty() ? std::string() : ": " + thrown_);
+      o.error = errc::outcome_unknown;
+      o.from = origin::policy;
+    } else if (unresolved_ && may_not_repeat) {
+      o.delivery = evidence::maybe_applied;
+    }
+  }
+  if (!observed_) return;
+  if (call_report* report = options_.report) {
+    report->attempts = attempts_;
+    report->elapsed = now_ - started_;
+    report->error = o.ok() ? error_code() : o.error;
+    report->delivery = o.delivery;
+    if (o.ok()) report->stopped = reason::succeeded;
+    else if (report->stopped == reason::none) report->stopped = o.why.because;
+  }
+  say(event_kind::call_finished, now_ - started_, o);
+}
+
+ending engine::take_ending() {
+  ending end{slot_, {}};
+  if (!slot_.ok()) {
+    if (slot_.why.because != reason::none) end.detail = to_string(slot_.why, now_);
+    if (attempts_ > 1)
+      end.detail += (end.detail.empty() ? "after " : ", after ") + std::to_string(attempts_) +
+                    " attempts (" + std::to_string(attempts_ - 1) +
+                    (attempts_ == 2 ? " retry)" : " retries)");
+    if (!thrown_.empty()) end.detail += (end.detail.empty() ? "" : "; ") + thrown_;
+  }
+  return end;
+}
+
+bool engine::substitute(substitute_source& source, const outcome& failed) {
+  return operation_.substitute(source, failed);
+}
+
+void engine::say(event_kind kind, duration elapsed, const outcome& o) {
+  event e;
+  e.kind = kind;
+  e.elapsed = elapsed;
+  e.error = o.ok() && kind != event_kind::timed_out ? error_code() : o.error;
+  e.delivery = o.delivery;
+  e.status = o.status;
+  e.why = o.why;
+  deliver(e);
+}
+
+void engine::deliver(event& what) {
+  what.at = now_;
+  what.pipeline = plan_.name;
+  what.operation = options_.name;
+  what.correlation = options_.correlation;
+  what.attempt = attempts_;
+  if (call_report* report = options_.report) {
+    if (what.kind == event_kind::retry_stopped) report->stopped = what.why.because;
+    report_entry entry;
+    entry.kind = what.kind;
+    entry.at = now_ - started_;
+    entry.attempt = what.attempt;
+    entry.elapsed = what.elapsed;
+    entry.error = what.error;
+    entry.delivery = what.delivery;
+    entry.status = what.status;
+    entry.policy = what.why.policy;
+    entry.because = what.why.because;
+    if (what.why.because != reason::none) entry.cause = hawser::to_string(what.why, now_);
+    report->entries.push_back(std::move(entry));
+  }
+  for (const auto& listener : plan_.observers) {
+    try {
+      listener->on_event(what);
+    } catch (...) {  // an observer's trouble is not the call's
+    }
+  }
+}
+
+}  // namespace hawser::inline v0::detail

@@ -1,0 +1,104 @@
+// The only interpreter of steps. It knows no thread, lock or executor: blocking_call and async_call
+// feed it events one at a time and carry its waits out.
+#pragma once
+
+#include "hawser/run/detail/operation.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+namespace hawser::inline v0::detail {
+
+class engine : public tick {
+ public:
+  engine(const plan& how, operation& what, const call_options& options);
+
+  [[nodiscard]] bool finished() const noexcept { return where_ == place::finished; }
+  [[nodiscard]] bool operating() const noexcept { return where_ == place::operating; }
+  /// The nearest time at which `time_passed` has work to do.
+  [[nodiscard]] time_point next_timer() const noexcept { return next_timer_; }
+  /// After the end.
+  [[nodiscard]] ending take_ending();
+
+ protected:
+  ~engine();
+
+  // Events. Each returns when the engine waits again or has finished.
+  void begin(time_point now);
+  void attempt_ended(const outcome& o, time_point now);
+  void time_passed(time_point now);
+  void woken_up(time_point now);
+  void cancel_call(time_point now);
+
+  bool substitute(substitute_source& source, const outcome& failed) final;
+  void deliver(event& what) final;
+
+  [[nodiscard]] const plan& how() const noexcept { return plan_; }
+
+ private:
+  enum class place : std::uint8_t { stepping, waiting, parked, operating, finished };
+  enum class cancel_cause : std::uint8_t { none, deadline, caller };
+
+  struct level {
+    stage* what = nullptr;
+    time_point timer = never;
+    time_point deadline = never;
+  };
+
+  // Level -1 stands for the caller and the call's own limit.
+  static constexpr int outside = -1;
+  static constexpr std::size_t inline_levels = 8;
+  static constexpr std::size_t inline_scratch = 1024;
+
+  [[nodiscard]] bool canceling(int i) const noexcept {
+    return cause_ != cancel_cause::none && i > cancel_level_;
+  }
+  [[nodiscard]] step enter(int i);
+  [[nodiscard]] step ask_timer(int i);
+  template <class Ask>
+  [[nodiscard]] step guarded(Ask ask);
+  void perform(int i, step s);
+  bool run_operation(step& s);
+  void launched(const outcome& o, time_point now);
+  [[nodiscard]] step finish_level(int i);
+  [[nodiscard]] step inner_ended(int i);
+  void cancel_inside(int i, cancel_cause why);
+  void set_timer(int i, time_point at) noexcept;
+  void find_next_timer() noexcept;
+  void conclude();
+  void say(event_kind kind, duration elapsed, const outcome& o);
+  [[nodiscard]] time_point deadline_around(int i) const noexcept {
+    return i > 0 ? levels_[i - 1].deadline : root_deadline_;
+  }
+  void at_level(int i) noexcept {
+    deadline_ = deadline_around(i);
+    canceling_ = canceling(i);
+    repeatable_ = plan_.levels[static_cast<std::size_t>(i)].repeatable;
+  }
+
+  const plan& plan_;
+  operation& operation_;
+  const call_options& options_;
+  level* levels_;
+  std::byte* scratch_;
+  outcome slot_;
+  outcome override_;  // of a stage that finished while something ran inside it
+  int depth_ = 0;     // levels entered
+  int cancel_level_ = outside;
+  int override_level_ = outside;
+  place where_ = place::stepping;
+  cancel_cause cause_ = cancel_cause::none;
+  bool unresolved_ = false;  // some attempt may have been applied, and none since said otherwise
+  time_point next_timer_ = never;
+  time_point root_deadline_ = never;
+  time_point started_{};
+  time_point attempt_started_{};
+  std::string thrown_;
+  level inline_levels_[inline_levels];
+  std::unique_ptr<level[]> more_levels_;
+  std::unique_ptr<std::byte[]> more_scratch_;
+  alignas(std::max_align_t) std::byte inline_scratch_[inline_scratch];
+};
+
+}  // namespace hawser::inline v0::detail

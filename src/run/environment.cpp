@@ -1,0 +1,207 @@
+#include "hawser/run/environment.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace hawser::inline v0 {
+
+namespace asio = boost::asio;
+
+time_source::time_source(asio::any_io_executor executor, std::unique_ptr<entropy> random)
+    : executor_(std::move(executor)), random_(std::move(random)) {}
+
+time_source::~time_source() = default;
+
+bool time_source::skip_to(time_point /*until*/) { return false; }
+
+namespace {
+
+// While timers are armed the driver looks at least this often whether they still are. It bounds how
+// long a disarmed timer keeps io_context::run() from returning, and spares a cancellation of the
+// executor's timer, the dearest part, on every call.
+constexpr auto tick_length = std::chrono::milliseconds(50);
+
+/// One Asio timer that drives the queue. Destroyed with its owner; pending waits hold no reference.
+class driver : public std::enable_shared_from_this<driver> {
+ public:
+  driver(const asio::any_io_executor& executor, time_source& source)
+      : source_(&source), timer_(executor) {}
+
+  /// The owner goes away: no wait touches it any more. Waits for a firing on another thread.
+  void detach() {
+    std::unique_lock lock(mutex_);
+    source_ = nullptr;
+    timer_.cancel();
+    fired_.wait(lock, [this] { return !firing_ || firing_thread_ == std::this_thread::get_id(); });
+  }
+
+  void reschedule() {
+    const std::lock_guard lock(mutex_);
+    if (source_ == nullptr || firing_) return;  // who fires looks at the queue again at its end
+    const time_point next = source_->timers().next();
+    if (next == never || (waiting_ && armed_for_ <= next)) return;
+    wait_locked(next);
+  }
+
+ private:
+  /// A pending wait. Destroyed without having run means that the executor's context is going down:
+  /// then everything that waits for time is let go.
+  class wait {
+   public:
+    explicit wait(std::weak_ptr<driver> who, std::uint64_t turn)
+        : who_(std::move(who)), turn_(turn) {}
+    wait(wait&& other) noexcept
+        : who_(std::move(other.who_)), turn_(other.turn_), live_(std::exchange(other.live_, false)) {}
+    wait(const wait&) = delete;
+    wait& operator=(const wait&) = delete;
+    wait& operator=(wait&&) = delete;
+    ~wait() {
+      if (!live_) return;
+      if (const auto d = who_.lock()) d->abandon();
+    }
+    void operator()(const boost::system::error_code& ec) {
+      live_ = false;
+      if (ec) return;
+      if (const auto d = who_.lock()) d->fire(turn_);
+    }
+
+   private:
+    std::weak_ptr<driver> who_;
+    std::uint64_t turn_;
+    bool live_ = true;
+  };
+
+  void wait_locked(time_point next) {
+    const time_point latest = later(source_->now(), tick_length);
+    armed_for_ = std::min(next, latest);
+    waiting_ = true;
+    timer_.expires_at(std::chrono::steady_clock::time_point(
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+            armed_for_.time_since_epoch())));
+    timer_.async_wait(wait(weak_from_this(), ++turn_));
+  }
+
+  void fire(std::uint64_t turn) {
+    std::unique_lock lock(mutex_);
+    if (source_ == nullptr || firing_ || turn != turn_) return;
+    firing_ = true;
+    firing_thread_ = std::this_thread::get_id();
+    waiting_ = false;
+    while (fire_due(lock) && source_->timers().any_armed()) {
+      const time_point next = source_->timers().next();
+      if (next == never) break;
+      if (next <= source_->now()) continue;
+      wait_locked(next);
+      break;
+    }
+    firing_ = false;
+    fired_.notify_all();
+  }
+
+  /// Expires what is due, without the lock. False when the owner went away meanwhile.
+  bool fire_due(std::unique_lock<std::mutex>& lock) {
+    bool fired = true;
+    while (fired && source_ != nullptr) {
+      time_source* const source = source_;
+      lock.unlock();
+      fired = source->timers().fire_one(source->now());
+      lock.lock();
+    }
+    return source_ != nullptr;
+  }
+
+  void abandon() {
+    time_source* source = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      source = std::exchange(source_, nullptr);
+    }
+    if (source != nullptr) source->timers().abandon();
+  }
+
+  std::mutex mutex_;
+  time_source* source_;
+  asio::steady_timer timer_;
+  time_point armed_for_ = never;
+  std::uint64_t turn_ = 0;
+  bool waiting_ = false;
+  bool firing_ = false;
+  std::thread::id firing_thread_;
+  std::condition_variable fired_;
+};
+
+class real_time : public time_source {
+ public:
+  explicit real_time(asio::any_io_executor executor)
+      : time_source(executor, std::make_unique<system_entropy>()),
+        driver_(std::make_shared<driver>(executor, *this)) {}
+  ~real_time() override { stop_timers(); }
+
+  time_point now() const noexcept override {
+    return time_point(std::chrono::steady_clock::now().time_since_epoch());
+  }
+  void reschedule() override {
+    if (driver_) driver_->reschedule();
+  }
+  bool runs_here() const noexcept override {
+    const auto* io = executor_.target<asio::io_context::executor_type>();
+    return io != nullptr && io->running_in_this_thread();
+  }
+
+ protected:
+  void stop_timers() {
+    if (const auto d = std::exchange(driver_, nullptr)) d->detach();
+  }
+
+ private:
+  std::shared_ptr<driver> driver_;
+};
+
+/// The thread of `environment{}`. The context lives as long as the thread and the source both.
+struct own_context {
+  asio::io_context io;
+  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+};
+
+class own_thread final : public real_time {
+ public:
+  explicit own_thread(const std::shared_ptr<own_context>& context)
+      : real_time(context->io.get_executor()), context_(context),
+        thread_([context] { context->io.run(); }) {}
+
+  ~own_thread() override {
+    context_->work.reset();
+    context_->io.stop();
+    // The last handle may go in a handler on the thread itself; then the thread outlives us.
+    if (thread_.get_id() == std::this_thread::get_id())
+      thread_.detach();
+    else
+      thread_.join();
+    stop_timers();  // while the context is still there
+  }
+
+ private:
+  std::shared_ptr<own_context> context_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+environment::environment()
+    : source_(std::make_shared<own_thread>(std::make_shared<own_context>())) {}
+
+environment::environment(asio::any_io_executor executor)
+    : source_(std::make_shared<real_time>(std::move(executor))) {}
+
+environment::environment(std::shared_ptr<time_source> source) noexcept
+    : source_(std::move(source)) {}
+
+}  // namespace hawser::inline v0
