@@ -25,6 +25,7 @@ outcome classify(const error_code& ec) noexcept {
     o = outcome::refuse(errc::circuit_open, {});
     o.from = origin::operation;
     o.error = ec;
+    o.transient = ec == condition::transient;
     return o;
   }
   o.delivery = never_left(ec) ? evidence::never_sent : evidence::maybe_applied;

@@ -80,8 +80,9 @@ class fallback_policy::on_call final : public stage {
   };
 
   [[nodiscard]] bool covers(const outcome& o, const tick& t) const {
-    if (o.ok() || o.canceled() || t.canceling()) return false;
-    const bool unknown = o.delivery == evidence::maybe_applied &&
+    const bool went_wrong = o.result == verdict::failed || o.rejected;
+    if (!went_wrong || o.canceled() || t.canceling()) return false;
+    const bool unknown = (o.delivery == evidence::maybe_applied || t.unresolved()) &&
                          (t.what() == effect::unsafe || t.what() == effect::keyed);
     if (unknown && !shared_.options_.covers_unknown) return false;
     return !shared_.options_.handles || shared_.options_.handles(o);

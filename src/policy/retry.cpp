@@ -74,8 +74,9 @@ class retry_policy::on_call final : public stage {
       }
       return t.finish(o);
     }
-    if (o.rejected) return after_rejection(o, t);
-    if (o.result == verdict::ignored || t.canceling()) return t.finish(o);
+    if (o.rejected && o.from == origin::policy) return after_rejection(o, t);
+    if (o.canceled() || t.canceling() || (o.result == verdict::ignored && !o.rejected))
+      return t.finish(o);
     return after_failure(o, t);
   }
 

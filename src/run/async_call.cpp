@@ -3,6 +3,8 @@
 #include "engine.hpp"
 
 #include <atomic>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -10,13 +12,15 @@ namespace hawser::inline v0::detail {
 
 namespace {
 
-/// A copy of the caller's options whose texts the call owns.
+/// A copy of the caller's options whose texts the call owns, and the plan: both outlive the engine,
+/// which still looks at them when a call is let go in the middle.
 struct own_options {
-  explicit own_options(const call_options& given)
-      : name(given.name), correlation(given.correlation), options(given) {
+  own_options(std::shared_ptr<const plan> how, const call_options& given)
+      : kept(std::move(how)), name(given.name), correlation(given.correlation), options(given) {
     options.name = name;
     options.correlation = correlation;
   }
+  std::shared_ptr<const plan> kept;
   std::string name;
   std::string correlation;
   call_options options;
@@ -30,13 +34,13 @@ class async_call final : private own_options,
  public:
   async_call(std::shared_ptr<const plan> how, std::unique_ptr<async_operation> what,
              const call_options& given)
-      : own_options(given), engine(*how, *what, options), kept_(std::move(how)),
-        what_(std::move(what)) {
+      : own_options(std::move(how), given), engine(*kept, *what, options), what_(std::move(what)) {
     what_->attach(this);
   }
 
   /// On the initiating function's stack; the mailbox is ours from construction.
   void start() {
+    if (options.stop.stop_possible()) on_stop_.emplace(options.stop, stopper{this});
     begin(how().env.now());
     if (finished()) {
       end(true);
@@ -69,6 +73,19 @@ class async_call final : private own_options,
   static constexpr unsigned timer = 4;
   static constexpr unsigned canceled = 8;
   static constexpr unsigned running = 16;  // somebody handles the mail, or is about to
+
+  /// The caller's stop token. May come from any thread while the call is being let go.
+  struct stopper {
+    async_call* call;
+    void operator()() const noexcept {
+      unsigned held = call->references_.load();
+      do {
+        if (held == 0) return;
+      } while (!call->references_.compare_exchange_weak(held, held + 1));
+      call->signal(canceled);
+      call->release();
+    }
+  };
 
   ~async_call() = default;
 
@@ -116,13 +133,13 @@ class async_call final : private own_options,
     what->complete(take_ending(), initiating);
   }
 
-  std::shared_ptr<const plan> kept_;
   std::unique_ptr<async_operation> what_;
   outcome attempt_;
   time_point armed_for_ = never;
   bool queued_ = false;
   std::atomic<unsigned> mail_{running};
   std::atomic<unsigned> references_{0};
+  std::optional<std::stop_callback<stopper>> on_stop_;
 };
 
 }  // namespace

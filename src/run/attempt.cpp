@@ -35,6 +35,8 @@ std::stop_token attempt::stop() {
     guard_ = new guard(source_);
     env_.arm(*guard_, about_.deadline);
   }
+  if (!caller_ && about_.caller != nullptr && about_.caller->stop_possible())
+    caller_.emplace(*about_.caller, requester{source_});
   return source_.get_token();
 }
 

@@ -1,47 +1,26 @@
 // Calls whose attempts end inline: the engine on the caller's own thread.
 #include "engine.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
+#include <utility>
 
 namespace hawser::inline v0::detail {
 
 namespace {
 
-class blocking_call final : public engine, public waker {
+constexpr auto longest_wait = std::chrono::hours(1);  // lest the clock's own arithmetic overflow
+
+/// Where a call waits for time, a waker or its caller's cancellation.
+class parking_lot {
  public:
-  blocking_call(const plan& how, operation& what, const call_options& options)
-      : engine(how, what, options), what_(what) {
-    if (options.stop.stop_possible()) on_stop_.emplace(options.stop, stopper{this});
-  }
-
-  void run() {
-    begin(how().env.now());
-    while (!finished()) {
-      const unsigned came = wait_until(next_timer());
-      const time_point now = how().env.now();
-      if ((came & canceled) != 0) cancel_call(now);
-      if ((came & woken) != 0) woken_up(now);
-      time_passed(now);
-    }
-  }
-
-  waker& wake_handle() noexcept override { return *this; }
-  void wake() noexcept override { notify(woken); }
-
- private:
   static constexpr unsigned woken = 1;
   static constexpr unsigned canceled = 2;
-
-  struct stopper {
-    blocking_call* call;
-    void operator()() const noexcept {
-      call->notify(canceled);
-      call->what_.cancel();  // the callable itself may be looking at its stop token
-    }
-  };
 
   void notify(unsigned what) noexcept {
     const std::lock_guard lock(mutex_);
@@ -49,26 +28,67 @@ class blocking_call final : public engine, public waker {
     changed_.notify_one();  // under the lock: the call may be gone right after it
   }
 
-  unsigned wait_until(time_point until) {
+  /// What came, at the latest at `until`.
+  unsigned wait_until(time_point until, const environment& env) {
     std::unique_lock lock(mutex_);
-    while (came_ == 0 && how().env.now() < until) {
+    while (came_ == 0 && env.now() < until) {
       lock.unlock();
-      const bool skipped = how().env.source().skip_to(until);
+      const bool skipped = env.source().skip_to(until);
       lock.lock();
       if (skipped || came_ != 0) continue;
       if (until == never)
         changed_.wait(lock, [this] { return came_ != 0; });
       else
-        changed_.wait_for(lock, remaining(until, how().env.now()), [this] { return came_ != 0; });
+        changed_.wait_for(lock, std::min<duration>(remaining(until, env.now()), longest_wait),
+                          [this] { return came_ != 0; });
     }
     return std::exchange(came_, 0U);
   }
 
-  operation& what_;
+ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   unsigned came_ = 0;
-  std::optional<std::stop_callback<stopper>> on_stop_;
+};
+
+class blocking_call final : public engine, public waker {
+ public:
+  blocking_call(const plan& how, operation& what, const call_options& options)
+      : engine(how, what, options) {
+    if (options.stop.stop_possible()) {
+      lot_.emplace();
+      on_stop_ = std::make_unique<stop_callback>(options.stop, stopper{&*lot_});
+    }
+  }
+
+  void run() {
+    begin(how().env.now());
+    while (!finished()) {
+      if (!lot_) lot_.emplace();
+      const unsigned came = lot_->wait_until(next_timer(), how().env);
+      const time_point now = how().env.now();
+      if ((came & parking_lot::canceled) != 0) cancel_call(now);
+      if ((came & parking_lot::woken) != 0) woken_up(now);
+      time_passed(now);
+    }
+  }
+
+  // The lot is there before anybody can know of the waker.
+  waker& wake_handle() noexcept override {
+    if (!lot_) lot_.emplace();
+    return *this;
+  }
+  void wake() noexcept override { lot_->notify(parking_lot::woken); }
+
+ private:
+  struct stopper {
+    parking_lot* lot;
+    void operator()() const noexcept { lot->notify(parking_lot::canceled); }
+  };
+  using stop_callback = std::stop_callback<stopper>;
+
+  std::optional<parking_lot> lot_;  // most calls never wait
+  std::unique_ptr<stop_callback> on_stop_;
 };
 
 }  // namespace

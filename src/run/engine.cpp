@@ -1,5 +1,7 @@
 #include "engine.hpp"
 
+#include "hawser/run/detail/value.hpp"
+
 #include <algorithm>
 #include <exception>
 
@@ -8,7 +10,7 @@ namespace hawser::inline v0::detail {
 engine::engine(const plan& how, operation& what, const call_options& options)
     : plan_(how), operation_(what), options_(options) {
   const std::size_t count = how.levels.size();
-  levels_ = inline_levels_;
+  levels_ = reinterpret_cast<level*>(inline_levels_);
   if (count > inline_levels) {
     more_levels_ = std::make_unique<level[]>(count);
     levels_ = more_levels_.get();
@@ -46,8 +48,22 @@ void engine::begin(time_point now) {
       options_.report->pipeline = plan_.name;
       options_.report->operation = options_.name;
       options_.report->correlation = options_.correlation;
+      options_.report->entries.clear();
+      options_.report->stopped = reason::none;
     }
     say(event_kind::call_started, {}, outcome{});
+  }
+  if (root_deadline_ <= now) {  // no time at all: nothing starts
+    slot_ = outcome{};
+    slot_.result = verdict::failed;
+    slot_.from = origin::policy;
+    slot_.delivery = evidence::never_sent;
+    slot_.transient = true;
+    slot_.error = errc::call_timeout;
+    slot_.why = {plan_.name, reason::limit_elapsed, 0,
+                 std::chrono::duration<double>(*options_.within).count(), never};
+    conclude();
+    return;
   }
   step s = step::call_inner();
   if (plan_.levels.empty()) {
@@ -64,7 +80,7 @@ step engine::guarded(Ask ask) {
   try {
     return ask();
   } catch (const std::exception& e) {
-    thrown_ = e.what();
+    thrown_ = masked(e.what());
   } catch (...) {
     thrown_ = "an exception of unknown type";
   }
@@ -79,10 +95,9 @@ step engine::guarded(Ask ask) {
 
 step engine::enter(int i) {
   const plan_level& at = plan_.levels[static_cast<std::size_t>(i)];
+  ::new (&levels_[i])
+      level{at.what->make_stage(scratch_ + at.offset), never, deadline_around(i)};
   level& l = levels_[i];
-  l.what = at.what->make_stage(scratch_ + at.offset);
-  l.timer = never;
-  l.deadline = deadline_around(i);
   depth_ = i + 1;
   at_level(i);
   return guarded([&] { return l.what->enter(*this); });
@@ -143,8 +158,12 @@ void engine::perform(int i, step s) {
         return;
 
       case step::verb::cancel_inner:
-        if (inner_running) cancel_inside(i, cancel_cause::deadline);
-        return;
+        if (inner_running) {
+          cancel_inside(i, cancel_cause::deadline);
+          return;
+        }
+        s = finish(cut_off());  // nothing is inside: the stage itself gives up
+        continue;
 
       case step::verb::finish:
         if (inner_running) {  // what is inside must end first
@@ -187,36 +206,54 @@ step engine::inner_ended(int i) {
   }
   if (override_level_ == i) {
     override_level_ = outside;
-    return finish(override_);
+    return finish(*override_);
   }
   at_level(i);
   const step s = guarded([&] { return levels_[i].what->inner_done(0, slot_, *this); });
   return forced && s.what() != step::verb::finish ? finish(slot_) : s;
 }
 
+/// Whether the caller's stop token says so, though the news may still be on its way.
+bool engine::caller_left() noexcept {
+  if (cause_ != cancel_cause::none || !options_.stop.stop_requested()) return false;
+  cause_ = cancel_cause::caller;
+  cancel_level_ = outside;
+  find_next_timer();
+  return true;
+}
+
 /// Starts an attempt. True when it has ended already; then `s` is the innermost level's answer.
 bool engine::run_operation(step& s) {
+  if (caller_left()) {
+    slot_ = cut_off();
+    if (depth_ > 0) s = inner_ended(depth_ - 1);
+    return true;
+  }
   ++attempts_;
   attempt_started_ = now_;
   if (observed_) say(event_kind::attempt_started, {}, outcome{});
   where_ = place::operating;
-  outcome o;
+  slot_ = outcome{};
   const time_point deadline = depth_ > 0 ? levels_[depth_ - 1].deadline : root_deadline_;
-  if (!operation_.start({attempts_, now_, deadline}, o)) return false;
+  if (!operation_.start({attempts_, now_, deadline, &options_.stop}, slot_)) return false;
   const time_point now = plan_.env.now();
   now_ = now;
   // A time limit that passed meanwhile has fired before the attempt ended, as it would have with an
   // asynchronous operation; the stages hear of it in this order.
-  while (next_timer_ <= now && where_ == place::operating && cause_ == cancel_cause::none)
-    time_passed(now);
-  launched(o, now);
+  if (next_timer_ <= now) {
+    const outcome ended = slot_;
+    while (next_timer_ <= now && where_ == place::operating && cause_ == cancel_cause::none)
+      time_passed(now);
+    slot_ = ended;
+  }
+  (void)caller_left();
+  launched(now);
   if (depth_ > 0) s = inner_ended(depth_ - 1);
   return true;
 }
 
-/// Puts the operation's outcome into `slot_`, seen in the light of a cancellation.
-void engine::launched(const outcome& o, time_point now) {
-  slot_ = o;
+/// The operation has ended with `slot_`, which is now seen in the light of a cancellation.
+void engine::launched(time_point now) {
   slot_.elapsed = now - attempt_started_;
   where_ = place::stepping;
   if (slot_.result == verdict::ok) {
@@ -238,7 +275,8 @@ void engine::launched(const outcome& o, time_point now) {
 void engine::attempt_ended(const outcome& o, time_point now) {
   if (where_ != place::operating) return;
   now_ = now;
-  launched(o, now);
+  slot_ = o;
+  launched(now);
   if (depth_ == 0) {
     conclude();
     return;
@@ -293,8 +331,12 @@ void engine::woken_up(time_point now) {
 }
 
 void engine::cancel_call(time_point now) {
-  if (finished() || cause_ == cancel_cause::caller) return;
+  if (finished()) return;
   now_ = now;
+  if (cause_ == cancel_cause::caller) {  // asked again, perhaps for a harder kind of cancellation
+    if (where_ == place::operating) operation_.cancel();
+    return;
+  }
   cancel_inside(outside, cancel_cause::caller);
 }
 
@@ -313,14 +355,19 @@ void engine::cancel_inside(int i, cancel_cause why) {
   const int last = depth_ - 1;
   where_ = place::stepping;
   set_timer(last, never);
+  at_level(last);
+  const step s = guarded([&] { return finish(levels_[last].what->canceled(cut_off(), *this)); });
+  perform(last, s);
+}
+
+/// The outcome of what is cancelled while no attempt runs.
+outcome engine::cut_off() const noexcept {
   outcome o;
   o.result = verdict::ignored;
   o.from = origin::policy;
   o.delivery = unresolved_ ? evidence::maybe_applied : evidence::never_sent;
   o.error = canceled_error();
-  at_level(last);
-  const step s = guarded([&] { return finish(levels_[last].what->canceled(o, *this)); });
-  perform(last, s);
+  return o;
 }
 
 /// The outermost level left: what the caller gets.

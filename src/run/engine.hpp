@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace hawser::inline v0::detail {
@@ -40,10 +41,10 @@ class engine : public tick {
   enum class place : std::uint8_t { stepping, waiting, parked, operating, finished };
   enum class cancel_cause : std::uint8_t { none, deadline, caller };
 
-  struct level {
-    stage* what = nullptr;
-    time_point timer = never;
-    time_point deadline = never;
+  struct level {  // set by `enter`
+    stage* what;
+    time_point timer;
+    time_point deadline;
   };
 
   // Level -1 stands for the caller and the call's own limit.
@@ -60,10 +61,12 @@ class engine : public tick {
   [[nodiscard]] step guarded(Ask ask);
   void perform(int i, step s);
   bool run_operation(step& s);
-  void launched(const outcome& o, time_point now);
+  void launched(time_point now);
   [[nodiscard]] step finish_level(int i);
   [[nodiscard]] step inner_ended(int i);
   void cancel_inside(int i, cancel_cause why);
+  [[nodiscard]] bool caller_left() noexcept;
+  [[nodiscard]] outcome cut_off() const noexcept;
   void set_timer(int i, time_point at) noexcept;
   void find_next_timer() noexcept;
   void conclude();
@@ -83,19 +86,18 @@ class engine : public tick {
   level* levels_;
   std::byte* scratch_;
   outcome slot_;
-  outcome override_;  // of a stage that finished while something ran inside it
+  std::optional<outcome> override_;  // of a stage that finished while something ran inside it
   int depth_ = 0;     // levels entered
   int cancel_level_ = outside;
   int override_level_ = outside;
   place where_ = place::stepping;
   cancel_cause cause_ = cancel_cause::none;
-  bool unresolved_ = false;  // some attempt may have been applied, and none since said otherwise
   time_point next_timer_ = never;
   time_point root_deadline_ = never;
   time_point started_{};
   time_point attempt_started_{};
   std::string thrown_;
-  level inline_levels_[inline_levels];
+  alignas(level) std::byte inline_levels_[inline_levels * sizeof(level)];  // left unset on purpose
   std::unique_ptr<level[]> more_levels_;
   std::unique_ptr<std::byte[]> more_scratch_;
   alignas(std::max_align_t) std::byte inline_scratch_[inline_scratch];

@@ -22,6 +22,8 @@ time_source::~time_source() = default;
 
 bool time_source::skip_to(time_point /*until*/) { return false; }
 
+bool time_source::run_one() { return false; }
+
 namespace {
 
 // While timers are armed the driver looks at least this often whether they still are. It bounds how

@@ -153,6 +153,8 @@ class HAWSER_API tick {
   [[nodiscard]] bool canceling() const noexcept { return canceling_; }
   /// Whether a policy around this stage may call it again (a retry): what ends here is an attempt.
   [[nodiscard]] bool repeatable() const noexcept { return repeatable_; }
+  /// Whether some attempt of this call may have been applied, and none since said otherwise.
+  [[nodiscard]] bool unresolved() const noexcept { return unresolved_; }
   /// Wakes this stage when it is parked.
   [[nodiscard]] virtual waker& wake_handle() noexcept = 0;
 
@@ -189,6 +191,7 @@ class HAWSER_API tick {
   bool observed_ = false;
   bool canceling_ = false;
   bool repeatable_ = false;
+  bool unresolved_ = false;
 };
 
 /// One policy's part in one call. Never used by two threads at once.

@@ -9,6 +9,8 @@
 
 #include "hawser/core/result.hpp"
 #include "hawser/policy/classify.hpp"
+#include "hawser/run/detail/cancel_link.hpp"
+#include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
 #include "hawser/run/pipeline.hpp"
 
@@ -17,18 +19,14 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/strand.hpp>
 
-#include <atomic>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -95,12 +93,12 @@ struct signature_traits<void(boost::system::result<T, E>)> {
   }
   static arguments failure(const error& why) {
     if constexpr (std::is_same_v<E, error>)
-      return boost::system::result<T, E>(why);
+      return boost::system::result<T, E>(boost::system::in_place_error, why);
     else
-      return boost::system::result<T, E>(why.code());
+      return boost::system::result<T, E>(boost::system::in_place_error, why.code());
   }
   static arguments success(std::tuple<T>&& v) {
-    return boost::system::result<T, E>(std::get<0>(std::move(v)));
+    return boost::system::result<T, E>(boost::system::in_place_value, std::get<0>(std::move(v)));
   }
 };
 
@@ -122,30 +120,6 @@ template <class T>
 struct substitute_of<std::tuple<T>> {
   using type = T;
   static std::tuple<T> to_tuple(T&& t) { return std::tuple<T>(std::move(t)); }
-};
-
-/// Between the caller's cancellation slot and a call, either of which may go first.
-class cancel_link {
- public:
-  explicit cancel_link(call_control* call) noexcept : call_(call) {}
-  void emit(boost::asio::cancellation_type type) noexcept {
-    const std::lock_guard lock(mutex_);
-    type_ = type;
-    if (call_ != nullptr) call_->cancel();
-  }
-  void cut() noexcept {
-    const std::lock_guard lock(mutex_);
-    call_ = nullptr;
-  }
-  [[nodiscard]] boost::asio::cancellation_type type() noexcept {
-    const std::lock_guard lock(mutex_);
-    return type_;
-  }
-
- private:
-  std::mutex mutex_;
-  call_control* call_;
-  boost::asio::cancellation_type type_ = boost::asio::cancellation_type::terminal;
 };
 
 /// One call of a wrapped operation. Attempts run on a strand of the call's own around the handler's
@@ -250,16 +224,14 @@ class wrapped_call final : public async_operation {
 
   void complete(ending&& end, bool initiating) override {
     const bool own = end.how.from != origin::policy && last_.has_value();
-    delivery ready{std::move(handler_),
-                   own ? std::move(*last_)
-                       : traits::failure(error(end.how.error, std::move(end.detail))),
-                   slot_, foreign_};
     if (link_) link_->cut();
-    const boost::asio::any_io_executor executor = strand_.get_inner_executor();
-    if (initiating)
-      boost::asio::post(executor, std::move(ready));
-    else
-      boost::asio::dispatch(executor, std::move(ready));
+    send_off(strand_.get_inner_executor(),
+             delivery<handler_type, arguments>{
+                 std::move(handler_),
+                 own ? std::move(*last_)
+                     : traits::failure(error(end.how.error, std::move(end.detail))),
+                 slot_, foreign_},
+             initiating);
   }
 
  private:
@@ -269,25 +241,6 @@ class wrapped_call final : public async_operation {
       std::get<0>(a) = std::move(thrown);
     return a;
   }
-
-  /// The handler with its arguments, on its way to its executor.
-  struct delivery {
-    handler_type handler;
-    arguments result;
-    boost::asio::cancellation_slot slot;
-    bool foreign;
-
-    void operator()() {
-      if (foreign) {
-        foreign = false;
-        const auto executor = boost::asio::get_associated_executor(handler);
-        boost::asio::dispatch(executor, std::move(*this));
-        return;
-      }
-      if (slot.is_connected()) slot.clear();
-      std::apply(std::move(handler), std::move(result));
-    }
-  };
 
   Init init_;
   boost::asio::any_io_executor kept_alive_;

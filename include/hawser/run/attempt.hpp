@@ -45,10 +45,15 @@ class HAWSER_API attempt {
 
  private:
   class guard;
+  struct requester {
+    std::stop_source& source;
+    void operator()() const noexcept { source.request_stop(); }
+  };
   detail::attempt_start about_;
   const environment& env_;
   std::stop_source& source_;
   guard* guard_ = nullptr;
+  std::optional<std::stop_callback<requester>> caller_;
   std::optional<evidence> delivery_;
   std::optional<duration> server_wait_;
 };

@@ -48,7 +48,7 @@ class callable final : public operation {
     kept_.reset();
     thrown_ = nullptr;
     if constexpr (takes_attempt<F>) {
-      if (stop_.stop_requested() && !stopped_for_good_) stop_ = std::stop_source();
+      if (stop_.stop_requested()) stop_ = std::stop_source();
       attempt a(about, env_, stop_);
       run(o, [&]() -> decltype(auto) { return f_(a); });
       a.amend(o);
@@ -70,7 +70,7 @@ class callable final : public operation {
     } else {
       std::optional<value> given;
       if (!source.produce(typeid(value), &given, failed) || !given) return false;
-      substitute.emplace(std::move(*given));
+      substitute.emplace(boost::system::in_place_value, std::move(*given));
     }
     kept_ = std::move(substitute);
     return true;
@@ -79,8 +79,9 @@ class callable final : public operation {
   result<value> take(ending& end) {
     const bool own = end.how.from == origin::operation || end.how.ok();
     if (own && kept_ && kept_->has_value()) return std::move(*kept_);
-    if (own && kept_) return with_story(kept_->error(), end.detail);
-    return error(end.how.error, std::move(end.detail));
+    if (own && kept_)
+      return result<value>(boost::system::in_place_error, with_story(kept_->error(), end.detail));
+    return result<value>(boost::system::in_place_error, end.how.error, std::move(end.detail));
   }
   /// What the last attempt threw, if that is what the call ended with.
   [[nodiscard]] std::exception_ptr thrown() const noexcept { return thrown_; }
@@ -96,22 +97,22 @@ class callable final : public operation {
       } else if constexpr (value_of<returned>::is_result) {
         auto&& r = call();
         if (r.has_error()) {
-          kept_.emplace(to_error(r.error()));
+          kept_.emplace(boost::system::in_place_error, to_error(r.error()));
           o = hawser::classify(kept_->error().code());
         } else {
           if constexpr (std::is_void_v<value>)
             kept_.emplace();
           else
-            kept_.emplace(*std::forward<decltype(r)>(r));
+            kept_.emplace(boost::system::in_place_value, *std::forward<decltype(r)>(r));
           accept(o);
         }
       } else {
-        kept_.emplace(call());
+        kept_.emplace(boost::system::in_place_value, call());
         accept(o);
       }
     } catch (...) {
       thrown_ = std::current_exception();
-      kept_.emplace(describe(thrown_));
+      kept_.emplace(boost::system::in_place_error, describe(thrown_));
       o = hawser::classify(kept_->error().code());
     }
   }
@@ -129,7 +130,6 @@ class callable final : public operation {
   Classify& classify_;
   const environment& env_;
   std::stop_source stop_{make_source()};
-  bool stopped_for_good_ = false;
   std::optional<result<value>> kept_;
   std::exception_ptr thrown_;
 

@@ -46,6 +46,7 @@ struct attempt_start {
   int number = 0;
   time_point now{};
   time_point deadline = never;
+  const std::stop_token* caller = nullptr;  ///< The caller's; lives as long as the call.
 };
 
 /// How a call ended, and the text for its error if it failed.

@@ -1,0 +1,31 @@
+# Installs one export set a component, so that find_package(hawser COMPONENTS ...) asks only for
+# what those components stand on.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hawser)
+
+get_property(libraries GLOBAL PROPERTY HAWSER_LIBRARIES)
+foreach(library IN LISTS libraries)
+  get_target_property(component ${library} EXPORT_NAME)
+  install(TARGETS ${library} EXPORT hawser-${component}
+    RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${component}
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT ${component}
+            NAMELINK_COMPONENT ${component}
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT ${component}
+    FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT ${component})
+  install(EXPORT hawser-${component} NAMESPACE hawser:: DESTINATION ${config_dir}
+    FILE hawser-${component}.cmake COMPONENT ${component})
+endforeach()
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/hawserConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/hawserConfig.cmake INSTALL_DESTINATION ${config_dir}
+  NO_SET_AND_CHECK_MACRO)
+# Before 1.0 a minor version may break what the one before offered.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/hawserConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/hawserConfig.cmake
+              ${PROJECT_BINARY_DIR}/hawserConfigVersion.cmake
+  DESTINATION ${config_dir} COMPONENT core)
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT core)

@@ -1,0 +1,106 @@
+# How every target of this project is made. Nothing here touches a global flag.
+
+# Our own code only: third-party headers are system headers.
+function(hawser_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+  # g++ 12 sees overlaps and overflows in its own std::string when optimising (GCC PR 105329, 105651).
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(${target} PRIVATE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow
+                           -Wno-stringop-overread)
+  endif()
+  if(HAWSER_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()
+
+# The lists name every file; a name without a file stops the configuration.
+function(hawser_sources out)
+  set(found "")
+  foreach(file IN LISTS ARGN)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+      list(APPEND found ${file})
+    elseif(HAWSER_TOLERATE_MISSING)
+      message(STATUS "not there yet: ${file}")
+    else()
+      message(FATAL_ERROR "${CMAKE_CURRENT_SOURCE_DIR} lists ${file}, which is not there")
+    endif()
+  endforeach()
+  set(${out} "${found}" PARENT_SCOPE)
+endfunction()
+
+# Precompiled headers only save time: every file includes what it uses, as HAWSER_PCH=OFF proves.
+function(hawser_precompile target)
+  if(HAWSER_PCH AND ARGN)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+    target_compile_options(${target} PRIVATE ${HAWSER_PCH_FLAGS})
+  endif()
+endfunction()
+
+# hawser_library(<target> EXPORT_NAME <name>
+#                SOURCES <.cpp in src/>... HEADERS <below include/hawser/>...
+#                [PUBLIC <libraries>...] [PRIVATE <libraries>...] [PRECOMPILE <headers>...])
+# makes <target> with the alias hawser::<name>.
+function(hawser_library target)
+  cmake_parse_arguments(arg "" "EXPORT_NAME" "SOURCES;HEADERS;PUBLIC;PRIVATE;PRECOMPILE" ${ARGN})
+  list(TRANSFORM arg_HEADERS PREPEND ../include/hawser/)
+  hawser_sources(sources ${arg_SOURCES})
+  hawser_sources(headers ${arg_HEADERS})
+  if(NOT sources AND HAWSER_TOLERATE_MISSING)
+    return()
+  endif()
+  if(HAWSER_TOLERATE_MISSING)
+    foreach(library IN LISTS arg_PUBLIC)
+      if(library MATCHES "^hawser::" AND NOT TARGET ${library})
+        message(STATUS "${target} waits for ${library}")
+        return()
+      endif()
+    endforeach()
+  endif()
+
+  add_library(${target} ${sources})
+  add_library(hawser::${arg_EXPORT_NAME} ALIAS ${target})
+  target_sources(${target} PUBLIC FILE_SET HEADERS
+                 BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${headers})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+  set_target_properties(${target} PROPERTIES
+    EXPORT_NAME ${arg_EXPORT_NAME}
+    VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    CXX_EXTENSIONS OFF)
+  # The tests reach inside, so a shared library under test keeps all its symbols.
+  if(NOT (BUILD_SHARED_LIBS AND HAWSER_BUILD_TESTS))
+    set_target_properties(${target} PROPERTIES
+      CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  endif()
+  if(BUILD_SHARED_LIBS)
+    target_compile_definitions(${target} PUBLIC HAWSER_SHARED)
+  endif()
+  hawser_precompile(${target} ${arg_PRECOMPILE})
+  hawser_warnings(${target})
+  set_property(GLOBAL APPEND PROPERTY HAWSER_LIBRARIES ${target})
+endfunction()
+
+# hawser_program(<target> SOURCES <.cpp>... LIBRARIES <libraries>... [PRECOMPILE <headers>...])
+# An executable of ours: an example, a benchmark, a test.
+function(hawser_program target)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES;PRECOMPILE" ${ARGN})
+  hawser_sources(sources ${arg_SOURCES})
+  if(NOT sources AND HAWSER_TOLERATE_MISSING)
+    return()
+  endif()
+  if(HAWSER_TOLERATE_MISSING)
+    foreach(library IN LISTS arg_LIBRARIES)
+      if(library MATCHES "^hawser::" AND NOT TARGET ${library})
+        message(STATUS "${target} waits for ${library}")
+        return()
+      endif()
+    endforeach()
+  endif()
+  add_executable(${target} ${sources})
+  target_link_libraries(${target} PRIVATE ${arg_LIBRARIES})
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  hawser_precompile(${target} ${arg_PRECOMPILE})
+  hawser_warnings(${target})
+endfunction()

@@ -1,0 +1,218 @@
+// A REST client for one origin: requests under policies, over its own pool of connections.
+//
+//   hawser::http::client api{env, "https://billing.example", hawser::http::standard_pipeline("billing")};
+//   auto r = api.send(hawser::http::request::post("/v1/charges").json(body).idempotency_key(id));
+//   auto user = api.get("/users/{id}", {{"id", "42"}}).as<user_t>();      // typed, one line
+//   auto later = co_await api.async_send(request);                        // any completion token
+#pragma once
+
+#include "hawser/core/export.hpp"
+#include "hawser/core/result.hpp"
+#include "hawser/http/headers.hpp"
+#include "hawser/http/idempotency.hpp"
+#include "hawser/http/limits.hpp"
+#include "hawser/http/request.hpp"
+#include "hawser/http/response.hpp"
+#include "hawser/http/standard_pipeline.hpp"
+#include "hawser/http/transport.hpp"
+#include "hawser/http/transport_options.hpp"
+#include "hawser/run/pipeline.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/prefer.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace hawser::inline v0::http {
+
+/// Set-up of a client. An aggregate: name it outside of `co_await` expressions.
+struct client_options {
+  /// Sent with every request; a request's own field of the same name wins. Checked as
+  /// `check_request_field` has it.
+  headers default_headers{};
+  pool_options pool{};
+  tls_options tls{};
+  limits bounds{};
+  time_limits times{};
+  /// Set it when the API honours idempotency keys: then every POST and PATCH gets one, minted once
+  /// per call and sent with each attempt, unless the request brings its own. Without it only
+  /// requests that bring a key are sent with one, the IETF draft's way.
+  std::optional<idempotency_profile> idempotency{};
+  /// Names the header that carries the call's correlation id, the same on each attempt; off.
+  std::optional<std::string> correlation_header{};
+  /// Names the header that carries the attempt's number, from 1; off.
+  std::optional<std::string> attempt_header{};
+  /// Carries the exchanges in place of our own transport: another protocol, or a test's fake.
+  std::shared_ptr<http::transport> transport{};
+};
+
+class prepared;
+
+/// Thread-safe. Destroying it ends running calls with `operation_aborted`; their handlers still run.
+class HAWSER_API client {
+ public:
+  /// Throws `config_error` for options out of their bounds, `call_error` for a base URL that cannot
+  /// be used (`errc::invalid_url`) or TLS credentials (`errc::tls_bad_credentials`). The base URL's
+  /// path is put before each request's.
+  client(environment env, std::string_view base_url,
+         const pipeline_builder& policies = standard_pipeline("http"), client_options options = {});
+  client(client&& other) noexcept;
+  client& operator=(client&& other) noexcept;
+  ~client();
+
+  /// Sends and waits. Any complete answer is a value, whatever its status; see
+  /// `response::ensure_success`. On a thread that runs the environment's executor:
+  /// `errc::would_deadlock`.
+  [[nodiscard]] result<response> send(request what, const call_options& options = {}) const;
+
+  /// The same into `answer`, whose memory is reused. Both must live until it returns.
+  [[nodiscard]] result<void> send(const request& what, response& answer,
+                                  const call_options& options = {}) const;
+
+  /// Signature: `void(hawser::result<response>)`. Executor: the handler's associated one, else the
+  /// environment's; never inline. Cancellation: all types end the call with `operation_aborted`.
+  template <class CompletionToken = boost::asio::deferred_t>
+  auto async_send(request what, CompletionToken&& token = CompletionToken()) const {
+    return boost::asio::async_initiate<CompletionToken, void(result<response>)>(
+        initiate_send{this}, token, std::move(what));
+  }
+  /// The same with options of the call; the report and the texts in them must live until completion.
+  template <class CompletionToken = boost::asio::deferred_t>
+  auto async_send(request what, const call_options& options,
+                  CompletionToken&& token = CompletionToken()) const {
+    return boost::asio::async_initiate<CompletionToken, void(result<response>)>(
+        initiate_send{this}, token, std::move(what), options);
+  }
+  /// Signature: `void(hawser::result<void>)`. The answer goes into `answer`, whose memory is reused;
+  /// `what` and `answer` must live until completion.
+  template <class CompletionToken = boost::asio::deferred_t>
+  auto async_send_to(const request& what, response& answer,
+                     CompletionToken&& token = CompletionToken()) const {
+    return boost::asio::async_initiate<CompletionToken, void(result<void>)>(
+        initiate_send_to{this}, token, &what, &answer);
+  }
+
+  // One-line forms: `api.get("/users/{id}", {{"id", "42"}}).as<user_t>()`.
+  [[nodiscard]] prepared get(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared head(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared delete_(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared post(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared put(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared patch(std::string_view target, const route_params& params = {}) const;
+
+  /// Ends running calls and those started later with `operation_aborted`. Idempotent.
+  void close() noexcept;
+
+  [[nodiscard]] const environment& env() const noexcept;
+  [[nodiscard]] const hawser::pipeline& policies() const noexcept;
+  [[nodiscard]] transport_stats stats() const noexcept;
+
+ private:
+  class state;
+  class call;
+  using send_handler = boost::asio::any_completion_handler<void(result<response>)>;
+  using send_to_handler = boost::asio::any_completion_handler<void(result<void>)>;
+
+  void start(request&& what, const call_options& options, send_handler handler,
+             boost::asio::any_io_executor executor) const;
+  void start_to(const request& what, response& answer, const call_options& options,
+                send_to_handler handler, boost::asio::any_io_executor executor) const;
+
+  template <class Handler>
+  boost::asio::any_io_executor executor_of(const Handler& handler) const {
+    const auto associated = boost::asio::get_associated_executor(handler, env().executor());
+    if constexpr (std::is_convertible_v<decltype(associated), boost::asio::any_io_executor>) {
+      // Another context's run function must not return while its handler is outstanding.
+      const boost::asio::any_io_executor theirs = associated;
+      if (theirs != env().executor())
+        return boost::asio::prefer(theirs, boost::asio::execution::outstanding_work.tracked);
+    }
+    return env().executor();
+  }
+
+  struct initiate_send {
+    const client* self;
+    using executor_type = boost::asio::any_io_executor;
+    [[nodiscard]] executor_type get_executor() const noexcept { return self->env().executor(); }
+    template <class Handler>
+    void operator()(Handler&& handler, request what, const call_options& options = {}) const {
+      auto executor = self->executor_of(handler);
+      self->start(std::move(what), options, send_handler(std::forward<Handler>(handler)),
+                  std::move(executor));
+    }
+  };
+  struct initiate_send_to {
+    const client* self;
+    using executor_type = boost::asio::any_io_executor;
+    [[nodiscard]] executor_type get_executor() const noexcept { return self->env().executor(); }
+    template <class Handler>
+    void operator()(Handler&& handler, const request* what, response* answer) const {
+      auto executor = self->executor_of(handler);
+      self->start_to(*what, *answer, {}, send_to_handler(std::forward<Handler>(handler)),
+                     std::move(executor));
+    }
+  };
+
+  std::shared_ptr<state> state_;
+};
+
+/// A request on its way into a client. Setters as those of `request`.
+class HAWSER_API prepared {
+ public:
+  prepared(const client& by, request what) noexcept : client_(&by), request_(std::move(what)) {}
+
+  prepared&& header(std::string_view name, std::string_view value) && {
+    return keep(std::move(request_).header(name, value));
+  }
+  prepared&& query(std::string_view name, std::string_view value) && {
+    return keep(std::move(request_).query(name, value));
+  }
+  prepared&& param(std::string_view name, std::string_view value) && {
+    return keep(std::move(request_).param(name, value));
+  }
+  prepared&& body(std::string bytes, std::string_view content_type) && {
+    return keep(std::move(request_).body(std::move(bytes), content_type));
+  }
+  template <class T>
+  prepared&& json(const T& value) && {
+    return keep(std::move(request_).json(value));
+  }
+  prepared&& idempotency_key(std::string_view key) && {
+    return keep(std::move(request_).idempotency_key(key));
+  }
+
+  /// Sends and waits.
+  [[nodiscard]] result<response> send(const call_options& options = {}) && {
+    return client_->send(std::move(request_), options);
+  }
+  /// Sends, waits, objects to any status but 2xx, and converts the body. Include http/json.hpp.
+  template <class T>
+  [[nodiscard]] result<T> as(const call_options& options = {}) && {
+    result<response> answer = std::move(*this).send(options);
+    if (!answer) return result<T>(boost::system::in_place_error, answer.error());
+    result<response> good = (*std::move(answer)).ensure_success();
+    if (!good) return result<T>(boost::system::in_place_error, good.error());
+    return good->template as<T>();
+  }
+  template <class CompletionToken = boost::asio::deferred_t>
+  auto async_send(CompletionToken&& token = CompletionToken()) && {
+    return client_->async_send(std::move(request_), std::forward<CompletionToken>(token));
+  }
+
+ private:
+  prepared&& keep(request&& /*same*/) noexcept { return std::move(*this); }
+
+  const client* client_;
+  request request_;
+};
+
+}  // namespace hawser::inline v0::http

@@ -1,0 +1,117 @@
+// Header fields in one flat block: no node per field, cleared and refilled without allocating.
+//
+//   hawser::http::headers h;
+//   h.add("Accept", "application/json");
+//   if (auto type = h.find("content-type")) use(*type);     // names ignore case
+//   for (hawser::http::headers::field f : h) print(f.name, f.value);
+#pragma once
+
+#include "hawser/core/export.hpp"
+#include "hawser/core/result.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hawser::inline v0::http {
+
+/// An ordered list of header fields (RFC 9110 section 5), duplicates kept. All views it hands out
+/// are valid until it is next changed. Not thread-safe; const members may be called by many.
+class HAWSER_API headers {
+ public:
+  struct field {
+    std::string_view name;
+    std::string_view value;
+  };
+
+  class const_iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = field;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = field;
+
+    const_iterator() noexcept = default;
+    [[nodiscard]] field operator*() const noexcept { return (*of_)[index_]; }
+    const_iterator& operator++() noexcept {
+      ++index_;
+      return *this;
+    }
+    const_iterator operator++(int) noexcept {
+      const_iterator before = *this;
+      ++index_;
+      return before;
+    }
+    friend bool operator==(const const_iterator&, const const_iterator&) noexcept = default;
+
+   private:
+    friend class headers;
+    const_iterator(const headers* of, std::size_t index) noexcept : of_(of), index_(index) {}
+    const headers* of_ = nullptr;
+    std::size_t index_ = 0;
+  };
+
+  /// Appends a field as given. Precondition: a valid name and value; what comes from elsewhere goes
+  /// through `try_add`. The texts may not lie inside this object. Throws std::length_error when all
+  /// fields together pass 4 GiB.
+  void add(std::string_view name, std::string_view value);
+  /// Appends a field after checking it. errc::invalid_header, naming the field, never its value.
+  result<void> try_add(std::string_view name, std::string_view value);
+  /// Replaces all fields of that name by one. Precondition as for `add`.
+  void set(std::string_view name, std::string_view value);
+  /// Removes all fields of that name and says how many there were.
+  std::size_t remove(std::string_view name);
+  /// Forgets all fields and keeps the memory.
+  void clear() noexcept;
+  /// Makes room for so many fields of so many bytes (names and values) in all.
+  void reserve(std::size_t fields, std::size_t bytes);
+
+  /// The first field of that name.
+  [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
+  /// The values of all fields of that name, in order.
+  [[nodiscard]] std::vector<std::string_view> all(std::string_view name) const;
+  [[nodiscard]] bool contains(std::string_view name) const noexcept;
+
+  [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
+  /// Names and values together.
+  [[nodiscard]] std::size_t bytes() const noexcept { return block_.size(); }
+  /// The field at `index`. Precondition: index < size().
+  [[nodiscard]] field operator[](std::size_t index) const noexcept {
+    const entry& e = entries_[index];
+    return {std::string_view(block_.data() + e.at, e.name_size),
+            std::string_view(block_.data() + e.at + e.name_size, e.value_size)};
+  }
+  [[nodiscard]] const_iterator begin() const noexcept { return {this, 0}; }
+  [[nodiscard]] const_iterator end() const noexcept { return {this, entries_.size()}; }
+
+ private:
+  // A name and its value lie next to each other in the block, so one offset serves both.
+  struct entry {
+    std::uint32_t at;
+    std::uint32_t name_size;
+    std::uint32_t value_size;
+  };
+  std::string block_;
+  std::vector<entry> entries_;
+};
+
+/// Whether two header names are the same, ASCII case ignored.
+[[nodiscard]] HAWSER_API bool same_name(std::string_view a, std::string_view b) noexcept;
+
+/// Whether a field may be sent: the name a token, the value without control characters other than
+/// HTAB (RFC 9110 section 5.5), no blank at either end. errc::invalid_header.
+[[nodiscard]] HAWSER_API result<void> check_field(std::string_view name, std::string_view value);
+
+/// As `check_field`, and refuses the fields that the client writes itself because they decide where
+/// a message ends or what becomes of its connection: Host, Content-Length, Transfer-Encoding,
+/// Connection, Keep-Alive, Proxy-Connection, TE, Trailer, Upgrade. errc::invalid_header.
+[[nodiscard]] HAWSER_API result<void> check_request_field(std::string_view name,
+                                                          std::string_view value);
+
+}  // namespace hawser::inline v0::http

@@ -1,0 +1,103 @@
+// A request, built in one expression and checked before anything is sent.
+//
+//   auto charge = hawser::http::request::post("/v1/accounts/{id}/charges")
+//                     .param("id", account).header("Accept", "application/json")
+//                     .json(body).idempotency_key(order_id);
+//   hawser::result<hawser::http::response> r = api.send(charge);
+#pragma once
+
+#include "hawser/core/effect.hpp"
+#include "hawser/core/export.hpp"
+#include "hawser/core/result.hpp"
+#include "hawser/http/headers.hpp"
+#include "hawser/http/method.hpp"
+#include "hawser/http/url.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <concepts>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hawser::inline v0::http {
+
+/// One logical request. Setters never throw but for lack of memory: they keep the first error, and
+/// the client reports it instead of sending. Setters are for rvalues; a named request is changed by
+/// `std::move(r).header(...)`. Not thread-safe while being built; const members may be called by
+/// many.
+class HAWSER_API request {
+ public:
+  /// `target` is a path with an optional query, starting with '/', in which "{name}" stands for a
+  /// parameter. Bytes outside of RFC 3986 must come percent-encoded: errc::invalid_url.
+  request(http::method how, std::string_view target);
+
+  [[nodiscard]] static request get(std::string_view target) { return {method::get, target}; }
+  [[nodiscard]] static request head(std::string_view target) { return {method::head, target}; }
+  [[nodiscard]] static request post(std::string_view target) { return {method::post, target}; }
+  [[nodiscard]] static request put(std::string_view target) { return {method::put, target}; }
+  [[nodiscard]] static request patch(std::string_view target) { return {method::patch, target}; }
+  [[nodiscard]] static request delete_(std::string_view target) {
+    return {method::delete_, target};
+  }
+  [[nodiscard]] static request options(std::string_view target) {
+    return {method::options, target};
+  }
+
+  /// Adds a header field; errc::invalid_header as `check_request_field` has it.
+  request&& header(std::string_view name, std::string_view value) &&;
+  /// Appends to the query, escaped.
+  request&& query(std::string_view name, std::string_view value) &&;
+  /// The value of "{name}" in the target.
+  request&& param(std::string_view name, std::string_view value) &&;
+  /// The body and its Content-Type (none is sent when empty). errc::invalid_header.
+  request&& body(std::string bytes, std::string_view content_type) &&;
+  /// A JSON body. errc::invalid_body when a string in it is not UTF-8.
+  request&& json(const nlohmann::json& value) &&;
+  /// A JSON body from a type that nlohmann/json converts; include "hawser/http/json.hpp".
+  template <class T>
+  requires(!std::convertible_to<const T*, const nlohmann::json*>) request && json(const T& value) &&
+      ;
+  /// The caller's own idempotency key, such as an order number. It makes an otherwise unsafe
+  /// request `keyed`. errc::invalid_idempotency_key when empty; the profile checks the rest.
+  request&& idempotency_key(std::string_view key) &&;
+  /// Overrides what the method says about sending twice.
+  request&& effect(hawser::effect what) &&;
+  /// A low-cardinality name for logs and metrics; "GET /users/{id}" when not given.
+  request&& name(std::string text) &&;
+
+  /// The first thing that was wrong in what the setters were given.
+  [[nodiscard]] const std::optional<error>& problem() const noexcept { return problem_; }
+  /// Keeps `why` unless an earlier problem is there. For those who build upon this class.
+  void set_problem(error why);
+
+  [[nodiscard]] const http::method& method() const noexcept { return method_; }
+  /// The template without its query.
+  [[nodiscard]] std::string_view route() const noexcept;
+  [[nodiscard]] std::string_view name() const noexcept { return name_; }
+  /// Path and query with the parameters put in. errc::invalid_route, or the kept problem.
+  [[nodiscard]] result<std::string> target() const;
+  /// The same, appended to `out`; allocates only when `out` has no room.
+  [[nodiscard]] result<void> target_to(std::string& out) const;
+  [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
+  [[nodiscard]] std::string_view body() const noexcept { return body_; }
+  [[nodiscard]] bool has_body() const noexcept { return has_body_; }
+  [[nodiscard]] const std::optional<std::string>& idempotency_key() const noexcept { return key_; }
+  /// The override, else what the method says; an unsafe request with a key is `keyed`.
+  [[nodiscard]] hawser::effect effect() const noexcept;
+
+ private:
+  http::method method_;
+  std::string target_;  // the template, with its query
+  std::string query_;   // what `query` added, escaped, without a leading '?' or '&'
+  std::string name_;
+  std::string body_;
+  http::headers headers_;
+  route_params params_;
+  std::optional<std::string> key_;
+  std::optional<hawser::effect> effect_;
+  std::optional<error> problem_;
+  bool has_body_ = false;
+};
+
+}  // namespace hawser::inline v0::http

@@ -1,0 +1,85 @@
+// An answer: status, header fields, body. Any status is an answer; ensure_success() objects.
+//
+//   hawser::result<hawser::http::response> r = api.send(request);
+//   if (r && r->ok()) use(r->body());
+//   auto user = r->as<user_t>();                 // include "hawser/http/json.hpp"
+//   auto good = std::move(*r).ensure_success();  // 4xx and 5xx become errors
+#pragma once
+
+#include "hawser/core/effect.hpp"
+#include "hawser/core/export.hpp"
+#include "hawser/core/result.hpp"
+#include "hawser/http/headers.hpp"
+#include "hawser/http/limits.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace hawser::inline v0::http {
+
+/// One final answer. Reusable: `clear()` keeps the memory, so the next exchange into the same
+/// object allocates nothing. Not thread-safe; const members may be called by many.
+class HAWSER_API response {
+ public:
+  /// 200 to 599 (RFC 9110 section 15 lets others pass as the x00 of their class); 0 before any.
+  [[nodiscard]] int status() const noexcept { return status_; }
+  /// What the server wrote behind the status; often empty, never to be relied upon.
+  [[nodiscard]] std::string_view reason() const noexcept { return reason_; }
+  [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
+  /// Fields after a chunked body. Kept apart, as RFC 9110 section 6.5.1 asks.
+  [[nodiscard]] const http::headers& trailers() const noexcept { return trailers_; }
+  [[nodiscard]] std::string_view body() const noexcept { return body_; }
+  /// The body, moved out.
+  [[nodiscard]] std::string take_body() noexcept;
+  /// Whether the status is 2xx.
+  [[nodiscard]] bool ok() const noexcept { return status_ >= 200 && status_ < 300; }
+
+  /// The body as JSON. errc::json_malformed, errc::json_too_deep.
+  [[nodiscard]] result<nlohmann::json> json(const limits& l = {}) const;
+  /// The body as a type that nlohmann/json converts; defined in "hawser/http/json.hpp".
+  /// errc::json_malformed, errc::json_too_deep; errc::json_wrong_type, naming the field.
+  template <class T>
+  [[nodiscard]] result<T> as(const limits& l = {}) const;
+
+  /// Itself when 2xx. Else errc::client_error (4xx), errc::server_error (5xx) or
+  /// errc::unexpected_status, with status and title in the text; errc::outcome_unknown for 502 and
+  /// 504 to a request whose work must not be done twice (unsafe or keyed).
+  [[nodiscard]] result<response> ensure_success() &&;
+  [[nodiscard]] result<response> ensure_success() const&;
+
+  /// What sending this answer's request again would do, and what the answer proves. Set by the
+  /// client.
+  [[nodiscard]] hawser::effect effect() const noexcept { return effect_; }
+  [[nodiscard]] hawser::evidence evidence() const noexcept { return evidence_; }
+
+  // For transports, real and fake.
+
+  /// Back to empty; keeps the memory.
+  void clear() noexcept;
+  void set_status(int status, std::string_view reason = {});
+  [[nodiscard]] http::headers& mutable_headers() noexcept { return headers_; }
+  [[nodiscard]] http::headers& mutable_trailers() noexcept { return trailers_; }
+  [[nodiscard]] std::string& mutable_body() noexcept { return body_; }
+  void set_exchange(hawser::effect what, hawser::evidence seen) noexcept {
+    effect_ = what;
+    evidence_ = seen;
+  }
+
+ private:
+  [[nodiscard]] error status_error() const;
+
+  int status_ = 0;
+  hawser::effect effect_ = hawser::effect::safe;
+  hawser::evidence evidence_ = hawser::evidence::answered;
+  std::string reason_;
+  std::string body_;
+  http::headers headers_;
+  http::headers trailers_;
+};
+
+/// The phrase RFC 9110 section 15 gives a status ("Not Found"); empty for unknown ones.
+[[nodiscard]] HAWSER_API std::string_view reason_phrase(int status) noexcept;
+
+}  // namespace hawser::inline v0::http

@@ -1,0 +1,166 @@
+// At most so many calls at a time, and a short, bounded queue for the rest.
+//
+//   auto slots = std::make_shared<hawser::bulkhead_policy>(hawser::bulkhead{
+//       .name = "billing", .max_concurrent = 20, .max_queue = 50, .max_queue_wait = 200ms});
+//   builder.add(slots);                         // or .add(hawser::bulkhead{...})
+//   slots->set_max_concurrent(30);              // at any time
+//   if (auto permit = slots->try_acquire()) work();   // by hand; given back at the scope's end
+#pragma once
+
+#include "hawser/core/export.hpp"
+#include "hawser/core/time.hpp"
+#include "hawser/policy/policy.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace hawser::inline v0 {
+
+/// Who of one priority class gets the next free permit.
+enum class queue_order : std::uint8_t {
+  fifo,                 ///< The one that waited longest.
+  lifo_under_overload,  ///< The newest while more than half of the queue is taken, else the oldest:
+                        ///< under overload the oldest are likely given up already. Source: Maurer,
+                        ///< "Fail at Scale", ACM Queue 13(8), 2015 (adaptive LIFO).
+};
+
+/// Options of a bulkhead. A call beyond `max_concurrent` waits in the queue, if there is room.
+/// The call's priority makes its class: a higher class is always served first. A newcomer never
+/// overtakes its own class, and never pushes anybody out of a full queue.
+struct bulkhead {
+  std::string name{};                        ///< Empty: "bulkhead".
+  int max_concurrent = 25;                   ///< 1 to 2,097,151.
+  int max_queue = 0;                         ///< 0 (no queue) to 2,097,151.
+  std::optional<duration> max_queue_wait{};  ///< Over 0. Off: waits as long as the call may last.
+  queue_order order = queue_order::fifo;
+  /// The shortest time in which the service can answer, at least 0. A call in the queue with less
+  /// left before its deadline is dropped at once instead of being started in vain.
+  std::optional<duration> service_floor{};
+};
+
+namespace detail {
+
+class bulkhead_stage;
+
+/// A queued call: a node inside its stage. All of it is guarded by the policy's lock.
+struct bulkhead_waiter {
+  enum class status : std::uint8_t { out, queued, granted, dropped };
+  bulkhead_waiter* older = nullptr;  // within its class
+  bulkhead_waiter* newer = nullptr;
+  bulkhead_waiter* newest = nullptr;  // of the class; kept by its oldest, as are the next two
+  bulkhead_waiter* higher = nullptr;  // the oldest of the next class
+  bulkhead_waiter* lower = nullptr;
+  waker* wake = nullptr;
+  time_point useless_at = never;  // from here on its deadline cannot be met
+  int priority = 0;
+  status state = status::out;
+};
+
+/// Classes by priority, each in order of arrival. Adding and removing cost O(classes).
+class bulkhead_queue {
+ public:
+  void add(bulkhead_waiter& w) noexcept;
+  void remove(bulkhead_waiter& w) noexcept;
+  /// The oldest or newest of the highest class. Precondition: not empty.
+  [[nodiscard]] bulkhead_waiter& next(bool newest) const noexcept;
+
+ private:
+  void replace_head(bulkhead_waiter& head, bulkhead_waiter* by) noexcept;
+  bulkhead_waiter* highest_ = nullptr;
+};
+
+}  // namespace detail
+
+/// The live bulkhead. All members are thread-safe; nothing ever blocks on a permit.
+///
+/// A call that finds a permit and nobody queued takes it with one atomic step and no lock, and
+/// gives it back likewise. Calls that find neither permit nor room end with `errc::bulkhead_full`
+/// (`reason::concurrency` without a queue, `reason::queue_full` with one); calls that waited
+/// `max_queue_wait` with `errc::bulkhead_timeout` and `reason::queue_wait`; calls dropped from the
+/// queue for their deadline with `errc::bulkhead_timeout` and `reason::deadline`.
+class HAWSER_API bulkhead_policy final : public policy {
+ public:
+  /// A permit held by hand. Must not outlive its bulkhead.
+  class permit {
+   public:
+    permit() = default;
+    permit(permit&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+    permit& operator=(permit&& other) noexcept {
+      if (this != &other) {
+        release();
+        from_ = std::exchange(other.from_, nullptr);
+      }
+      return *this;
+    }
+    ~permit() { release(); }
+
+    [[nodiscard]] explicit operator bool() const noexcept { return from_ != nullptr; }
+    /// Gives the permit back now; later calls do nothing.
+    void release() noexcept {
+      if (bulkhead_policy* from = std::exchange(from_, nullptr)) from->give_back(time_point::min());
+    }
+
+   private:
+    friend class bulkhead_policy;
+    explicit permit(bulkhead_policy* from) noexcept : from_(from) {}
+    bulkhead_policy* from_ = nullptr;
+  };
+
+  /// All numbers of one moment.
+  struct status {
+    int in_flight = 0;  ///< May be over `limit` for a while after shrinking.
+    int queued = 0;
+    int limit = 0;
+  };
+
+  /// Throws `config_error` naming the field.
+  explicit bulkhead_policy(bulkhead options);
+  ~bulkhead_policy() override;
+
+  [[nodiscard]] std::string_view kind() const noexcept override { return "bulkhead"; }
+  [[nodiscard]] std::string_view name() const noexcept override { return options_.name; }
+  [[nodiscard]] std::size_t stage_size() const noexcept override;
+  [[nodiscard]] std::size_t stage_alignment() const noexcept override;
+  [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
+  [[nodiscard]] stage* make_stage(void* memory) override;
+
+  /// A permit if one is free and nobody is queued for it, else an empty one. Never waits.
+  [[nodiscard]] permit try_acquire() noexcept;
+
+  /// Growing starts queued calls; shrinking below what is in flight waits for returns and cancels
+  /// nothing. Throws `config_error` when out of bounds.
+  void set_max_concurrent(int limit);
+  /// Shrinking below what is queued keeps those and lets nobody new in. Throws `config_error`.
+  void set_max_queue(int limit);
+
+  [[nodiscard]] status snapshot() const noexcept;
+
+ private:
+  friend class detail::bulkhead_stage;
+  using waiter = detail::bulkhead_waiter;
+
+  enum class entry : std::uint8_t { taken, queued, full };
+
+  bool try_take(std::uint64_t& seen) noexcept;
+  entry take_or_queue(waiter& w, std::uint64_t& seen) noexcept;
+  void give_back(time_point now) noexcept;
+  void grant_locked(time_point now) noexcept;
+  void remove_locked(waiter& w, waiter::status to) noexcept;
+
+  const bulkhead options_;
+  alignas(64) std::atomic<std::uint64_t> word_;  // in flight, queued, limit: 21 bits each
+  std::atomic<int> max_queue_;
+  std::mutex lock_;
+  detail::bulkhead_queue queue_;
+};
+
+[[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(bulkhead options);
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,202 @@
+// At most so many calls per time, with a burst, and told by the server when to pause.
+//
+//   auto rate = std::make_shared<hawser::rate_limiter_policy>(hawser::rate_limiter{
+//       .name = "billing", .permits = 50, .per = 1s, .burst = 10, .max_wait = 300ms});
+//   builder.add(rate);                          // or .add(hawser::rate_limiter{...})
+//   rate->set_rate(100, 1s, 20, now);           // at any time; tokens are kept
+//   if (rate->try_acquire(1, now)) send();      // by hand
+#pragma once
+
+#include "hawser/core/export.hpp"
+#include "hawser/core/time.hpp"
+#include "hawser/policy/policy.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hawser::inline v0 {
+
+/// How permits are counted. What a call takes of them is its cost, 1 by default.
+enum class rate_algorithm : std::uint8_t {
+  /// A bucket of `burst` tokens that refills evenly: in any span of length t at most
+  /// burst + t x permits / per. One atomic word, no lock. Source: generic cell rate algorithm,
+  /// ITU-T I.371 (2004), annex A, virtual scheduling.
+  gcra,
+  /// `permits` in each window of length `per`; a window opens with the first call after the last
+  /// one closed. Around an edge up to 2 x `permits` may go out in a shorter span. Takes a lock.
+  fixed_window,
+  /// `permits` in any span of length `per`, exactly; remembers each permit's time (8 bytes each,
+  /// for (max_wait / per + 3) x permits of them). Takes a lock.
+  sliding_window,
+};
+
+/// Options of a rate limiter.
+struct rate_limiter {
+  std::string name{};                      ///< Empty: "rate_limiter".
+  int permits = 100;                       ///< 1 to one per nanosecond of `per`.
+  duration per = std::chrono::seconds(1);  ///< Over 0, at most 366 days.
+  std::optional<int> burst{};              ///< At least 1; off: `permits`. Only for `gcra`.
+  std::optional<duration> max_wait{};      ///< 0 to 366 days. Off: refused at once.
+  rate_algorithm algorithm = rate_algorithm::gcra;
+  /// By how much of itself a pause asked for by the server is stretched at random, 0 to 1, so
+  /// that clients told the same moment do not return in one burst.
+  double spread = 0.1;
+  /// The longest pause a server can impose, at least 0; longer ones are cut to this.
+  duration max_pause = std::chrono::minutes(15);
+};
+
+namespace detail {
+
+class rate_limiter_stage;
+class rate_windows;
+
+/// A reservation: a node inside its stage, in the order of admission. Guarded by the policy's lock.
+struct rate_waiter {
+  enum class status : std::uint8_t { out, waiting, granted, dropped };
+  rate_waiter* older = nullptr;
+  rate_waiter* newer = nullptr;
+  waker* wake = nullptr;
+  time_point start{};         // when its tokens will be there
+  time_point latest = never;  // later is of no use to it
+  time_point armed{};         // what its timer is set to
+  std::int64_t receipt = 0;   // for giving back: gcra, where it moved `spent_until_`
+  std::uint32_t cost = 1;
+  std::uint32_t version = 0;  // of the rate, when granted
+  status state = status::out;
+};
+
+/// What an attempt to take tokens came to.
+struct rate_grant {
+  enum class result : std::uint8_t { admitted, reserved, refused, over_burst };
+  result what = result::refused;
+  std::uint32_t version = 0;
+  time_point start{};  // when the tokens will be there; `now` when admitted
+  std::int64_t receipt = 0;
+  [[nodiscard]] bool admitted() const noexcept { return what == result::admitted; }
+};
+
+}  // namespace detail
+
+/// The live rate limiter. All members are thread-safe.
+///
+/// A call without tokens ends with `errc::rate_limited` (`reason::rate`, and `cause::until` when
+/// the tokens will be there), or reserves them if they will be there within `max_wait` and before
+/// its deadline (otherwise `reason::deadline`). Reservations are served in order; one that is
+/// cancelled gives back exactly what it took and those behind it move up. A cost over the burst is
+/// refused at once (`reason::cost_over_burst`). A call that a policy further inside refuses gives
+/// its tokens back unless others were handed out since: then they are spent.
+///
+/// Times of other clocks' making are safe: a reading that goes back mints nothing, and a gap
+/// fills the bucket but never over the burst.
+class HAWSER_API rate_limiter_policy final : public policy {
+ public:
+  /// What `try_acquire` came to.
+  struct acquired {
+    bool ok = false;
+    duration wait{};  ///< How long until it would succeed; `duration::max()` if never.
+    [[nodiscard]] explicit operator bool() const noexcept { return ok; }
+  };
+
+  /// All numbers of one moment.
+  struct status {
+    std::int64_t tokens = 0;                      ///< What could be taken now.
+    std::int64_t burst = 0;                       ///< The most there can be.
+    int waiting = 0;                              ///< Reservations.
+    time_point paused_until = time_point::min();  ///< The end of the latest pause.
+  };
+
+  /// Throws `config_error` naming the field.
+  explicit rate_limiter_policy(rate_limiter options);
+  ~rate_limiter_policy() override;
+
+  [[nodiscard]] std::string_view kind() const noexcept override { return "rate_limiter"; }
+  [[nodiscard]] std::string_view name() const noexcept override { return options_.name; }
+  [[nodiscard]] std::size_t stage_size() const noexcept override;
+  [[nodiscard]] std::size_t stage_alignment() const noexcept override;
+  [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
+  [[nodiscard]] stage* make_stage(void* memory) override;
+
+  /// Takes `cost` tokens if they are there. Never waits, reserves nothing.
+  [[nodiscard]] acquired try_acquire(std::uint32_t cost, time_point now) noexcept;
+
+  /// No tokens until `end`, the first one then; a moment before the present pause's end changes
+  /// nothing. Reservations move behind it, or are refused if that is too late for them.
+  void pause_until(time_point end) noexcept;
+
+  /// What an answer 429 does: a pause of `wait`, cut to `max_pause` and spread. Without a hint
+  /// (`duration::min()`, or zero) it takes the tokens that are left. The answers of one storm share
+  /// one draw: the largest of many draws would be no spread at all.
+  void server_said_wait(duration wait, time_point now, entropy& random) noexcept;
+
+  /// Another rate; without a `burst` it is `permits`. Tokens in the bucket (up to the new burst),
+  /// what windows handed out, reservations and a pause are kept. Throws `config_error`.
+  void set_rate(int permits, duration per, std::optional<int> burst, time_point now);
+
+  [[nodiscard]] status snapshot(time_point now) const;
+
+ private:
+  friend class detail::rate_limiter_stage;
+  using waiter = detail::rate_waiter;
+  using grant = detail::rate_grant;
+
+  /// The interval between two tokens, and how far spending may run ahead: burst x interval.
+  struct rate {
+    std::int64_t interval = 1;
+    std::int64_t ahead = 1;
+    std::int64_t burst = 1;
+    std::uint32_t version = 0;
+  };
+
+  static rate rate_of(int permits, duration per, std::optional<int> burst) noexcept;
+  bool read_rate(rate& r) const noexcept;
+  rate rate_locked() const noexcept;
+
+  bool take(std::uint32_t cost, time_point now, grant& g) noexcept;
+  grant take_locked(std::uint32_t cost, time_point now) noexcept;
+  grant take_window_locked(std::uint32_t cost, time_point now) noexcept;
+  grant reserve(waiter& w, time_point now) noexcept;
+  void cancel(waiter& w, time_point now) noexcept;
+  void give_back(std::uint32_t cost, const grant& of, time_point now) noexcept;
+  void give_back_locked(std::uint32_t cost, std::int64_t receipt, std::uint32_t version,
+                        time_point now) noexcept;
+
+  void append_locked(waiter& w, const grant& g) noexcept;
+  void remove_locked(waiter& w, waiter::status to) noexcept;
+  void drop_locked(waiter& w, time_point start) noexcept;
+  void release_locked(time_point now, const waiter* self) noexcept;
+  void move_up_locked(waiter& gone) noexcept;
+  void pause_locked(time_point end) noexcept;
+  template <class BaseOf>
+  void replan_gcra_locked(const BaseOf& base_of) noexcept;
+  std::int64_t chain_locked(const rate& r, std::int64_t base, bool apply) noexcept;
+  void replan_windows_locked(time_point now) noexcept;
+
+  const rate_limiter options_;
+  // The moment up to which tokens are spent (the theoretical arrival time) in ns, reservations
+  // included. Beside it the rate, under a version that is odd while the rate changes.
+  alignas(64) std::atomic<std::int64_t> spent_until_;
+  std::atomic<std::uint32_t> version_{0};
+  std::atomic<std::int64_t> interval_{1};
+  std::atomic<std::int64_t> ahead_{1};
+  std::atomic<std::int64_t> burst_{1};
+
+  mutable std::mutex lock_;
+  waiter* first_ = nullptr;
+  waiter* last_ = nullptr;
+  int waiting_ = 0;
+  time_point paused_until_ = time_point::min();
+  time_point server_end_ = time_point::min();  // of the server's pause, before it was spread
+  double share_ = 0;                           // of the spread; drawn once per pause
+  std::unique_ptr<detail::rate_windows> windows_;
+};
+
+[[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(rate_limiter options);
+
+}  // namespace hawser::inline v0

@@ -1,0 +1,72 @@
+// How much extra load retries and hedges together may put on a dependency: share one per
+// destination, so that an outage is not answered with a multiple of the traffic.
+//
+//   auto extra = hawser::make_budget(hawser::retry_budget{.ratio = 0.2});
+//   extra->call_started(now);                            // once per call, not per attempt
+//   if (!extra->try_spend(failed, now)) stop_retrying(); // before the wait
+//   else if (later_ok) extra->succeeded(now);
+#pragma once
+
+#include "hawser/core/export.hpp"
+#include "hawser/core/time.hpp"
+#include "hawser/policy/policy.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace hawser::inline v0 {
+
+/// Extra attempts in proportion to the calls made: over any `window`, at most `ratio` of the calls
+/// plus a reserve, which alone serves clients of few calls. The whole reserve
+/// (`reserve_per_second * window`) may go in one burst; what was spent is back a window later, to
+/// the next tenth of it.
+/// Source of the scheme and of the numbers: Finagle's RetryBudget.
+struct retry_budget {
+  std::string name{};                          ///< Empty: "retry_budget".
+  double ratio = 0.2;                          ///< Extra attempts per call. In [0, 10].
+  duration window = std::chrono::seconds(10);  ///< 1 ms to 1 h; slides in tenths.
+  double reserve_per_second = 10;              ///< In [0, 1'000'000]; with `ratio` 0 at least one
+                                               ///< per window.
+};
+
+/// Extra attempts out of a bucket that failures drain and successes refill, whatever the time.
+/// Source of the scheme and of the numbers: the AWS SDKs' standard retry mode.
+struct token_budget {
+  std::string name{};      ///< Empty: "token_budget".
+  int tokens = 500;        ///< Capacity; full at the start. At least 1.
+  int retry_cost = 5;      ///< Of an extra attempt. 1 to `tokens`.
+  int timeout_cost = 10;   ///< Of an extra attempt after a time-out. 1 to `tokens`.
+  int success_refund = 1;  ///< Paid back by each call that succeeds. At least 1.
+};
+
+/// A budget of extra attempts. All members are thread-safe.
+class HAWSER_API budget {
+ public:
+  budget() = default;
+  budget(const budget&) = delete;
+  budget& operator=(const budget&) = delete;
+  virtual ~budget();
+
+  /// The name given in its options, or its kind's. Lives as long as the budget.
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  /// What the next attempt after `failed` costs. A hedge passes `outcome{}`.
+  [[nodiscard]] virtual double price(const outcome& failed) const noexcept = 0;
+  /// Pays for one extra attempt, or pays nothing and says no. One atomic step: callers at the same
+  /// moment never spend more than there is.
+  [[nodiscard]] virtual bool try_spend(const outcome& failed, time_point now) noexcept = 0;
+  /// A call starts. Tell it once per call, whatever the number of attempts. Never blocks, and
+  /// writes at most one counter of the thread's own.
+  virtual void call_started(time_point now) noexcept = 0;
+  /// A call ended well.
+  virtual void succeeded(time_point now) noexcept = 0;
+  /// What is there to spend; may be negative while calls that earned it fall out of the window.
+  [[nodiscard]] virtual double balance(time_point now) const noexcept = 0;
+};
+
+/// Throws `config_error` naming the option that is out of its bounds.
+[[nodiscard]] HAWSER_API std::shared_ptr<budget> make_budget(retry_budget options);
+/// Throws `config_error` naming the option that is out of its bounds.
+[[nodiscard]] HAWSER_API std::shared_ptr<budget> make_budget(token_budget options);
+
+}  // namespace hawser::inline v0

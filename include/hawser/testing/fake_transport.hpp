@@ -1,0 +1,110 @@
+// A transport without a network: answers, failures and silences from a script, on virtual time.
+//
+//   auto net = std::make_shared<hawser::testing::fake_transport>(env);
+//   net->script({scripted_exchange::fail(errc::connection_closed, evidence::maybe_applied),
+//                scripted_exchange::answer(201, "{}").header("Location", "/v1/charges/1").after(50ms)});
+//   ... run a client on it ...
+//   EXPECT_EQ(net->requests().at(1).header("Idempotency-Key"), "k-1");
+#pragma once
+
+#include "hawser/core/effect.hpp"
+#include "hawser/core/error.hpp"
+#include "hawser/core/export.hpp"
+#include "hawser/core/time.hpp"
+#include "hawser/http/transport.hpp"
+#include "hawser/run/environment.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace hawser::inline v0::testing {
+
+/// A request as the transport was given it.
+struct HAWSER_API sent_request {
+  std::string method{};
+  std::string target{};
+  /// Own fields first, then the defaults that they do not displace.
+  std::vector<std::pair<std::string, std::string>> headers{};
+  std::string body{};
+  bool has_body = false;
+  time_point at{};
+
+  /// The first field of that name (case-insensitive).
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
+};
+
+/// What becomes of one exchange. A value; setters are for building in place.
+class HAWSER_API scripted_exchange {
+ public:
+  /// A complete answer. `type` is its Content-Type, left out when the body is empty.
+  [[nodiscard]] static scripted_exchange answer(int status, std::string body = {},
+                                                std::string_view type = "application/json");
+  /// An error, with what is known of the request's arrival.
+  [[nodiscard]] static scripted_exchange fail(error_code why,
+                                              evidence delivery = evidence::maybe_applied,
+                                              std::string detail = {});
+  /// Nothing, until it is cancelled or the transport is closed.
+  [[nodiscard]] static scripted_exchange hang();
+
+  /// A field of the answer.
+  scripted_exchange&& header(std::string name, std::string value) &&;
+  /// How long the exchange takes, on the environment's time. At once by default.
+  scripted_exchange&& after(duration delay) &&;
+  /// What a cancellation in the meantime leaves behind. maybe_applied by default.
+  scripted_exchange&& delivered(evidence if_canceled) &&;
+
+ private:
+  friend class fake_transport;
+  enum class kind { answer, fail, hang };
+  kind what_ = kind::answer;
+  int status_ = 200;
+  std::string body_;
+  std::vector<std::pair<std::string, std::string>> headers_;
+  error_code error_;
+  evidence delivery_ = evidence::answered;
+  evidence if_canceled_ = evidence::maybe_applied;
+  std::string detail_;
+  duration delay_{};
+};
+
+/// Takes one step of the script for each exchange, in order of `start`; then asks the handler; then
+/// answers 200 with an empty body. All members are thread-safe.
+class HAWSER_API fake_transport final : public http::transport {
+ public:
+  using handler = std::function<scripted_exchange(const sent_request&)>;
+
+  explicit fake_transport(environment env);
+  ~fake_transport() override;
+
+  /// Appends steps.
+  void script(std::vector<scripted_exchange> steps);
+  /// Asked when the script is used up; called under no lock, on the thread that calls `start`.
+  void handle(handler with);
+  /// Steps not used yet.
+  [[nodiscard]] std::size_t script_left() const;
+  /// What was started so far.
+  [[nodiscard]] std::vector<sent_request> requests() const;
+  /// Exchanges under way.
+  [[nodiscard]] std::size_t running() const;
+  /// The most that were under way at once.
+  [[nodiscard]] std::size_t most_running() const;
+  /// Exchanges that were cancelled in time.
+  [[nodiscard]] std::size_t canceled() const;
+
+  void start(http::exchange& what) override;
+  void cancel(http::exchange& what) noexcept override;
+  void close() noexcept override;
+
+ private:
+  class core;
+  class flight;
+  std::shared_ptr<core> core_;
+};
+
+}  // namespace hawser::inline v0::testing

@@ -1,0 +1,111 @@
+// Virtual time: calls, waits and timeouts of hours run in microseconds, always the same way.
+//
+//   hawser::testing::manual_environment env;
+//   auto p = hawser::pipeline_builder{"billing"}.add(hawser::timeout{.after = 2s}).build(env);
+//   p.wrap(slow_operation)([&](hawser::error_code ec) { done = ec; });
+//   env.advance(2s);                       // the timeout fires on the way
+//   EXPECT_EQ(done, hawser::errc::call_timeout);
+#pragma once
+
+#include "hawser/core/entropy.hpp"
+#include "hawser/core/export.hpp"
+#include "hawser/core/time.hpp"
+#include "hawser/run/environment.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+namespace hawser::inline v0::testing {
+
+/// Randomness that a test writes down in advance; what is not written down is drawn from a seed.
+class HAWSER_API scripted_entropy final : public entropy {
+ public:
+  explicit scripted_entropy(std::uint64_t seed = 1) noexcept : rest_(seed), identifiers_(seed) {}
+
+  /// The next `uniform()` gives each of these in turn. Each in [0, 1).
+  void will_draw(const std::vector<double>& uniforms);
+  /// The next `next()` gives each of these in turn.
+  void will_give(const std::vector<std::uint64_t>& words);
+  /// How many written-down words are left.
+  [[nodiscard]] std::size_t left() const;
+  /// How many words were drawn so far.
+  [[nodiscard]] std::uint64_t drawn() const;
+
+  [[nodiscard]] std::uint64_t next() noexcept override;
+  /// From a sequence of its own: identifiers do not use up what was written down.
+  [[nodiscard]] std::uint64_t unique() noexcept override { return identifiers_.next(); }
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<std::uint64_t> script_;
+  std::uint64_t drawn_ = 0;
+  seeded_entropy rest_;
+  seeded_entropy identifiers_;
+};
+
+/// An environment whose clock a test moves. Handlers run on the thread that calls `advance` and its
+/// like, and nowhere else. Blocking calls made on it skip over their waits; they move the clock, and
+/// run on the way what is due. Pipelines and clients made on it must go before it.
+///
+/// Everything but `post`ing from elsewhere and `now()` belongs to one thread.
+class HAWSER_API manual_environment {
+ public:
+  explicit manual_environment(std::uint64_t seed = 1);
+  manual_environment(const manual_environment&) = delete;
+  manual_environment& operator=(const manual_environment&) = delete;
+  /// Reports through `on_leftover` what is still waiting, then lets it go.
+  ~manual_environment();
+
+  [[nodiscard]] environment env() const noexcept;
+  operator environment() const noexcept { return env(); }  // NOLINT: stands wherever one does
+
+  [[nodiscard]] boost::asio::any_io_executor get_executor() const noexcept;
+  /// Precondition: `shut_down` was not called.
+  [[nodiscard]] boost::asio::io_context& context() noexcept;
+  [[nodiscard]] scripted_entropy& random() const noexcept;
+
+  [[nodiscard]] time_point now() const noexcept;
+  /// Runs handlers that are ready. How many.
+  std::size_t run_ready();
+  /// Moves time forward, stopping at each timer that comes due on the way to run what follows from
+  /// it. How many handlers ran.
+  std::size_t advance(duration by);
+  std::size_t advance_to(time_point until);
+  /// Goes from timer to timer until none is armed, or the next would come after `limit`. The clock
+  /// stays at the last timer that fired. How many handlers ran.
+  std::size_t run_until_idle(duration limit = std::chrono::hours(1));
+  /// Goes from timer to timer until `done()`, likewise. Whether it is.
+  bool run_until(const std::function<bool()>& done, duration limit = std::chrono::hours(1));
+
+  /// How many timers are armed: calls that sleep, are queued, or run under a time limit.
+  [[nodiscard]] std::size_t waits() const noexcept;
+  /// Whether nothing is armed, ready or under way.
+  [[nodiscard]] bool quiet();
+  /// Runs what is ready; reports through `on_leftover` unless `quiet()`. Whether it is.
+  bool expect_quiet();
+  /// Where reports of leftovers go; by default to the standard error stream. An empty function
+  /// silences them.
+  void on_leftover(std::function<void(std::string_view)> report);
+
+  /// Destroys the context with all that is under way, as a program does that ends in the middle.
+  void shut_down();
+
+ private:
+  class source;
+  bool step(time_point limit, std::size_t& ran);
+
+  std::unique_ptr<boost::asio::io_context> context_;
+  std::shared_ptr<source> source_;
+  std::function<void(std::string_view)> report_;
+};
+
+}  // namespace hawser::inline v0::testing

@@ -1,0 +1,598 @@
+#include "http/beast/connection.hpp"
+
+#include "hawser/http/headers.hpp"
+#include "hawser/http/method.hpp"
+#include "hawser/http/response.hpp"
+
+#include "http/wire/request_writer.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <utility>
+
+namespace hawser::inline v0::http::beast {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// TLS: plain text is encrypted in pieces, so that a large body is not held twice.
+constexpr std::size_t piece = 64 * 1024;
+
+// An idle connection is looked at before reuse when it was idle for longer: the look costs a system
+// call, and what comes back to back needs none.
+constexpr duration fresh_for = std::chrono::milliseconds(1);
+
+bool would_block(const error_code& ec) noexcept {
+  return ec == asio::error::would_block || ec == asio::error::try_again;
+}
+
+const headers& or_none(const headers* h) noexcept {
+  static const headers none;
+  return h != nullptr ? *h : none;
+}
+
+/// "timeout=5" of a Keep-Alive field, in seconds.
+std::optional<long> announced_idle_time(const headers& h) noexcept {
+  const auto value = h.find("keep-alive");
+  if (!value) return std::nullopt;
+  constexpr std::string_view name = "timeout=";
+  const std::size_t at = value->find(name);
+  if (at == std::string_view::npos) return std::nullopt;
+  const char* const from = value->data() + at + name.size();
+  long seconds = 0;
+  const auto [end, ec] = std::from_chars(from, value->data() + value->size(), seconds);
+  if (ec != std::errc{} || seconds < 0 || seconds > 86'400) return std::nullopt;
+  return seconds;
+}
+
+}  // namespace
+
+/// How an exchange, or the connection, ends: carried out when the lock is released.
+struct connection::ending {
+  after what = after::nothing;
+  exchange* who = nullptr;
+  error_code ec{};
+  evidence delivery = evidence::never_sent;
+  std::string detail{};
+  time_point now{};
+  std::optional<environment> env{};  // dies without the lock: the last copy joins a thread
+};
+
+connection::connection(pool& owner, environment env, time_point now)
+    : born(now), pool_(&owner), settings_(owner.config()), env_(std::move(env)),
+      channel_(make_channel(env_->executor(), *this)), reader_(settings_.bounds),
+      buffer_(new char[buffer_size]) {
+  if (settings_.tls) plain_.reset(new char[buffer_size]);
+}
+
+connection::~connection() = default;
+
+// --- opening -----------------------------------------------------------------------------------
+
+void connection::open(exchange& what, time_point now) {
+  guard lock(mutex_);
+  current_ = &what;
+  if (phase_ == phase::closed)
+    return conclude(lock, fail_locked(errc::client_closed, {}), way::posted);
+  if (what.running.canceled.load())
+    return conclude(lock, fail_locked(canceled_error(), {}), way::posted);
+  if (settings_.origin.literal) {
+    const auto& limit = settings_.times.connect;
+    addresses_.start({*settings_.origin.literal}, limit ? later(now, *limit) : never);
+    return connect_next_locked(now);
+  }
+  phase_ = phase::resolving;
+  limit_locked(settings_.times.resolve, errc::resolve_timeout, now);
+  channel_->async_resolve(settings_.origin.host, settings_.origin.port);
+}
+
+void connection::on_resolved(error_code ec, std::vector<asio::ip::tcp::endpoint> found) {
+  guard lock(mutex_);
+  if (phase_ != phase::resolving) return;
+  if (!ec && found.empty()) ec = asio::error::host_not_found;
+  if (ec)
+    return conclude(lock, fail_locked(ec, "resolving '" + settings_.origin.host + "' for " +
+                                              settings_.origin.text + ": " + ec.message()),
+                    way::inline_);
+  const time_point now = env_->now();
+  const auto& limit = settings_.times.connect;
+  addresses_.start(std::move(found), limit ? later(now, *limit) : never);
+  connect_next_locked(now);
+}
+
+void connection::connect_next_locked(time_point now) {
+  phase_ = phase::connecting;
+  const auto& to = addresses_.next();
+  const time_point share = addresses_.share(now);
+  if (current_->deadline < share)
+    arm_locked(current_->deadline, errc::attempt_timeout);
+  else
+    arm_locked(share, errc::connect_timeout);
+  channel_->async_connect(to, ++connect_attempt_);
+}
+
+void connection::on_connected(error_code ec, unsigned attempt) {
+  guard lock(mutex_);
+  if (phase_ != phase::connecting || attempt != connect_attempt_) return;
+  const time_point now = env_->now();
+  if (ec) {
+    addresses_.failed(ec);
+    if (addresses_.has_next()) return connect_next_locked(now);
+    return conclude(lock, fail_locked(ec, "connecting to " + settings_.origin.text + ": " +
+                                              addresses_.story()),
+                    way::inline_);
+  }
+  ending e;
+  if (settings_.tls) {
+    tls_.emplace(settings_.tls);
+    phase_ = phase::handshaking;
+    limit_locked(settings_.times.tls, errc::tls_timeout, now);
+    e = handshake_locked(now);
+  } else {
+    e = first_request_locked(channel_->peek(), now);
+    if (e.what == after::nothing) read_locked();
+  }
+  conclude(lock, std::move(e), way::inline_);
+}
+
+/// Bytes that come before anything was asked are nobody's answer.
+connection::ending connection::first_request_locked(channel::line seen, time_point now) {
+  switch (seen) {
+    case channel::line::quiet:
+      return send_request_locked(now);
+    case channel::line::bytes:
+      return fail_locked(errc::unexpected_bytes,
+                         settings_.origin.text + " sent bytes before the first request");
+    default:
+      return fail_locked(errc::connection_closed,
+                         settings_.origin.text + " closed the connection before the first request");
+  }
+}
+
+connection::ending connection::handshake_locked(time_point now) {
+  switch (tls_->handshake()) {
+    case tls_session::result::done: {
+      // Takes the tickets that came with the last of the handshake.
+      std::size_t n = 0;
+      const auto rest = tls_->decrypt(plain_.get(), buffer_size, n);
+      if (rest == tls_session::result::failed) return tls_failed_locked();
+      // Our own last handshake message leaves in one piece with the request.
+      ending e = first_request_locked(rest == tls_session::result::want_more ? channel::line::quiet
+                                      : rest == tls_session::result::done    ? channel::line::bytes
+                                                                             : channel::line::ended,
+                                      now);
+      if (e.what != after::nothing) return e;
+      break;
+    }
+    case tls_session::result::want_more: {
+      ending e = pump_locked(now);
+      if (e.what != after::nothing) return e;
+      if (write_error_)
+        return fail_locked(write_error_, "TLS handshake with " + settings_.origin.text + ": " +
+                                             write_error_.message());
+      break;
+    }
+    default:
+      return tls_failed_locked();
+  }
+  read_locked();
+  return {};
+}
+
+// --- an exchange -------------------------------------------------------------------------------
+
+connection::start connection::begin(exchange& what, time_point now, bool crowded) {
+  ending e;
+  guard lock(mutex_);
+  if (phase_ != phase::idle) return start::stale;
+  if (what.running.canceled.load()) return start::canceled;
+  const bool look = now - idle_since > fresh_for || effect_of(*what.method) == effect::unsafe;
+  if (look && !is_quiet_locked()) {
+    close_locked(e);
+    return start::stale;
+  }
+  current_ = &what;
+  e = send_request_locked(now);
+  if (e.what != after::nothing) {
+    conclude(lock, std::move(e), way::posted);
+    return start::running;
+  }
+  if (write_error_ && accepted_ == 0) {
+    current_ = nullptr;
+    close_locked(e);
+    return start::stale;
+  }
+  if (crowded) {
+    // By the time it is our turn the answer may be there, and one system call reads it; a read
+    // started now would find nothing and be one call in vain.
+    reading_ = true;
+    channel_->async_turn();
+  } else {
+    read_locked();
+  }
+  return start::running;
+}
+
+void connection::on_turn() {
+  const guard lock(mutex_);
+  reading_ = false;
+  if (phase_ != phase::closed) read_locked();
+}
+
+void connection::read_locked() {
+  if (reading_) return;
+  reading_ = true;
+  channel_->async_read(buffer_.get(), buffer_size);
+}
+
+bool connection::is_quiet_locked() {
+  if (!tls_) return channel_->peek() == channel::line::quiet;
+  // Tickets and key updates may come at any time and are no answer; let TLS take them.
+  for (;;) {
+    error_code ec;
+    const std::size_t n = channel_->receive(buffer_.get(), buffer_size, ec);
+    if (ec) return would_block(ec);
+    tls_->give({buffer_.get(), n});
+    std::size_t got = 0;
+    if (tls_->decrypt(plain_.get(), buffer_size, got) != tls_session::result::want_more)
+      return false;
+  }
+}
+
+connection::ending connection::send_request_locked(time_point now) {
+  const exchange& ex = *current_;
+  phase_ = phase::exchanging;
+  ++exchanges_;
+  accepted_ = 0;
+  received_ = 0;
+  request_sent_ = false;
+  write_error_ = {};
+  write_request(*ex.method, ex.target, settings_.origin.host_header, or_none(ex.default_headers),
+                or_none(ex.own_headers), ex.body, ex.has_body, request_);
+  unwritten_ = request_;
+  reader_.begin(*ex.answer, ex.method->which() == method::head);
+  ending e = pump_locked(now);
+  if (e.what != after::nothing || exchanges_ > 1) return e;
+  if (write_error_ && accepted_ == 0)
+    return fail_locked(write_error_,
+                       "writing to " + settings_.origin.text + ": " + write_error_.message());
+  return e;
+}
+
+std::string_view connection::next_chunk_locked(bool& failed) {
+  if (!tls_) return unwritten_;
+  if (phase_ == phase::exchanging && !unwritten_.empty() && tls_->unsent() < piece) {
+    const std::string_view plain = unwritten_.substr(0, piece);
+    unwritten_.remove_prefix(plain.size());
+    failed = tls_->encrypt(plain) != tls_session::result::done;
+    if (failed) return {};
+  }
+  return tls_->out();
+}
+
+void connection::count_sent_locked(std::size_t n) noexcept {
+  if (tls_)
+    tls_->sent(n);
+  else
+    unwritten_.remove_prefix(n);
+  if (phase_ == phase::exchanging) accepted_ += n;
+}
+
+/// Writes until everything is out or the system takes no more.
+connection::ending connection::pump_locked(time_point now) {
+  while (!writing_ && !write_error_) {
+    bool failed = false;
+    const std::string_view chunk = next_chunk_locked(failed);
+    if (failed) return tls_failed_locked();
+    if (chunk.empty()) {
+      if (phase_ == phase::exchanging && !request_sent_) {
+        request_sent_ = true;
+        if (!reader_.begun()) limit_locked(settings_.times.first_byte, errc::first_byte_timeout, now);
+      }
+      break;
+    }
+    error_code ec;
+    const std::size_t n = channel_->send(chunk.data(), chunk.size(), ec);
+    count_sent_locked(n);
+    if (n == chunk.size()) continue;
+    if (ec && !would_block(ec)) {
+      // The server may have answered before it hung up: what it said is worth more than this.
+      write_error_ = ec;
+      break;
+    }
+    writing_ = true;
+    channel_->async_write(chunk.data() + n, chunk.size() - n);
+    if (phase_ == phase::exchanging)
+      limit_locked(settings_.times.between_bytes, errc::between_bytes_timeout, now);
+  }
+  return {};
+}
+
+void connection::on_written(error_code ec, std::size_t n) {
+  guard lock(mutex_);
+  writing_ = false;
+  if (phase_ == phase::closed) return;
+  count_sent_locked(n);
+  if (ec) {
+    write_error_ = ec;
+    // The read under way will tell what became of the connection.
+    return;
+  }
+  conclude(lock, pump_locked(env_->now()), way::inline_);
+}
+
+// --- the answer --------------------------------------------------------------------------------
+
+void connection::on_read(error_code ec, std::size_t n) {
+  guard lock(mutex_);
+  reading_ = false;
+  if (phase_ == phase::closed) return;
+  const time_point now = env_->now();
+  const std::string_view bytes(buffer_.get(), n);
+  ending e;
+  if (phase_ == phase::handshaking) {
+    if (ec) {
+      e = fail_locked(ec == asio::error::eof ? make_error_code(errc::tls_handshake_failed) : ec,
+                      "TLS handshake with " + settings_.origin.text +
+                          ": the server closed the connection (" + ec.message() + ")");
+    } else {
+      tls_->give(bytes);
+      e = handshake_locked(now);
+    }
+  } else if (ec == asio::error::eof) {
+    e = stream_ended_locked(!tls_, now);
+  } else if (ec) {
+    e = read_failed_locked(ec, now);
+  } else if (tls_) {
+    e = take_encrypted_locked(bytes, now);
+  } else {
+    e = take_locked(bytes, now);
+  }
+  conclude(lock, std::move(e), way::inline_);
+}
+
+connection::ending connection::take_locked(std::string_view bytes, time_point now) {
+  received_ += bytes.size();
+  const auto progress = reader_.feed(bytes);
+  if (progress.error)
+    return fail_locked(progress.error, settings_.origin.text + ": " + reader_.detail());
+  if (progress.done) return answered_locked(progress.consumed == bytes.size(), now);
+  if (reader_.begun())
+    limit_locked(settings_.times.between_bytes, errc::between_bytes_timeout, now);
+  if (!tls_) read_locked();
+  return {};
+}
+
+connection::ending connection::take_encrypted_locked(std::string_view bytes, time_point now) {
+  tls_->give(bytes);
+  for (;;) {
+    std::size_t n = 0;
+    switch (tls_->decrypt(plain_.get(), buffer_size, n)) {
+      case tls_session::result::done: {
+        ending e = take_locked({plain_.get(), n}, now);
+        if (e.what != after::nothing) return e;
+        break;
+      }
+      case tls_session::result::want_more: {
+        ending e = pump_locked(now);  // an answer to a key update, perhaps
+        if (e.what == after::nothing) read_locked();
+        return e;
+      }
+      case tls_session::result::closed:
+        return stream_ended_locked(true, now);
+      case tls_session::result::failed:
+        return tls_failed_locked();
+    }
+  }
+}
+
+connection::ending connection::stream_ended_locked(bool clean, time_point now) {
+  const auto progress = reader_.end_of_stream(clean);
+  if (progress.done) return answered_locked(false, now);
+  std::string detail = reader_.detail();
+  if (!detail.empty()) detail += "; ";
+  detail += settings_.origin.text + " closed the connection";
+  if (!clean && tls_) detail += " without a TLS close_notify";
+  detail += " after " + std::to_string(received_) + " bytes of an answer; it was request " +
+            std::to_string(exchanges_) + " on this connection";
+  if (write_error_) detail += "; writing had failed: " + write_error_.message();
+  return fail_locked(progress.error, std::move(detail));
+}
+
+connection::ending connection::read_failed_locked(error_code ec, time_point) {
+  std::string detail = "reading from " + settings_.origin.text + " after " +
+                       std::to_string(received_) + " bytes of an answer: " + ec.message() +
+                       "; it was request " + std::to_string(exchanges_) + " on this connection";
+  if (!reader_.begun() && exchanges_ > 1) ec = errc::connection_closed;
+  return fail_locked(ec, std::move(detail));
+}
+
+connection::ending connection::answered_locked(bool nothing_left, time_point now) {
+  bool reusable = nothing_left && reader_.keep_alive() && request_sent_ && !writing_ &&
+                  !write_error_;
+  if (reusable && tls_) {
+    std::size_t n = 0;
+    reusable = tls_->decrypt(plain_.get(), buffer_size, n) == tls_session::result::want_more &&
+               pump_locked(now).what == after::nothing && tls_->unsent() == 0;
+  }
+  ending e;
+  if (reusable) {
+    const auto idle_for = settings_.pool.idle_for;
+    usable_until = idle_for ? later(now, *idle_for) : never;
+    if (const auto seconds = announced_idle_time(current_->answer->headers())) {
+      // A second early: the server's clock has been running since it wrote the answer.
+      const auto safe = std::chrono::milliseconds(std::max(*seconds * 1000 - 1000, *seconds * 500));
+      usable_until = std::min(usable_until, later(now, safe));
+    }
+    phase_ = phase::idle;
+    due_ = never;
+    env_->disarm(*this);
+    e.what = after::release;
+  } else {
+    if (request_sent_ && !writing_ && !write_error_) say_goodbye_locked();
+    close_locked(e);
+  }
+  e.who = std::exchange(current_, nullptr);
+  e.delivery = evidence::answered;
+  e.now = now;
+  return e;
+}
+
+// --- endings -----------------------------------------------------------------------------------
+
+evidence connection::delivery_locked() const noexcept {
+  return phase_ == phase::exchanging && accepted_ != 0 ? evidence::maybe_applied
+                                                       : evidence::never_sent;
+}
+
+connection::ending connection::tls_failed_locked() {
+  const error& why = tls_->failure();
+  std::string detail = settings_.origin.text + ": " + std::string(why.detail());
+  // Lets the peer know why; best effort.
+  const std::string_view alert = writing_ ? std::string_view() : tls_->out();
+  error_code ignored;
+  if (!alert.empty()) channel_->send(alert.data(), alert.size(), ignored);
+  if (phase_ != phase::exchanging) return fail_locked(why.code(), std::move(detail));
+  // Under TLS 1.3 a server judges our certificate after our side of the handshake is over, and only
+  // then would look at a request: one that it turned down this way was not acted on.
+  if (!reader_.begun() && exchanges_ == 1 && tls_->refused_by_peer())
+    return fail_locked(why.code(), accepted_ != 0 ? evidence::refused : evidence::never_sent,
+                       std::move(detail));
+  return fail_locked(reader_.begun() ? errc::truncated_response : errc::connection_closed,
+                     std::move(detail));
+}
+
+connection::ending connection::fail_locked(error_code ec, std::string detail) {
+  return fail_locked(ec, delivery_locked(), std::move(detail));
+}
+
+connection::ending connection::fail_locked(error_code ec, evidence delivery, std::string detail) {
+  ending e;
+  e.who = std::exchange(current_, nullptr);
+  e.ec = ec;
+  e.delivery = delivery;
+  e.detail = std::move(detail);
+  close_locked(e);
+  return e;
+}
+
+void connection::close_locked(ending& e) noexcept {
+  e.what = after::end;
+  if (phase_ == phase::closed) return;
+  phase_ = phase::closed;
+  due_ = never;
+  channel_->close();
+  if (env_) {
+    env_->remove(*this);
+    e.env = std::move(env_);
+    env_.reset();
+  }
+}
+
+/// A close_notify, if the system takes it at once.
+void connection::say_goodbye_locked() noexcept {
+  if (!tls_ || writing_) return;
+  tls_->end();
+  const std::string_view alert = tls_->out();
+  error_code ignored;
+  if (!alert.empty()) channel_->send(alert.data(), alert.size(), ignored);
+}
+
+void connection::conclude(guard& lock, ending e, way how) {
+  if (e.what == after::nothing) return;
+  lock.unlock();
+  if (e.what == after::release)
+    pool_->give_back(*this, e.who, e.now);
+  else
+    pool_->remove(*this, e.who);
+  if (e.who == nullptr) return;
+  if (how == way::inline_)
+    e.who->on_done(e.ec, e.delivery, std::move(e.detail));
+  else
+    pool_->post_end(*e.who, e.ec, e.delivery, std::move(e.detail));
+}
+
+void connection::cancel(exchange& what) noexcept {
+  guard lock(mutex_);
+  if (current_ != &what) return;
+  conclude(lock, fail_locked(canceled_error(), {}), way::posted);
+}
+
+void connection::close() noexcept {
+  guard lock(mutex_);
+  if (phase_ == phase::closed) return;
+  if (phase_ == phase::idle) say_goodbye_locked();
+  conclude(lock, fail_locked(errc::client_closed, {}), way::posted);
+}
+
+void connection::on_context_gone() noexcept { pool_->abandon(); }
+
+void connection::abandon() noexcept {
+  ending e;
+  {
+    const guard lock(mutex_);
+    e.who = std::exchange(current_, nullptr);
+    close_locked(e);
+  }
+  if (e.who != nullptr) e.who->on_abandoned();
+}
+
+// --- time --------------------------------------------------------------------------------------
+
+void connection::limit_locked(const std::optional<duration>& limit, errc code, time_point now) {
+  const time_point due = limit ? later(now, *limit) : never;
+  if (current_->deadline < due)
+    arm_locked(current_->deadline, errc::attempt_timeout);
+  else
+    arm_locked(due, code);
+}
+
+void connection::arm_locked(time_point due, errc code) {
+  due_ = due;
+  due_code_ = code;
+  env_->arm(*this, due);
+}
+
+void connection::expired() noexcept {
+  guard lock(mutex_);
+  if (phase_ == phase::closed || current_ == nullptr || due_ == never) return;
+  const time_point now = env_->now();
+  if (now < due_) return env_->arm(*this, due_);
+  if (phase_ == phase::connecting && due_code_ == errc::connect_timeout) {
+    addresses_.failed(asio::error::timed_out);
+    if (addresses_.has_next()) return connect_next_locked(now);
+  }
+  conclude(lock, fail_locked(due_code_, limit_story_locked()), way::inline_);
+}
+
+std::string connection::limit_story_locked() const {
+  const time_limits& t = settings_.times;
+  const std::string& name = settings_.origin.text;
+  const auto with = [](const char* field, const std::optional<duration>& limit) {
+    return std::string(" (") + field + " = " + in_words(limit.value_or(duration::zero())) + ")";
+  };
+  switch (due_code_) {
+    case errc::resolve_timeout:
+      return "resolving '" + settings_.origin.host + "'" + with("time_limits.resolve", t.resolve);
+    case errc::connect_timeout:
+      return "connecting to " + name + with("time_limits.connect", t.connect) + ": " +
+             addresses_.story();
+    case errc::tls_timeout:
+      return "TLS handshake with " + name + with("time_limits.tls", t.tls);
+    case errc::first_byte_timeout:
+      return name + with("time_limits.first_byte", t.first_byte) + "; " +
+             std::to_string(accepted_) + " bytes of the request were sent";
+    case errc::between_bytes_timeout:
+      return name + with("time_limits.between_bytes", t.between_bytes) + "; " +
+             std::to_string(accepted_) + " bytes were sent, " + std::to_string(received_) +
+             " received";
+    default:
+      return "the exchange's deadline passed with " + name;
+  }
+}
+
+}  // namespace hawser::inline v0::http::beast

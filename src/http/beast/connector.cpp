@@ -1,0 +1,63 @@
+#include "http/beast/connector.hpp"
+
+#include <boost/asio/ip/address.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace hawser::inline v0::http::beast {
+
+namespace {
+
+constexpr std::size_t most_addresses = 16;
+constexpr duration least_share = std::chrono::milliseconds(250);
+
+std::string in_words(const address_walk::endpoint& e) {
+  const std::string address = e.address().to_string();
+  const std::string port = std::to_string(e.port());
+  return e.address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
+}
+
+}  // namespace
+
+endpoint_name::endpoint_name(const url& origin)
+    : host(origin.host()), port(std::to_string(origin.port())),
+      text((origin.kind_of_host() == url::host_kind::ipv6 ? "[" + host + "]" : host) + ":" + port),
+      host_header(origin.host_header()), tls(origin.is_tls()) {
+  if (origin.kind_of_host() == url::host_kind::name) return;
+  boost::system::error_code ec;
+  const auto address = boost::asio::ip::make_address(host, ec);
+  if (!ec) literal.emplace(address, origin.port());
+}
+
+void address_walk::start(std::vector<endpoint> addresses, time_point until) {
+  addresses_ = std::move(addresses);
+  if (addresses_.size() > most_addresses) addresses_.resize(most_addresses);
+  next_ = 0;
+  until_ = until;
+  last_ = {};
+  story_.clear();
+}
+
+time_point address_walk::share(time_point now) const noexcept {
+  if (until_ == never) return never;
+  const duration left = remaining(until_, now);
+  const auto shares = static_cast<duration::rep>(addresses_.size() - next_ + 1);
+  return std::min(until_, later(now, std::max(left / shares, least_share)));
+}
+
+void address_walk::failed(error_code why) {
+  last_ = why;
+  if (!story_.empty()) story_ += "; ";
+  story_ += in_words(addresses_[next_ - 1]) + ": " + why.message();
+}
+
+std::string in_words(duration d) {
+  const auto ns = d.count();
+  if (ns % 1'000'000'000 == 0) return std::to_string(ns / 1'000'000'000) + " s";
+  if (ns % 1'000'000 == 0) return std::to_string(ns / 1'000'000) + " ms";
+  return std::to_string(ns / 1'000) + " us";
+}
+
+}  // namespace hawser::inline v0::http::beast

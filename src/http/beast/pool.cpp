@@ -1,0 +1,382 @@
+#include "http/beast/pool.hpp"
+
+#include "http/beast/connection.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace hawser::inline v0::http {
+
+void validate(const pool_options& o) {
+  if (o.max_connections < 1)
+    throw config_error("pool.max_connections", "0", "must be at least 1");
+  if (o.idle_for && *o.idle_for <= duration::zero())
+    throw config_error("pool.idle_for", beast::in_words(*o.idle_for), "must be over zero");
+  if (o.max_age && *o.max_age <= duration::zero())
+    throw config_error("pool.max_age", beast::in_words(*o.max_age), "must be over zero");
+}
+
+namespace beast {
+
+namespace {
+
+/// An exchange's end on its way through the executor.
+class posted_end {
+ public:
+  posted_end(exchange& who, error_code ec, evidence delivery, std::string detail) noexcept
+      : who_(&who), ec_(ec), delivery_(delivery), detail_(std::move(detail)) {}
+  posted_end(posted_end&& other) noexcept
+      : who_(std::exchange(other.who_, nullptr)), ec_(other.ec_), delivery_(other.delivery_),
+        detail_(std::move(other.detail_)) {}
+  posted_end(const posted_end&) = delete;
+  posted_end& operator=(const posted_end&) = delete;
+  posted_end& operator=(posted_end&&) = delete;
+  ~posted_end() {
+    if (who_ != nullptr) who_->on_abandoned();
+  }
+  void operator()() {
+    std::exchange(who_, nullptr)->on_done(ec_, delivery_, std::move(detail_));
+  }
+
+ private:
+  exchange* who_;
+  error_code ec_;
+  evidence delivery_;
+  std::string detail_;
+};
+
+}  // namespace
+
+/// Connections past their time: closed when the lock is released.
+struct pool::retired {
+  retired() = default;
+  retired(const retired&) = delete;
+  retired& operator=(const retired&) = delete;
+  ~retired() {
+    for (const connection_ptr& c : gone) c->close();
+  }
+  std::vector<connection_ptr> gone;
+};
+
+pool::pool(environment env, settings s)
+    : settings_(std::move(s)), executor_(env.executor()), env_(std::move(env)) {
+  idle_.reserve(std::min(settings_.pool.max_idle, settings_.pool.max_connections));
+}
+
+pool::~pool() = default;
+
+void pool::post_end(exchange& what, error_code ec, evidence delivery,
+                    std::string detail) noexcept {
+  boost::asio::post(executor_, posted_end(what, ec, delivery, std::move(detail)));
+}
+
+// --- from the client ---------------------------------------------------------------------------
+
+void pool::start(exchange& what) {
+  what.running.owner = nullptr;
+  what.running.canceled.store(false);
+  dispatch(what, place::back);
+}
+
+void pool::dispatch(exchange& what, place in_queue) {
+  for (;;) {
+    retired old;
+    std::unique_lock lock(mutex_);
+    if (!env_) {
+      lock.unlock();
+      return post_end(what, errc::client_closed, evidence::never_sent, {});
+    }
+    if (what.running.canceled.load()) {
+      lock.unlock();
+      return post_end(what, canceled_error(), evidence::never_sent, {});
+    }
+    const time_point now = env_->now();
+    if (const connection_ptr c = take_idle_locked(now, old)) {
+      what.running.owner = c.get();
+      ++reused_;
+      const bool crowded = total_ - idle_.size() > 1;
+      lock.unlock();
+      switch (c->begin(what, now, crowded)) {
+        case connection::start::running:
+          return;
+        case connection::start::stale:
+          remove(*c, &what);
+          break;
+        case connection::start::canceled:
+          give_back(*c, &what, now);
+          break;
+      }
+      continue;
+    }
+    const bool my_turn = in_queue == place::front || pending_ == 0;
+    if (my_turn && total_ < settings_.pool.max_connections) {
+      const connection_ptr c = add_locked(now);
+      what.running.owner = c.get();
+      lock.unlock();
+      return c->open(what, now);
+    }
+    if (enqueue_locked(what, in_queue, now)) return;
+    std::string detail = load_locked();
+    lock.unlock();
+    return post_end(what, errc::pool_full, evidence::never_sent, std::move(detail));
+  }
+}
+
+void pool::cancel(exchange& what) noexcept {
+  what.running.canceled.store(true);
+  connection_ptr c;
+  {
+    const std::lock_guard lock(mutex_);
+    if (what.running.owner == nullptr) return;
+    if (what.running.owner != this)
+      c = static_cast<connection*>(what.running.owner);
+    else
+      unqueue_locked(what);
+  }
+  if (c)
+    c->cancel(what);
+  else
+    post_end(what, canceled_error(), evidence::never_sent, {});
+}
+
+void pool::close() noexcept {
+  std::optional<environment> env;
+  std::vector<connection_ptr> all;
+  exchange* waiting = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (env_) env_->remove(*this);
+    env.swap(env_);
+    for (connection* c = first_; c != nullptr; c = c->next) all.emplace_back(c);
+    idle_.clear();
+    waiting = head_;
+    while (pop_pending_locked() != nullptr) {
+    }
+  }
+  while (waiting != nullptr) {
+    exchange* const one = std::exchange(waiting, waiting->running.next);
+    post_end(*one, errc::client_closed, evidence::never_sent, {});
+  }
+  for (const connection_ptr& c : all) c->close();
+}
+
+void pool::abandon() noexcept {
+  std::optional<environment> env;
+  std::vector<connection_ptr> all;
+  exchange* waiting = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (env_) env_->remove(*this);
+    env.swap(env_);
+    while (first_ != nullptr) {
+      all.emplace_back(first_);
+      unlink_locked(*first_);
+    }
+    idle_.clear();
+    waiting = head_;
+    while (pop_pending_locked() != nullptr) {
+    }
+  }
+  while (waiting != nullptr)
+    std::exchange(waiting, waiting->running.next)->on_abandoned();
+  for (const connection_ptr& c : all) c->abandon();
+}
+
+transport_stats pool::stats() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return {total_, idle_.size(), pending_, opened_, reused_};
+}
+
+// --- from connections --------------------------------------------------------------------------
+
+void pool::give_back(connection& c, exchange* done, time_point now) {
+  retired old;
+  exchange* next = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (done != nullptr) done->running.owner = nullptr;
+    if (!c.listed) return;
+    c.idle_since = now;
+    if (!env_ || expired_locked(c, now) ||
+        (pending_ == 0 && idle_.size() >= settings_.pool.max_idle)) {
+      old.gone.emplace_back(&c);
+      unlink_locked(c);
+      if (env_) next = pop_pending_locked();
+    } else if ((next = pop_pending_locked()) == nullptr) {
+      idle_.push_back(&c);
+      return;
+    } else {
+      next->running.owner = &c;
+      ++reused_;
+    }
+  }
+  if (next == nullptr) return;
+  if (!old.gone.empty()) return dispatch(*next, place::front);
+  switch (c.begin(*next, now, true)) {
+    case connection::start::running:
+      return;
+    case connection::start::stale:
+      remove(c, next);
+      break;
+    case connection::start::canceled:
+      give_back(c, next, now);
+      break;
+  }
+  dispatch(*next, place::front);
+}
+
+void pool::remove(connection& c, exchange* done) noexcept {
+  const connection_ptr keep(&c);
+  exchange* next = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (done != nullptr) done->running.owner = nullptr;
+    if (!c.listed) return;
+    unlink_locked(c);
+    if (env_) next = pop_pending_locked();
+  }
+  if (next != nullptr) dispatch(*next, place::front);
+}
+
+// --- connections -------------------------------------------------------------------------------
+
+connection_ptr pool::take_idle_locked(time_point now, retired& old) {
+  const auto retire = [&](connection* c) {
+    old.gone.emplace_back(c);
+    unlink_locked(*c);
+  };
+  // The one unused for longest is looked at each time, so that none outstays its time in a pool
+  // that is in use.
+  while (!idle_.empty() && expired_locked(*idle_.front(), now)) retire(idle_.front());
+  while (!idle_.empty()) {
+    connection* const c = idle_.back();
+    if (expired_locked(*c, now)) {
+      retire(c);
+      continue;
+    }
+    idle_.pop_back();
+    return c;
+  }
+  return nullptr;
+}
+
+bool pool::expired_locked(const connection& c, time_point now) const noexcept {
+  const auto& age = settings_.pool.max_age;
+  return now >= c.usable_until || (age && now >= later(c.born, *age));
+}
+
+connection_ptr pool::add_locked(time_point now) {
+  connection_ptr c(new connection(*this, *env_, now));
+  c->listed = true;
+  c->next = first_;
+  if (first_ != nullptr) first_->previous = c.get();
+  first_ = c.get();
+  c->retain();
+  ++total_;
+  ++opened_;
+  return c;
+}
+
+void pool::unlink_locked(connection& c) noexcept {
+  (c.previous != nullptr ? c.previous->next : first_) = c.next;
+  if (c.next != nullptr) c.next->previous = c.previous;
+  c.listed = false;
+  --total_;
+  std::erase(idle_, &c);
+  c.drop();  // callers hold references of their own
+}
+
+// --- the queue ---------------------------------------------------------------------------------
+
+bool pool::enqueue_locked(exchange& what, place where, time_point now) {
+  auto& links = what.running;
+  if (where == place::back) {
+    if (pending_ >= settings_.pool.max_pending) return false;
+    const auto& wait = settings_.times.pool_wait;
+    links.due = std::min(wait ? later(now, *wait) : never, what.deadline);
+    links.previous = tail_;
+    links.next = nullptr;
+    (tail_ != nullptr ? tail_->running.next : head_) = &what;
+    tail_ = &what;
+  } else {
+    links.previous = nullptr;
+    links.next = head_;
+    (head_ != nullptr ? head_->running.previous : tail_) = &what;
+    head_ = &what;
+  }
+  links.owner = this;
+  ++pending_;
+  if (links.due < wake_at_) {
+    wake_at_ = links.due;
+    env_->arm(*this, wake_at_);
+  }
+  return true;
+}
+
+void pool::unqueue_locked(exchange& what) noexcept {
+  auto& links = what.running;
+  (links.previous != nullptr ? links.previous->running.next : head_) = links.next;
+  (links.next != nullptr ? links.next->running.previous : tail_) = links.previous;
+  links.owner = nullptr;
+  if (--pending_ != 0 || wake_at_ == never) return;
+  wake_at_ = never;
+  if (env_) env_->disarm(*this);
+}
+
+exchange* pool::pop_pending_locked() noexcept {
+  exchange* const first = head_;
+  if (first == nullptr) return nullptr;
+  unqueue_locked(*first);
+  return first;
+}
+
+void pool::expired() noexcept {
+  exchange* late = nullptr;
+  std::string detail;
+  time_point now{};
+  {
+    const std::lock_guard lock(mutex_);
+    if (!env_ || pending_ == 0) return;
+    now = env_->now();
+    detail = load_locked();
+    time_point due = never;
+    exchange** last = &late;
+    for (exchange* e = head_; e != nullptr;) {
+      exchange* const following = e->running.next;
+      if (e->running.due <= now) {
+        unqueue_locked(*e);
+        e->running.next = nullptr;
+        *last = e;
+        last = &e->running.next;
+      } else {
+        due = std::min(due, e->running.due);
+      }
+      e = following;
+    }
+    wake_at_ = due;
+    env_->arm(*this, due);
+  }
+  while (late != nullptr) {
+    exchange* const one = std::exchange(late, late->running.next);
+    if (one->deadline <= now)
+      one->on_done(errc::attempt_timeout, evidence::never_sent,
+                   "its deadline passed while it waited for a connection: " + detail);
+    else
+      one->on_done(errc::pool_full, evidence::never_sent,
+                   "waited " + in_words(*settings_.times.pool_wait) +
+                       " (time_limits.pool_wait): " + detail);
+  }
+}
+
+std::string pool::load_locked() const {
+  return settings_.origin.text + ": " + std::to_string(total_ - idle_.size()) + " of " +
+         std::to_string(settings_.pool.max_connections) + " connections in use, " +
+         std::to_string(pending_) + " of " + std::to_string(settings_.pool.max_pending) +
+         " exchanges waiting";
+}
+
+}  // namespace beast
+
+}  // namespace hawser::inline v0::http

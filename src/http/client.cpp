@@ -1,0 +1,495 @@
+#include "hawser/http/client.hpp"
+
+#include "hawser/http/classify.hpp"
+#include "hawser/http/url.hpp"
+#include "hawser/policy/classify.hpp"
+#include "hawser/policy/fallback.hpp"
+#include "hawser/run/detail/cancel_link.hpp"
+#include "hawser/run/detail/delivery.hpp"
+#include "hawser/run/detail/value.hpp"
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
+
+#include <condition_variable>
+#include <mutex>
+#include <tuple>
+#include <utility>
+#include <variant>
+
+namespace hawser::inline v0::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+url checked_base(std::string_view text) {
+  result<url> base = url::parse(text);
+  if (!base) throw call_error(base.error());
+  const result<void> fit = base->check_base();
+  if (!fit) throw call_error(fit.error());
+  return *std::move(base);
+}
+
+std::string hex(std::uint64_t value) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text(16, '0');
+  for (std::size_t i = 16; i-- > 0; value >>= 4) text[i] = digits[value & 15];
+  return text;
+}
+
+void check_name(const std::optional<std::string>& name, std::string_view field) {
+  if (!name) return;
+  const result<void> fit = check_request_field(*name, "");
+  if (!fit)
+    throw config_error(field, *name, "must be a header name the client does not write itself");
+}
+
+}  // namespace
+
+/// What a client and its running calls share.
+class client::state {
+ public:
+  state(environment on, std::string_view base_url, const pipeline_builder& stack,
+        client_options given)
+      : env(std::move(on)), base(checked_base(base_url)), options(std::move(given)),
+        policies(stack.build(env)) {
+    for (const headers::field f : options.default_headers)
+      if (const result<void> fit = check_request_field(f.name, f.value); !fit)
+        throw config_error("client.default_headers", f.name, fit.error().message());
+    validate(options.bounds);
+    if (options.idempotency) validate(*options.idempotency);
+    check_name(options.correlation_header, "client.correlation_header");
+    check_name(options.attempt_header, "client.attempt_header");
+    prefix = base.path();
+    while (!prefix.empty() && prefix.back() == '/') prefix.pop_back();
+    carrier = options.transport
+                  ? options.transport
+                  : make_beast_transport(env, base, options.pool, options.tls, options.bounds,
+                                         options.times);
+  }
+
+  void enter(call& c);
+  void leave(call& c) noexcept;
+  void close() noexcept;
+
+  environment env;
+  url base;
+  client_options options;
+  hawser::pipeline policies;
+  std::string prefix;
+  std::shared_ptr<http::transport> carrier;
+  const idempotency_profile ietf = idempotency_profile::ietf();
+
+ private:
+  std::mutex mutex_;
+  call* first_ = nullptr;  // running calls
+  bool closed_ = false;
+};
+
+/// One logical call: the operation the engine runs, and the exchange the transport carries.
+class client::call final : public hawser::detail::async_operation, private exchange {
+ public:
+  using handler_type = std::variant<send_handler, send_to_handler>;
+
+  /// Owns request and answer.
+  call(std::shared_ptr<state> of, request&& what, const call_options& given, handler_type handler,
+       asio::any_io_executor executor)
+      : state_(std::move(of)), own_request_(std::move(what)), request_(*own_request_),
+        answer_(&own_answer_.emplace()), handler_(std::move(handler)),
+        executor_(std::move(executor)), options_(given) {
+    prepare();
+  }
+  /// Uses the caller's.
+  call(std::shared_ptr<state> of, const request& what, response& into, const call_options& given,
+       handler_type handler, asio::any_io_executor executor)
+      : state_(std::move(of)), request_(what), answer_(&into), handler_(std::move(handler)),
+        executor_(std::move(executor)), options_(given) {
+    prepare();
+  }
+
+  ~call() override {
+    if (link_) link_->cut();
+    if (listed_) state_->leave(*this);
+  }
+
+  /// Something was wrong with the request: nothing may be sent.
+  [[nodiscard]] const std::optional<error>& problem() const noexcept { return problem_; }
+  [[nodiscard]] const call_options& options() const noexcept { return options_; }
+
+  /// Ends a call that never began, by its handler.
+  void refuse() {
+    error why = *problem_;
+    deliver(std::move(why), true);
+  }
+
+  void attach(hawser::detail::call_control* control) override {
+    async_operation::attach(control);
+    state_->enter(*this);
+    const asio::cancellation_slot slot = slot_of_handler();
+    if (!slot.is_connected()) return;
+    link_ = std::make_shared<hawser::detail::cancel_link>(control);
+    slot_ = slot;
+    slot_.assign([link = link_](asio::cancellation_type type) { link->emit(type); });
+  }
+
+  bool start(const hawser::detail::attempt_start& about, outcome& o) override {
+    if (about.number == 1) first_attempt_ = about.now;
+    if (expired_key(about)) {
+      failure_ = error(errc::outcome_unknown,
+                       "the idempotency key is older than the server remembers keys");
+      o = hawser::classify(failure_.code());
+      o.delivery = hawser::evidence::maybe_applied;
+      return true;
+    }
+    if (state_->options.attempt_header)
+      fields_.set(*state_->options.attempt_header, std::to_string(about.number));
+    answer_->clear();
+    failure_ = {};
+    answered_ = false;
+    keep_ = hawser::detail::call_ref(control());
+    state_->carrier->start(*this);
+    return false;
+  }
+
+  void cancel() noexcept override { state_->carrier->cancel(*this); }
+
+  bool substitute(substitute_source& source, const outcome& failed) override {
+    std::optional<response> given;
+    if (!source.produce(typeid(response), &given, failed) || !given) return false;
+    *answer_ = std::move(*given);
+    answer_->set_exchange(options_.effect, failed.delivery);
+    answered_ = true;
+    return true;
+  }
+
+  void resume_later(hawser::detail::call_ref waiting) noexcept override {
+    asio::post(state_->env.executor(), [waiting = std::move(waiting)] { waiting->resume(); });
+  }
+
+  void complete(hawser::detail::ending&& end, bool initiating) override {
+    if (options_.report != nullptr && request_.idempotency_key())
+      options_.report->key_fingerprint = fingerprint(*request_.idempotency_key());
+    else if (options_.report != nullptr && !minted_.empty())
+      options_.report->key_fingerprint = fingerprint(minted_);
+    const bool own = end.how.from != origin::policy;
+    if (own && answered_) {
+      answer_->set_exchange(options_.effect, end.how.ok() ? hawser::evidence::answered
+                                                          : end.how.delivery);
+      deliver(error(), initiating);
+    } else if (own) {
+      deliver(hawser::detail::with_story(failure_, end.detail), initiating);
+    } else {
+      std::string story = std::move(end.detail);
+      if (!failure_.detail().empty()) {
+        if (!story.empty()) story += "; ";
+        story += failure_.detail();
+      }
+      if (end.how.error == errc::outcome_unknown) story += key_note();
+      deliver(error(end.how.error, std::move(story)), initiating);
+    }
+  }
+
+  // The list of running calls, under the state's lock.
+  call* next = nullptr;
+  call* previous = nullptr;
+  void cancel_from_client() noexcept { control()->cancel(); }
+
+ private:
+  void prepare() {
+    problem_ = request_.problem();
+    exchange::method = &request_.method();
+    exchange::default_headers = &state_->options.default_headers;
+    exchange::answer = answer_;
+    if (options_.name.empty()) options_.name = request_.name();
+    options_.effect = request_.effect();
+    if (!problem_) put_target();
+    if (!problem_) put_fields();
+  }
+
+  void put_target() {
+    target_ = state_->prefix;
+    const result<void> fit = request_.target_to(target_);
+    if (!fit) problem_ = fit.error();
+    exchange::target = target_;
+    exchange::body = request_.body();
+    exchange::has_body = request_.has_body();
+    exchange::own_headers = &request_.headers();
+  }
+
+  /// What goes out besides the request's own fields; the copy is made only when there is any.
+  void put_fields() {
+    const client_options& set = state_->options;
+    const bool keyed = key_applies();
+    correlate();
+    if (!keyed && !set.attempt_header && !set.correlation_header) return;
+    fields_ = request_.headers();
+    if (set.correlation_header) fields_.set(*set.correlation_header, correlation_);
+    if (keyed) put_key();
+    exchange::own_headers = &fields_;
+  }
+
+  [[nodiscard]] const idempotency_profile& profile() const noexcept {
+    return state_->options.idempotency ? *state_->options.idempotency : state_->ietf;
+  }
+
+  [[nodiscard]] bool key_applies() const {
+    if (request_.idempotency_key()) return true;
+    return state_->options.idempotency && options_.effect == hawser::effect::unsafe;
+  }
+
+  void put_key() {
+    if (!request_.idempotency_key()) minted_ = mint_idempotency_key(state_->env.random());
+    const std::string_view key =
+        request_.idempotency_key() ? std::string_view(*request_.idempotency_key()) : minted_;
+    body_ = request_.body();
+    if (const result<void> put = apply_idempotency_key(profile(), key, fields_, body_); !put) {
+      problem_ = put.error();
+      return;
+    }
+    exchange::body = body_;
+    if (options_.effect == hawser::effect::unsafe) options_.effect = hawser::effect::keyed;
+  }
+
+  void correlate() {
+    const bool heard = options_.report != nullptr || !state_->policies.plan()->observers.empty() ||
+                       state_->options.correlation_header;
+    if (!options_.correlation.empty())
+      correlation_ = options_.correlation;
+    else if (heard)
+      correlation_ = hex(state_->env.random().unique());
+    options_.correlation = correlation_;
+  }
+
+  [[nodiscard]] bool expired_key(const hawser::detail::attempt_start& about) const {
+    return about.number > 1 && options_.effect == hawser::effect::keyed && profile().retention &&
+           about.now >= later(first_attempt_, *profile().retention);
+  }
+
+  [[nodiscard]] std::string key_note() const {
+    if (request_.idempotency_key())
+      return "; idempotency key #" + fingerprint(*request_.idempotency_key());
+    return minted_.empty() ? std::string() : "; idempotency key #" + fingerprint(minted_);
+  }
+
+  void on_done(error_code ec, hawser::evidence delivery, std::string detail) override {
+    const hawser::detail::call_ref keep = std::move(keep_);
+    outcome o;
+    if (ec) {
+      failure_ = error(ec, std::move(detail));
+      o = hawser::classify(ec);
+      o.delivery = delivery;
+    } else {
+      answered_ = true;
+      o = classify(*answer_, options_.effect,
+                   options_.effect == hawser::effect::keyed ? &profile() : nullptr,
+                   wall_clock());
+    }
+    keep->attempt_done(o);
+  }
+
+  void on_abandoned() noexcept override { keep_ = {}; }
+
+  /// Only for Retry-After dates in answers that carry no Date of their own.
+  [[nodiscard]] std::optional<std::chrono::sys_seconds> wall_clock() const {
+    if (answer_->status() < 400 || !answer_->headers().contains("retry-after")) return {};
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  }
+
+  [[nodiscard]] asio::cancellation_slot slot_of_handler() const {
+    return std::visit([](const auto& h) { return asio::get_associated_cancellation_slot(h); },
+                      handler_);
+  }
+
+  void deliver(error why, bool initiating) {
+    if (link_) link_->cut();
+    if (std::exchange(listed_, false)) state_->leave(*this);
+    const bool failed = static_cast<bool>(why.code());
+    if (auto* handler = std::get_if<send_handler>(&handler_))
+      hand_over<result<response>>(
+          *handler,
+          failed ? result<response>(boost::system::in_place_error, std::move(why))
+                 : result<response>(boost::system::in_place_value, std::move(*answer_)),
+          initiating);
+    else
+      hand_over<result<void>>(std::get<send_to_handler>(handler_),
+                              failed ? result<void>(std::move(why)) : result<void>(), initiating);
+  }
+
+  template <class Value, class Handler>
+  void hand_over(Handler& handler, Value value, bool initiating) {
+    using ready = hawser::detail::delivery<Handler, std::tuple<Value>>;
+    hawser::detail::send_off(executor_,
+                             ready{std::move(handler), std::tuple<Value>(std::move(value)), slot_,
+                                   true},
+                             initiating);
+  }
+
+  friend class state;
+
+  std::shared_ptr<state> state_;
+  std::optional<request> own_request_;
+  const request& request_;
+  std::optional<response> own_answer_;
+  response* answer_;
+  handler_type handler_;
+  asio::any_io_executor executor_;
+  call_options options_;
+  std::string target_;
+  std::string body_;
+  std::string minted_;
+  std::string correlation_;
+  headers fields_;
+  error failure_;
+  std::optional<error> problem_;
+  time_point first_attempt_{};
+  hawser::detail::call_ref keep_;
+  std::shared_ptr<hawser::detail::cancel_link> link_;
+  asio::cancellation_slot slot_;
+  bool answered_ = false;
+  bool listed_ = false;
+};
+
+void client::state::enter(call& c) {
+  const std::lock_guard lock(mutex_);
+  c.next = first_;
+  if (first_ != nullptr) first_->previous = &c;
+  first_ = &c;
+  c.listed_ = true;
+  if (closed_) c.cancel_from_client();
+}
+
+void client::state::leave(call& c) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (c.next != nullptr) c.next->previous = c.previous;
+  (c.previous != nullptr ? c.previous->next : first_) = c.next;
+}
+
+void client::state::close() noexcept {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  for (call* c = first_; c != nullptr; c = c->next) c->cancel_from_client();
+}
+
+client::client(environment env, std::string_view base_url, const pipeline_builder& policies,
+               client_options options)
+    : state_(std::make_shared<state>(std::move(env), base_url, policies, std::move(options))) {}
+
+client::client(client&& other) noexcept = default;
+
+client& client::operator=(client&& other) noexcept {
+  if (this != &other) {
+    close();
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+
+client::~client() { close(); }
+
+void client::close() noexcept {
+  if (state_) state_->close();
+}
+
+const environment& client::env() const noexcept { return state_->env; }
+
+const hawser::pipeline& client::policies() const noexcept { return state_->policies; }
+
+transport_stats client::stats() const noexcept { return state_->carrier->stats(); }
+
+void client::start(request&& what, const call_options& options, send_handler handler,
+                   asio::any_io_executor executor) const {
+  auto made = std::make_unique<call>(state_, std::move(what), options,
+                                     call::handler_type(std::move(handler)), std::move(executor));
+  if (made->problem()) return made->refuse();
+  const call_options final_options = made->options();
+  hawser::detail::start_async(state_->policies.plan(), std::move(made), final_options);
+}
+
+void client::start_to(const request& what, response& answer, const call_options& options,
+                      send_to_handler handler, asio::any_io_executor executor) const {
+  auto made = std::make_unique<call>(state_, what, answer, options,
+                                     call::handler_type(std::move(handler)), std::move(executor));
+  if (made->problem()) return made->refuse();
+  const call_options final_options = made->options();
+  hawser::detail::start_async(state_->policies.plan(), std::move(made), final_options);
+}
+
+namespace {
+
+/// Where a blocking call waits for its asynchronous self.
+template <class T>
+class waiting_room {
+ public:
+  void put(result<T>&& r) {
+    const std::lock_guard lock(mutex_);
+    value_.emplace(std::move(r));
+    arrived_.notify_one();
+  }
+  [[nodiscard]] bool arrived() {
+    const std::lock_guard lock(mutex_);
+    return value_.has_value();
+  }
+  result<T> wait(time_source& source) {
+    while (!arrived() && source.run_one()) {
+    }
+    std::unique_lock lock(mutex_);
+    arrived_.wait(lock, [this] { return value_.has_value(); });
+    return std::move(*value_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::optional<result<T>> value_;
+};
+
+}  // namespace
+
+result<response> client::send(request what, const call_options& options) const {
+  if (env().runs_here()) return error(errc::would_deadlock);
+  auto room = std::make_shared<waiting_room<response>>();
+  start(std::move(what), options,
+        send_handler([room](result<response> r) { room->put(std::move(r)); }), env().executor());
+  return room->wait(env().source());
+}
+
+result<void> client::send(const request& what, response& answer,
+                          const call_options& options) const {
+  if (env().runs_here()) return error(errc::would_deadlock);
+  auto room = std::make_shared<waiting_room<void>>();
+  start_to(what, answer, options,
+           send_to_handler([room](result<void> r) { room->put(std::move(r)); }), env().executor());
+  return room->wait(env().source());
+}
+
+namespace {
+
+request with_params(request&& r, const route_params& params) {
+  for (const auto& [name, value] : params) r = std::move(std::move(r).param(name, value));
+  return std::move(r);
+}
+
+}  // namespace
+
+prepared client::get(std::string_view target, const route_params& params) const {
+  return {*this, with_params(request::get(target), params)};
+}
+prepared client::head(std::string_view target, const route_params& params) const {
+  return {*this, with_params(request::head(target), params)};
+}
+prepared client::delete_(std::string_view target, const route_params& params) const {
+  return {*this, with_params(request::delete_(target), params)};
+}
+prepared client::post(std::string_view target, const route_params& params) const {
+  return {*this, with_params(request::post(target), params)};
+}
+prepared client::put(std::string_view target, const route_params& params) const {
+  return {*this, with_params(request::put(target), params)};
+}
+prepared client::patch(std::string_view target, const route_params& params) const {
+  return {*this, with_params(request::patch(target), params)};
+}
+
+}  // namespace hawser::inline v0::http

@@ -1,0 +1,277 @@
+#include "hawser/http/idempotency.hpp"
+
+#include "hawser/http/json.hpp"
+#include "hawser/http/method.hpp"
+#include "http/bytes.hpp"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <stdexcept>
+#include <utility>
+
+namespace hawser::inline v0::http {
+
+namespace {
+
+constexpr std::string_view hex_digits = "0123456789abcdef";
+
+error bad_key(const idempotency_profile& profile, std::string text) {
+  return {errc::invalid_idempotency_key, profile.name + " profile: " + std::move(text)};
+}
+
+std::string as_header_value(const idempotency_profile& profile, std::string_view key) {
+  if (profile.style == idempotency_profile::quoting::raw) return std::string(key);
+  std::string out = "\"";
+  for (const char c : key) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out += '"';
+}
+
+// Finds places in JSON text that is known to be valid. The key is written into the text rather than
+// into a document of it, because printing a document again would change numbers: 1.10 becomes 1.1
+// and 20 digits become a double.
+class json_text {
+ public:
+  explicit json_text(std::string_view text) noexcept : text_(text) {}
+
+  // Just behind the '{' of the object that the pointer names; npos when there is none.
+  std::size_t inside_object(const nlohmann::json::json_pointer& where) {
+    at_ = 0;
+    skip_blanks();
+    return descend(where);
+  }
+  // Whether the object that was found has no members.
+  [[nodiscard]] bool is_empty_object(std::size_t inside) {
+    at_ = inside;
+    skip_blanks();
+    return text_[at_] == '}';
+  }
+
+ private:
+  std::size_t descend(nlohmann::json::json_pointer where) {
+    std::vector<std::string> keys;
+    for (; !where.empty(); where.pop_back()) keys.push_back(where.back());
+    while (!keys.empty()) {
+      if (!enter_member(keys.back())) return std::string_view::npos;
+      keys.pop_back();
+    }
+    return text_[at_] == '{' ? at_ + 1 : std::string_view::npos;
+  }
+  // From an object to the last member of that name, as parsers take it.
+  bool enter_member(std::string_view name) {
+    if (text_[at_] != '{') return false;
+    std::size_t found = std::string_view::npos;
+    ++at_;
+    skip_blanks();
+    while (text_[at_] != '}') {
+      const std::size_t key_at = at_;
+      skip_string();
+      const std::string key =
+          nlohmann::json::parse(text_.substr(key_at, at_ - key_at)).get<std::string>();
+      skip_blanks();
+      ++at_;  // the colon
+      skip_blanks();
+      if (key == name) found = at_;
+      skip_value();
+      skip_blanks();
+      if (text_[at_] == ',') ++at_;
+      skip_blanks();
+    }
+    at_ = found;
+    return found != std::string_view::npos;
+  }
+  void skip_blanks() noexcept {
+    while (at_ < text_.size() &&
+           (bytes::is_blank(text_[at_]) || text_[at_] == '\n' || text_[at_] == '\r'))
+      ++at_;
+  }
+  void skip_string() noexcept {
+    for (++at_; text_[at_] != '"'; ++at_)
+      if (text_[at_] == '\\') ++at_;
+    ++at_;
+  }
+  void skip_value() noexcept {
+    int depth = 0;
+    do {
+      const char c = text_[at_];
+      if (c == '"') {
+        skip_string();
+        continue;
+      }
+      if (c == '{' || c == '[') ++depth;
+      if (c == '}' || c == ']') --depth;
+      ++at_;
+    } while (depth > 0 || !ends_value());
+  }
+  [[nodiscard]] bool ends_value() const noexcept {
+    return at_ >= text_.size() || text_[at_] == ',' || text_[at_] == '}' || text_[at_] == ']';
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
+// The body with the key in it.
+result<std::string> with_key(const idempotency_profile& profile, std::string_view key,
+                             const std::string& body) {
+  const nlohmann::json::json_pointer field(*profile.body_field);
+  const auto refuse = [&](std::string text) {
+    return error(errc::invalid_body, profile.name +
+                                         " profile: the key goes into the JSON body at " +
+                                         *profile.body_field + ", but " + std::move(text));
+  };
+  const result<nlohmann::json> parsed = parse_json(body);
+  if (!parsed) return refuse("the body is not JSON: " + parsed.error().message());
+  const nlohmann::json::json_pointer parent = field.parent_pointer();
+  if (!parsed->contains(parent) || !(*parsed)[parent].is_object())
+    return refuse("there is no object to put it in; send one");
+  const nlohmann::json& object = (*parsed)[parent];
+  if (const auto there = object.find(field.back()); there != object.end()) {
+    if (there->is_string() && there->get_ref<const std::string&>() == key) return body;
+    return bad_key(profile, "the body has another key already; give one of them only");
+  }
+  json_text text(body);
+  const std::size_t inside = text.inside_object(parent);
+  if (inside == std::string_view::npos) return refuse("there is no object to put it in; send one");
+  std::string member = nlohmann::json(field.back()).dump() + ':' + nlohmann::json(key).dump();
+  if (!text.is_empty_object(inside)) member += ',';
+  std::string changed = body;
+  changed.insert(inside, member);
+  return changed;
+}
+
+}  // namespace
+
+idempotency_profile idempotency_profile::ietf() { return {}; }
+
+idempotency_profile idempotency_profile::stripe() {
+  idempotency_profile p;
+  p.name = "stripe";
+  p.style = quoting::raw;
+  p.retention = std::chrono::hours(24);
+  return p;
+}
+
+idempotency_profile idempotency_profile::paypal() {
+  idempotency_profile p;
+  p.name = "paypal";
+  p.header = "PayPal-Request-Id";
+  p.style = quoting::raw;
+  p.max_length = 108;
+  return p;
+}
+
+idempotency_profile idempotency_profile::adyen() {
+  idempotency_profile p;
+  p.name = "adyen";
+  p.style = quoting::raw;
+  p.max_length = 64;
+  p.in_flight_status = std::nullopt;
+  return p;
+}
+
+idempotency_profile idempotency_profile::square() {
+  idempotency_profile p;
+  p.name = "square";
+  p.header = {};
+  p.style = quoting::raw;
+  p.max_length = 45;
+  p.body_field = "/idempotency_key";
+  p.in_flight_status = std::nullopt;
+  return p;
+}
+
+void validate(const idempotency_profile& profile) {
+  if (profile.header.empty() && !profile.body_field)
+    throw config_error("idempotency_profile.header", "", "needs a header or a body_field");
+  if (!profile.header.empty() && !check_request_field(profile.header, {}))
+    throw config_error("idempotency_profile.header", profile.header,
+                       "must be a header name that the client does not write itself");
+  if (profile.body_field) {
+    bool good = !profile.body_field->empty();
+    try {
+      nlohmann::json::json_pointer{*profile.body_field};
+    } catch (const nlohmann::json::exception&) {
+      good = false;
+    }
+    if (!good)
+      throw config_error("idempotency_profile.body_field", *profile.body_field,
+                         "must be a JSON pointer such as /idempotency_key");
+  }
+  if (profile.max_length < 1)
+    throw config_error("idempotency_profile.max_length", "0", "must be at least 1");
+  if (profile.retention && *profile.retention <= duration::zero())
+    throw config_error("idempotency_profile.retention",
+                       std::to_string(profile.retention->count()) + " ns",
+                       "must be over zero; std::nullopt turns it off");
+  if (const auto status = profile.in_flight_status; status && (*status < 400 || *status > 599))
+    throw config_error("idempotency_profile.in_flight_status", std::to_string(*status),
+                       "must be from 400 to 599; std::nullopt turns it off");
+}
+
+std::string mint_idempotency_key(entropy& random) {
+  std::array<std::uint64_t, 2> words{random.unique(), random.unique()};
+  words[0] = (words[0] & ~std::uint64_t{0xF000}) | 0x4000;                       // version
+  words[1] = (words[1] & ~(std::uint64_t{3} << 62)) | (std::uint64_t{2} << 62);  // variant
+  std::string key;
+  key.reserve(36);
+  for (int nibble = 0; nibble < 32; ++nibble) {
+    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) key += '-';
+    const std::uint64_t word = words[static_cast<std::size_t>(nibble / 16)];
+    key += hex_digits[(word >> (60 - 4 * (nibble % 16))) & 15];
+  }
+  return key;
+}
+
+result<void> check_idempotency_key(const idempotency_profile& profile, std::string_view key) {
+  if (key.empty())
+    return bad_key(profile, "the key is empty; mint one, or give the operation's own");
+  if (key.size() > profile.max_length)
+    return bad_key(profile, "the key has " + std::to_string(key.size()) + " bytes, at most " +
+                                std::to_string(profile.max_length) + " are taken; shorten it");
+  const bool raw = profile.style == idempotency_profile::quoting::raw;
+  for (std::size_t i = 0; i < key.size(); ++i)
+    if (key[i] < ' ' || key[i] > '~' || (raw && key[i] == ' '))
+      return bad_key(profile, "the key has byte " + bytes::hex(key[i]) + " at offset " +
+                                  std::to_string(i) + "; use printable ASCII" +
+                                  (raw ? " without blanks" : ""));
+  return {};
+}
+
+result<void> apply_idempotency_key(const idempotency_profile& profile, std::string_view key,
+                                   headers& to, std::string& body) {
+  if (auto checked = check_idempotency_key(profile, key); !checked) return checked;
+  const bool in_header = !profile.header.empty();
+  const auto there = in_header ? to.find(profile.header) : std::nullopt;
+  const std::string value = as_header_value(profile, key);
+  if (there && *there != value)
+    return bad_key(profile, "header \"" + profile.header +
+                                "\" holds another key already; give one of them only");
+  if (profile.body_field) {
+    result<std::string> changed = with_key(profile, key, body);
+    if (!changed) return changed.error();
+    body = *std::move(changed);
+  }
+  if (in_header && !there) to.add(profile.header, value);
+  return {};
+}
+
+std::string fingerprint(std::string_view key) {
+  constexpr std::size_t bytes_shown = 6;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  if (EVP_Digest(key.data(), key.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
+      size < bytes_shown)
+    throw std::runtime_error("hawser: OpenSSL has no SHA-256");
+  std::string out;
+  for (std::size_t i = 0; i < bytes_shown; ++i) {
+    out += hex_digits[digest[i] >> 4];
+    out += hex_digits[digest[i] & 15];
+  }
+  return out;
+}
+
+}  // namespace hawser::inline v0::http

@@ -1,0 +1,301 @@
+#include "hawser/http/json.hpp"
+
+#include "http/bytes.hpp"
+
+#include <array>
+#include <charconv>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace hawser::inline v0::http {
+
+namespace {
+
+using nlohmann::json;
+
+// nlohmann's numbers for what it throws.
+constexpr int index_out_of_range = 401;
+constexpr int key_not_found = 403;
+constexpr int number_out_of_range = 406;
+
+// Builds the document value by value, so that depth is known before it is used.
+class builder final : public nlohmann::json_sax<json> {
+ public:
+  builder(json& root, std::size_t deepest) : root_(root), deepest_(deepest) {}
+
+  [[nodiscard]] bool too_deep() const noexcept { return too_deep_; }
+  [[nodiscard]] std::size_t stopped_at() const noexcept { return stopped_at_; }
+  [[nodiscard]] bool overflow() const noexcept { return overflow_; }
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(number_integer_t value) override { return put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return put(value); }
+  bool number_float(number_float_t value, const string_t&) override { return put(value); }
+  bool string(string_t& value) override { return put(std::move(value)); }
+  bool binary(binary_t&) override { return false; }  // JSON text has none
+  bool start_object(std::size_t) override { return open(json::value_t::object); }
+  bool key(string_t& name) override {
+    member_ = &(*open_.back())[std::move(name)];
+    return true;
+  }
+  bool end_object() override { return close(); }
+  bool start_array(std::size_t) override { return open(json::value_t::array); }
+  bool end_array() override { return close(); }
+  bool parse_error(std::size_t position, const std::string&, const json::exception& why) override {
+    stopped_at_ = position;
+    overflow_ = why.id == number_out_of_range;
+    return false;
+  }
+
+ private:
+  template <class Value>
+  bool put(Value&& value) {
+    place(json(std::forward<Value>(value)));
+    return true;
+  }
+  json* place(json value) {
+    if (open_.empty()) {
+      root_ = std::move(value);
+      return &root_;
+    }
+    if (open_.back()->is_array()) {
+      open_.back()->push_back(std::move(value));
+      return &open_.back()->back();
+    }
+    *member_ = std::move(value);
+    return member_;
+  }
+  bool open(json::value_t kind) {
+    if (open_.size() >= deepest_) {
+      too_deep_ = true;
+      return false;
+    }
+    open_.push_back(place(json(kind)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  json& root_;
+  std::size_t deepest_;
+  std::vector<json*> open_;  // arrays grow only while they are the innermost, so these stay valid
+  json* member_ = nullptr;
+  std::size_t stopped_at_ = 0;
+  bool too_deep_ = false;
+  bool overflow_ = false;
+};
+
+constexpr int most_trials = 2000;
+constexpr std::size_t longest_key = 40;
+
+// A path into a document, as a JSON pointer that is fit to be shown.
+class pointer_text {
+ public:
+  [[nodiscard]] std::size_t mark() const noexcept { return text_.size(); }
+  void cut(std::size_t mark) { text_.resize(mark); }
+  void push(std::size_t index) { text_ += '/' + std::to_string(index); }
+  void push(std::string_view key) {
+    text_ += '/';
+    for (const char c : key.substr(0, longest_key)) {
+      if (c == '~')
+        text_ += "~0";
+      else if (c == '/')
+        text_ += "~1";
+      else
+        text_ += c > ' ' && c < 0x7F ? c : '?';
+    }
+    if (key.size() > longest_key) text_ += "...";
+  }
+  [[nodiscard]] std::string text() const {
+    return text_.empty() ? "the document itself" : "field " + text_;
+  }
+
+ private:
+  std::string text_;
+};
+
+// Looks for the field whose change changes the failure in the expected way.
+class culprit_search {
+ public:
+  culprit_search(json document, detail::json_trial& trial)
+      : document_(std::move(document)), trial_(trial), first_(trial.run(document_)) {}
+
+  [[nodiscard]] const detail::json_failure& failure() const noexcept { return first_; }
+
+  // The first node, in document order, that `test` says is the one.
+  template <class Test>
+  std::optional<std::string> find(Test test) {
+    path_.cut(0);
+    if (visit(document_, test)) return path_.text();
+    return std::nullopt;
+  }
+
+  detail::json_failure with(json& node, json instead) {
+    std::swap(node, instead);
+    --trials_left_;
+    detail::json_failure seen = trial_.run(document_);
+    std::swap(node, instead);
+    return seen;
+  }
+
+ private:
+  template <class Test>
+  bool visit(json& node, Test& test) {
+    if (trials_left_ <= 0) return false;
+    if (test(node)) return true;
+    const std::size_t mark = path_.mark();
+    if (node.is_object()) {
+      for (auto& [key, value] : node.items()) {
+        path_.push(key);
+        if (visit(value, test)) return true;
+        path_.cut(mark);
+      }
+    } else if (node.is_array()) {
+      for (std::size_t i = 0; i < node.size(); ++i) {
+        path_.push(i);
+        if (visit(node[i], test)) return true;
+        path_.cut(mark);
+      }
+    }
+    return false;
+  }
+
+  json document_;
+  detail::json_trial& trial_;
+  detail::json_failure first_;
+  pointer_text path_;
+  int trials_left_ = most_trials;
+};
+
+// "[json.exception.type_error.302] type must be string, but is number" without its first word.
+std::string_view without_tag(std::string_view text) {
+  const std::size_t end = text.find("] ");
+  return text.starts_with('[') && end != std::string_view::npos ? text.substr(end + 2) : text;
+}
+
+error wrong_type(std::string text) { return {errc::json_wrong_type, std::move(text)}; }
+
+// Type errors end with the name of the type that was found. The culprit is the node of that type
+// for which another type gives the same error with that type's name at the end: a field read before
+// it would complain of what it wants itself.
+error explain_type(culprit_search& search) {
+  const std::string text = search.failure().text;
+  const std::size_t blank = text.rfind(' ');
+  const std::string found = text.substr(blank + 1);
+  const std::string stem = text.substr(0, blank + 1);
+  constexpr std::string_view must_be = "type must be ";
+  constexpr std::string_view but_is = ", but is ";
+  std::string wanted = "another type";
+  if (const std::string_view plain = without_tag(text); plain.starts_with(must_be))
+    wanted = plain.substr(must_be.size(), plain.find(but_is) - must_be.size());
+  const std::array<json, 4> others{json(nullptr), json::array(), json(""), json::object()};
+  const auto where = search.find([&](json& node) {
+    if (found != node.type_name()) return false;
+    for (const json& other : others) {
+      if (found == other.type_name() || search.with(node, other).text != stem + other.type_name())
+        continue;
+      // at() does not say what it is for; an empty object or array makes it.
+      if (search.with(node, json::object()).id == key_not_found) wanted = "object";
+      if (search.with(node, json::array()).id == index_out_of_range) wanted = "array";
+      return true;
+    }
+    return false;
+  });
+  return wrong_type(where.value_or("a field") + " must be " + wanted + ", is " + found);
+}
+
+error explain_missing_key(culprit_search& search, std::string_view key) {
+  const auto where = search.find([&](json& node) {
+    if (!node.is_object() || node.contains(key)) return false;
+    json with_key = node;
+    with_key[std::string(key)] = nullptr;
+    return search.with(node, std::move(with_key)) != search.failure();
+  });
+  return wrong_type(where.value_or("an object") + " has no member \"" + std::string(key) + '"');
+}
+
+error explain_short_array(culprit_search& search, std::size_t index) {
+  const auto where = search.find([&](json& node) {
+    if (!node.is_array() || node.size() > index) return false;
+    json longer = node;
+    while (longer.size() <= index) longer.push_back(nullptr);
+    return search.with(node, std::move(longer)) != search.failure();
+  });
+  return wrong_type(where.value_or("an array") + " must have at least " +
+                    std::to_string(index + 1) + " elements");
+}
+
+// The text between the first pair of single quotes.
+std::string_view in_quotes(std::string_view text) {
+  const std::size_t from = text.find('\'');
+  const std::size_t to = text.rfind('\'');
+  return to > from ? text.substr(from + 1, to - from - 1) : std::string_view();
+}
+
+}  // namespace
+
+result<json> parse_json(std::string_view text, const limits& l) {
+  result<json> parsed(boost::system::in_place_value);
+  // The parser takes a NUL for the end of the text, and would not see what follows it.
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos)
+    return error(errc::json_malformed, "a NUL is byte " + std::to_string(nul + 1) + " of " +
+                                           std::to_string(text.size()) +
+                                           "; check that the server sends JSON and nothing else");
+  builder sax(*parsed, l.json_depth);
+  if (json::sax_parse(text.begin(), text.end(), &sax)) return parsed;
+  if (sax.too_deep())
+    return error(errc::json_too_deep, "deeper than " + std::to_string(l.json_depth) +
+                                          " levels (limits.json_depth); raise it if this is meant");
+  std::string why;
+  if (text.empty())
+    why = "the text is empty";
+  else if (sax.overflow())
+    why = "a number is too large, before byte " + std::to_string(sax.stopped_at());
+  else if (sax.stopped_at() > text.size())
+    why = "the text ends after " + std::to_string(text.size()) + " bytes, inside of a value";
+  else
+    why = "reading stopped at byte " + std::to_string(sax.stopped_at()) + " of " +
+          std::to_string(text.size());
+  return error(errc::json_malformed, why + "; check that the server sends JSON and nothing else");
+}
+
+namespace detail {
+
+error explain_mismatch(const json& document, json_trial& trial) {
+  culprit_search search(document, trial);
+  const json_failure& failure = search.failure();
+  const std::string_view text = without_tag(failure.text);
+  constexpr std::string_view index_text = "array index ";
+  switch (failure.id) {
+    case 302:  // type must be X, but is Y
+    case 304:  // cannot use at() with Y
+    case 305:  // cannot use operator[] with Y
+    case 306:  // cannot use value() with Y
+      return explain_type(search);
+    case index_out_of_range: {  // array index N is out of range
+      std::size_t index = 0;
+      if (text.starts_with(index_text))
+        std::from_chars(text.data() + index_text.size(), text.data() + text.size(), index);
+      return explain_short_array(search, index);
+    }
+    case key_not_found:  // key 'K' not found
+      return explain_missing_key(search, in_quotes(text));
+    default: return wrong_type("the type's from_json threw; it does not accept this document");
+  }
+}
+
+error unserialisable(const std::exception& thrown) {
+  const auto* of_nlohmann = dynamic_cast<const json::exception*>(&thrown);
+  return {errc::invalid_body, of_nlohmann != nullptr
+                                  ? "the value did not become JSON (nlohmann error " +
+                                        std::to_string(of_nlohmann->id) + "); check its to_json"
+                                  : "the value did not become JSON: its to_json threw"};
+}
+
+}  // namespace detail
+
+}  // namespace hawser::inline v0::http

@@ -1,0 +1,155 @@
+#include "hawser/http/response.hpp"
+
+#include "hawser/http/json.hpp"
+#include "http/bytes.hpp"
+
+#include <utility>
+
+namespace hawser::inline v0::http {
+
+namespace {
+
+constexpr std::size_t longest_title = 80;
+constexpr std::size_t longest_word = 20;
+
+bool is_plain_word(std::string_view word) {
+  if (word.size() > longest_word) return false;
+  for (const char c : word) {
+    const char l = bytes::lower(c);
+    if ((l < 'a' || l > 'z') && c != '.' && c != ',' && c != '\'' && c != '-') return false;
+  }
+  return true;
+}
+
+// A problem's title names a kind of problem and should hold nothing of the occasion (RFC 9457
+// section 3.1.3). Not all servers know: everything that is not a plain word is masked.
+std::string masked_title(std::string_view title) {
+  std::string out;
+  title = title.substr(0, longest_title);
+  while (!title.empty()) {
+    const std::size_t end = title.find(' ');
+    const std::string_view word = title.substr(0, end);
+    if (!out.empty()) out += ' ';
+    out += is_plain_word(word) ? word : std::string_view("***");
+    title.remove_prefix(end == std::string_view::npos ? title.size() : end + 1);
+  }
+  return out;
+}
+
+std::string problem_title(const response& r) {
+  const auto type = r.headers().find("Content-Type");
+  constexpr std::string_view problem = "application/problem+json";
+  if (!type || !same_name(bytes::trimmed(type->substr(0, type->find(';'))), problem)) return {};
+  const result<nlohmann::json> parsed = r.json();
+  if (!parsed || !parsed->is_object()) return {};
+  const auto title = parsed->find("title");
+  if (title == parsed->end() || !title->is_string()) return {};
+  return masked_title(title->get_ref<const std::string&>());
+}
+
+}  // namespace
+
+std::string response::take_body() noexcept { return std::exchange(body_, {}); }
+
+result<nlohmann::json> response::json(const limits& l) const { return parse_json(body_, l); }
+
+error response::status_error() const {
+  std::string text = "status " + std::to_string(status_);
+  if (const std::string_view phrase = reason_phrase(status_); !phrase.empty()) {
+    text += ' ';
+    text += phrase;
+  }
+  if (const std::string title = problem_title(*this); !title.empty()) {
+    text += ", \"";
+    text += title;
+    text += '"';
+  }
+  const bool twice_matters = effect_ == hawser::effect::unsafe || effect_ == hawser::effect::keyed;
+  if ((status_ == 502 || status_ == 504) && twice_matters)
+    return {errc::outcome_unknown, std::move(text)};
+  if (status_ >= 500) return {errc::server_error, std::move(text)};
+  if (status_ >= 400) return {errc::client_error, std::move(text)};
+  return {errc::unexpected_status, std::move(text)};
+}
+
+result<response> response::ensure_success() && {
+  if (ok()) return std::move(*this);
+  return status_error();
+}
+
+result<response> response::ensure_success() const& {
+  if (ok()) return *this;
+  return status_error();
+}
+
+void response::clear() noexcept {
+  status_ = 0;
+  effect_ = hawser::effect::safe;
+  evidence_ = hawser::evidence::answered;
+  reason_.clear();
+  body_.clear();
+  headers_.clear();
+  trailers_.clear();
+}
+
+void response::set_status(int status, std::string_view reason) {
+  status_ = status;
+  reason_ = reason;
+}
+
+std::string_view reason_phrase(int status) noexcept {
+  switch (status) {
+    case 100: return "Continue";
+    case 101: return "Switching Protocols";
+    case 103: return "Early Hints";
+    case 200: return "OK";
+    case 201: return "Created";
+    case 202: return "Accepted";
+    case 203: return "Non-Authoritative Information";
+    case 204: return "No Content";
+    case 205: return "Reset Content";
+    case 206: return "Partial Content";
+    case 300: return "Multiple Choices";
+    case 301: return "Moved Permanently";
+    case 302: return "Found";
+    case 303: return "See Other";
+    case 304: return "Not Modified";
+    case 307: return "Temporary Redirect";
+    case 308: return "Permanent Redirect";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 402: return "Payment Required";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 406: return "Not Acceptable";
+    case 407: return "Proxy Authentication Required";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 410: return "Gone";
+    case 411: return "Length Required";
+    case 412: return "Precondition Failed";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 415: return "Unsupported Media Type";
+    case 416: return "Range Not Satisfiable";
+    case 417: return "Expectation Failed";
+    case 421: return "Misdirected Request";
+    case 422: return "Unprocessable Content";
+    case 425: return "Too Early";
+    case 426: return "Upgrade Required";
+    case 428: return "Precondition Required";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 451: return "Unavailable For Legal Reasons";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return {};
+  }
+}
+
+}  // namespace hawser::inline v0::http

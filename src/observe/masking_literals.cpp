@@ -1,0 +1,178 @@
+#include "observe/masking_literals.hpp"
+
+#include "core/wipe.hpp"
+#include "observe/masking_decode.hpp"
+
+#include <string>
+
+namespace hawser::inline v0::detail {
+
+namespace {
+
+constexpr std::size_t npos = std::string_view::npos;
+
+constexpr char identity(char c) noexcept { return c; }
+
+/// Folds the URL-safe alphabet of RFC 4648 section 5 into that of section 4.
+constexpr char base64_canon(char c) noexcept { return c == '-' ? '+' : c == '_' ? '/' : c; }
+
+constexpr bool is_base64(char c) noexcept {
+  return is_alnum(c) || c == '+' || c == '/' || c == '-' || c == '_';
+}
+
+/// The characters of a base64 text that `bytes`, standing `offset` bytes into a group of three,
+/// determine alone, whatever stands around them.
+std::string base64_core(std::string_view bytes, std::size_t offset) {
+  static constexpr char alphabet[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const std::size_t first = (8 * offset + 5) / 6;
+  const std::size_t last = 8 * (offset + bytes.size()) / 6;
+  std::string core;
+  core.reserve(last - first);
+  for (std::size_t c = first; c < last; ++c) {
+    unsigned sextet = 0;
+    for (std::size_t bit = 6 * c; bit < 6 * c + 6; ++bit) {
+      const auto byte = static_cast<unsigned char>(bytes[bit / 8 - offset]);
+      sextet = (sextet << 1) | ((byte >> (7 - bit % 8)) & 1u);
+    }
+    core += alphabet[sextet];
+  }
+  return core;
+}
+
+std::string hex_of(std::string_view bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (const char c : bytes) {
+    text += digits[static_cast<unsigned char>(c) >> 4];
+    text += digits[static_cast<unsigned char>(c) & 0xf];
+  }
+  return text;
+}
+
+/// Whether `found` stands for the next bytes of `wanted`.
+template <class Canon>
+bool stands_for(const escape& found, std::string_view wanted, Canon canon) noexcept {
+  if (found.length == 0 || found.count > wanted.size()) return false;
+  for (std::size_t i = 0; i < found.count; ++i)
+    if (canon(found.bytes[i]) != wanted[i]) return false;
+  return true;
+}
+
+/// Matches `wanted` against `text` at `at`, where each byte may be escaped and line breaks may have
+/// been put in between. Answers the end of the match, or npos.
+template <class Canon>
+std::size_t match(std::string_view text, std::size_t at, std::string_view wanted,
+                  Canon canon) noexcept {
+  std::size_t j = at;
+  std::size_t breaks = 0;
+  for (std::size_t i = 0; i < wanted.size();) {
+    if (j >= text.size()) return npos;
+    const char c = text[j];
+    if (c == '%' || c == '\\') {
+      const escape found = c == '%' ? percent_escape(text, j) : backslash_escape(text, j);
+      if (stands_for(found, wanted.substr(i), canon)) {
+        i += found.count;
+        j += found.length;
+        continue;
+      }
+      if (c == '\\' && wanted[i] == '\\' && j + 1 < text.size() && text[j + 1] == '\\') {
+        ++i;
+        j += 2;
+        continue;
+      }
+      if (i != 0 && found.count == 1 && is_break(found.bytes[0]) && !is_break(wanted[i]) &&
+          ++breaks <= wanted.size()) {
+        j += found.length;
+        continue;
+      }
+    }
+    if (canon(c) == wanted[i] || (c == '+' && wanted[i] == ' ')) {
+      ++i;
+      ++j;
+      continue;
+    }
+    // A folded line: the break and the blanks after it do not belong to the value.
+    const bool folded =
+        is_break(c) || c == '\0' || (is_blank(c) && j > at && is_space(text[j - 1]));
+    if (i == 0 || !folded || ++breaks > wanted.size() + 8) return npos;
+    ++j;
+  }
+  return j;
+}
+
+}  // namespace
+
+void literal_set::add(const secret& literal) {
+  const std::size_t index = literals_.size();
+  literals_.push_back(literal);
+  add_needle(literal.expose(), form::plain, index);
+  for (std::size_t offset = 0; offset < 3; ++offset) {
+    std::string core = base64_core(literal.expose(), offset);
+    add_needle(core, form::base64, index);
+    wipe(core);
+  }
+  std::string digits = hex_of(literal.expose());
+  add_needle(digits, form::hex, index);
+  wipe(digits);
+}
+
+void literal_set::add_needle(std::string_view bytes, form how, std::size_t literal) {
+  const auto index = static_cast<std::uint16_t>(needles_.size());
+  needles_.push_back({secret(bytes), how, literal});
+  for (int value = 0; value < 256; ++value) {
+    const char c = static_cast<char>(value);
+    const char canon = how == form::base64 ? base64_canon(c) : how == form::hex ? to_lower(c) : c;
+    const bool starts = canon == bytes.front() || (c == '+' && bytes.front() == ' ');
+    // An escape may begin any literal; hexadecimal digits need none.
+    const bool escaped = (c == '%' || c == '\\') && how != form::hex;
+    if (starts || escaped) by_first_byte_[static_cast<std::size_t>(value)].push_back(index);
+  }
+}
+
+literal_set::hit literal_set::hit_at(std::string_view text, std::size_t at, std::size_t floor,
+                                     std::size_t reach) const noexcept {
+  hit best{at, at, 0};
+  for (const std::uint16_t index : by_first_byte_[static_cast<unsigned char>(text[at])]) {
+    const needle& wanted = needles_[index];
+    const std::string_view bytes = wanted.bytes.expose();
+    std::size_t begin = at;
+    std::size_t end = npos;
+    switch (wanted.how) {
+      case form::plain:
+        end = text.compare(at, bytes.size(), bytes) == 0 ? at + bytes.size()
+                                                         : match(text, at, bytes, identity);
+        break;
+      case form::hex: end = match(text, at, bytes, to_lower); break;
+      case form::base64:
+        end = match(text, at, bytes, base64_canon);
+        if (end == npos) break;
+        // The bits of the neighbours are bits of the secret: the whole block goes.
+        while (begin > floor && is_base64(text[begin - 1])) --begin;
+        if (end < reach) end = reach;  // walked along already
+        while (end < text.size() && is_base64(text[end])) ++end;
+        while (end < text.size() && text[end] == '=') ++end;
+        break;
+    }
+    if (end == npos || end <= best.end) continue;
+    best = {begin < best.begin ? begin : best.begin, end, wanted.literal};
+  }
+  return best;
+}
+
+literal_set::hit literal_set::find(std::string_view text, std::size_t from) const noexcept {
+  for (std::size_t at = from; at < text.size(); ++at) {
+    if (by_first_byte_[static_cast<unsigned char>(text[at])].empty()) continue;
+    hit found = hit_at(text, at, from, at);
+    if (found.end == at) continue;
+    for (std::size_t inside = at + 1; inside < found.end; ++inside) {
+      const hit other = hit_at(text, inside, inside, found.end);
+      if (other.end > found.end) found.end = other.end;
+    }
+    return found;
+  }
+  return {};
+}
+
+}  // namespace hawser::inline v0::detail

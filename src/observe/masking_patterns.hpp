@@ -1,0 +1,43 @@
+// Shapes of secrets. Each function looks at one place of a text and answers where the secret that
+// begins there ends, or npos; each looks at a bounded stretch, or at what it then consumes.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace hawser::inline v0::detail {
+
+inline constexpr std::size_t npos = std::string_view::npos;
+
+/// The check of ISO/IEC 7812-1 annex B over decimal digits.
+[[nodiscard]] bool passes_luhn(std::string_view digits) noexcept;
+
+/// A payment card number whose first digit stands at `at`. `digits` takes it without separators.
+[[nodiscard]] std::size_t match_card(std::string_view text, std::size_t at, std::string& digits);
+
+/// An IBAN (ISO 13616) of a known country, with right check digits. `compact` takes it in upper
+/// case without separators.
+[[nodiscard]] std::size_t match_iban(std::string_view text, std::size_t at, std::string& compact);
+
+/// 8-4-4-4-12 hexadecimal digits (RFC 9562): not a card number, however its digits fall.
+[[nodiscard]] std::size_t match_uuid(std::string_view text, std::size_t at) noexcept;
+
+/// A key with a vendor's prefix.
+[[nodiscard]] std::size_t match_api_key(std::string_view text, std::size_t at) noexcept;
+
+/// Two to five runs of base64url joined by dots (RFC 7519, RFC 7516), the first being "eyJ...".
+/// On a mismatch `refuted` is how far no other one can begin.
+[[nodiscard]] std::size_t match_jwt(std::string_view text, std::size_t at,
+                                    std::size_t& refuted) noexcept;
+
+/// A PEM block (RFC 7468) whose label says "PRIVATE KEY", to the end of the text if it is cut off.
+[[nodiscard]] std::size_t match_private_key(std::string_view text, std::size_t at) noexcept;
+
+/// Whether this is the name of an authentication scheme that is known.
+[[nodiscard]] bool is_auth_scheme(std::string_view word) noexcept;
+
+/// Whether what follows "Bearer" or "Basic" is a credential rather than a word of prose.
+[[nodiscard]] bool looks_like_credential(std::string_view scheme, std::string_view token) noexcept;
+
+}  // namespace hawser::inline v0::detail

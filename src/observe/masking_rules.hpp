@@ -1,0 +1,110 @@
+// A redactor's options in the form it works with.
+#pragma once
+
+#include "core/sha256.hpp"
+#include "hawser/observe/redactor.hpp"
+#include "observe/masking_literals.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace hawser::inline v0::detail {
+
+/// Where a name has to stand in free text to be taken for a secret's.
+enum class certainty : std::uint8_t {
+  always,    ///< "password: x"
+  equals,    ///< Common words, such as "pin": "pin=x", "\"pin\": x" or "?pin=x", not "pin: x".
+  enclosed,  ///< Very common words, such as "code": "\"code\": x" or "?code=x" only.
+};
+
+struct name_entry {
+  mask_style style = mask_style::fixed;
+  certainty sure = certainty::always;
+  bool header = false;  ///< Its value may go to the end of the line.
+  bool wide = false;    ///< Its value has blanks in it: credentials and cookies.
+};
+
+/// Names, compared by their letters and digits only.
+class name_set {
+ public:
+  void set(std::string_view name, const name_entry& entry);
+  void remove(std::string_view name);
+  /// Joins another set's names in; of two styles the earlier one stays.
+  void join(const name_set& other);
+  [[nodiscard]] const name_entry* find(std::string_view name) const noexcept;
+
+ private:
+  struct hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+  std::unordered_map<std::string, name_entry, hash, std::equal_to<>> exact_;
+  std::vector<std::pair<std::string, name_entry>> suffixes_;
+};
+
+struct redaction_rules {
+  /// Throws config_error.
+  explicit redaction_rules(const redaction& options);
+
+  /// What takes the place of `plain`, a secret without escapes.
+  [[nodiscard]] std::string replacement(mask_style style, std::string_view plain) const;
+
+  /// The same, but an authentication scheme in front stays.
+  [[nodiscard]] std::string credential(mask_style style, std::string_view plain) const;
+
+  /// Length of the mask of ours that `text` begins with; 0 without one.
+  [[nodiscard]] std::size_t mark_length(std::string_view text) const noexcept;
+
+  /// Looks a name up, then its last part: "user[password]", "db.password", "cfg/password".
+  [[nodiscard]] static const name_entry* find_part(const name_set& names,
+                                                   std::string_view name) noexcept;
+
+  /// Masks patterns, assignments and literals. False, with `to` untouched, if there are none.
+  [[nodiscard]] bool scan(std::string_view text, std::string& to) const;
+
+  /// `scan`, into a string of its own.
+  [[nodiscard]] std::string masked(std::string_view text) const;
+
+  /// The last word on every output: no literal is left in it.
+  [[nodiscard]] std::string finish(std::string text) const;
+
+  /// Nothing if `text` is not JSON.
+  [[nodiscard]] std::optional<std::string> json(std::string_view text) const;
+
+  [[nodiscard]] std::string url(std::string_view text) const;
+  [[nodiscard]] std::string form(std::string_view text, bool is_query) const;
+
+  std::string mask;
+  std::string hash_prefix;  // "[hmac:k1:"
+  std::optional<hmac_sha256> hash;
+  name_set headers;
+  name_set parameters;
+  name_set fields;
+  name_set anywhere;  // all three, for free text
+  pattern_rules patterns;
+  literal_set literals;
+  mask_style literal_style = mask_style::fixed;
+  std::size_t max_depth = 64;
+  std::optional<std::size_t> max_body;
+
+ private:
+  [[nodiscard]] bool hide_literals(std::string& text) const;
+};
+
+/// Masks free text in one pass; false, with `to` untouched, if there was nothing to mask.
+[[nodiscard]] bool scan_patterns(const redaction_rules& rules, std::string_view text,
+                                 std::string& to);
+
+/// The user info of the URL whose authority begins at `from`: where its '@' stands, or npos.
+[[nodiscard]] std::size_t find_user_info(std::string_view text, std::size_t from) noexcept;
+
+}  // namespace hawser::inline v0::detail

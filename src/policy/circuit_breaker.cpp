@@ -1,0 +1,235 @@
+#include "hawser/policy/circuit_breaker.hpp"
+
+#include "policy/circuit_core.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <new>
+#include <utility>
+
+namespace hawser::inline v0 {
+
+// Options are in the header.
+
+// Validation
+
+namespace {
+
+std::string text_of(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+std::string text_of(duration value) { return std::to_string(value.count()) + "ns"; }
+
+std::string text_of(int value) { return std::to_string(value); }
+
+template <class T>
+void require(bool holds, const char* field, T value, const char* rule) {
+  if (!holds) throw config_error(std::string("circuit_breaker.") + field, text_of(value), rule);
+}
+
+void require_ratio(const std::optional<double>& ratio, const char* field) {
+  if (ratio) require(*ratio > 0 && *ratio <= 1, field, *ratio, "must be over 0 and at most 1");
+}
+
+void check_window(const circuit_breaker& o) {
+  if (const auto* span = std::get_if<time_window>(&o.window)) {
+    require(span->buckets >= 1 && span->buckets <= 1000, "window.buckets", span->buckets,
+            "must be from 1 to 1000");
+    require(span->span.count() >= span->buckets, "window.span", span->span,
+            "must be at least a nanosecond per bucket");
+    return;
+  }
+  const int calls = std::get<count_window>(o.window).calls;
+  require(calls >= 1 && calls <= 1'000'000, "window.calls", calls, "must be from 1 to 1000000");
+  if (o.failure_ratio || o.slow_ratio)
+    require(o.min_calls <= calls, "min_calls", o.min_calls,
+            "must be at most window.calls: the window never holds more");
+}
+
+circuit_breaker validated(circuit_breaker o) {
+  if (o.name.empty()) o.name = "circuit_breaker";
+  require(o.min_calls >= 1, "min_calls", o.min_calls, "must be at least 1");
+  check_window(o);
+  require_ratio(o.failure_ratio, "failure_ratio");
+  require_ratio(o.slow_ratio, "slow_ratio");
+  if (o.slow_ratio)
+    require(o.slow_after > duration::zero(), "slow_after", o.slow_after,
+            "must be positive when slow_ratio is set");
+  if (o.consecutive_failures)
+    require(*o.consecutive_failures >= 1, "consecutive_failures", *o.consecutive_failures,
+            "must be at least 1");
+  if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures)
+    throw config_error("circuit_breaker.failure_ratio", "none",
+                       "or slow_ratio or consecutive_failures must be set, else nothing trips");
+  require(o.open_for > duration::zero(), "open_for", o.open_for, "must be positive");
+  require(o.open_multiplier >= 1 && std::isfinite(o.open_multiplier), "open_multiplier",
+          o.open_multiplier, "must be at least 1 and finite");
+  require(o.open_cap >= o.open_for, "open_cap", o.open_cap, "must be at least open_for");
+  require(o.open_jitter >= 0 && o.open_jitter < 1, "open_jitter", o.open_jitter,
+          "must be at least 0 and under 1");
+  require(o.hint_cap >= duration::zero(), "hint_cap", o.hint_cap, "must not be negative");
+  require(o.healthy_reset >= duration::zero(), "healthy_reset", o.healthy_reset,
+          "must not be negative");
+  require(o.probes >= 1 && o.probes <= 1000, "probes", o.probes, "must be from 1 to 1000");
+  require(o.probes_to_close >= 1, "probes_to_close", o.probes_to_close, "must be at least 1");
+  if (o.probe_lease)
+    require(*o.probe_lease > duration::zero(), "probe_lease", *o.probe_lease, "must be positive");
+  return o;
+}
+
+}  // namespace
+
+std::string_view to_string(circuit_state state) noexcept {
+  switch (state) {
+    case circuit_state::closed: return "closed";
+    case circuit_state::open: return "open";
+    case circuit_state::half_open: return "half_open";
+    case circuit_state::isolated: return "isolated";
+    case circuit_state::disabled: return "disabled";
+    case circuit_state::metrics_only: return "metrics_only";
+    case circuit_state::metrics_only_open: return "metrics_only_open";
+    case circuit_state::metrics_only_half_open: return "metrics_only_half_open";
+  }
+  return "unknown";
+}
+
+// Shared state is in circuit_core.hpp
+
+settlement circuit_permit::success(duration took, time_point now) noexcept {
+  if (core_ == nullptr) return settlement::uncounted;
+  return std::exchange(core_, nullptr)->success(*this, took, now);
+}
+
+settlement circuit_permit::failure(duration took, time_point now, duration server_wait) noexcept {
+  if (core_ == nullptr) return settlement::uncounted;
+  return std::exchange(core_, nullptr)->failure(*this, took, now, server_wait);
+}
+
+void circuit_permit::give_back() noexcept { core_->give_back(*this); }
+
+circuit_breaker_policy::circuit_breaker_policy(circuit_breaker options)
+    : core_(std::make_unique<detail::circuit_core>(validated(std::move(options)))) {}
+
+circuit_breaker_policy::~circuit_breaker_policy() = default;
+
+std::string_view circuit_breaker_policy::name() const noexcept { return core_->options().name; }
+
+const circuit_breaker& circuit_breaker_policy::options() const noexcept { return core_->options(); }
+
+circuit_permit circuit_breaker_policy::try_acquire(time_point now, entropy& random, cause* refused,
+                                                   time_point deadline) noexcept {
+  circuit_permit permit = core_->acquire_if_closed(random);
+  return permit ? std::move(permit) : core_->acquire(now, random, deadline, refused);
+}
+
+void circuit_breaker_policy::isolate(time_point now) noexcept {
+  core_->force(circuit_state::isolated, now);
+}
+
+void circuit_breaker_policy::disable(time_point now) noexcept {
+  core_->force(circuit_state::disabled, now);
+}
+
+void circuit_breaker_policy::metrics_only(time_point now) noexcept {
+  core_->force(circuit_state::metrics_only, now);
+}
+
+void circuit_breaker_policy::close(time_point now) noexcept {
+  core_->force(circuit_state::closed, now);
+}
+
+circuit_snapshot circuit_breaker_policy::snapshot(time_point now) const noexcept {
+  return core_->snapshot(now);
+}
+
+// Stage
+
+namespace {
+
+class circuit_breaker_stage final : public stage {
+ public:
+  explicit circuit_breaker_stage(detail::circuit_core& core) noexcept : core_(core) {}
+
+  step enter(tick& t) override {
+    permit_ = core_.acquire_if_closed(t.random());
+    if (!permit_) return ask(t);
+    if (core_.untold()) core_.announce(t);
+    return step::call_inner();
+  }
+
+  step inner_done(int /*child*/, const outcome& o, tick& t) override {
+    if (settle(o, t.now()) == settlement::late) tell_late(o, t);
+    if (core_.untold()) core_.announce(t);
+    return t.finish(o);
+  }
+
+  void leave() noexcept override { permit_.ignore(); }
+
+ private:
+  step ask(tick& t) {
+    cause why;
+    permit_ = core_.acquire(t.now(), t.random(), t.deadline(), &why);
+    core_.announce(t);
+    return permit_ ? step::call_inner() : refuse(why, t);
+  }
+
+  step refuse(const cause& why, tick& t) {
+    const errc code = why.because == reason::forced ? errc::circuit_isolated : errc::circuit_open;
+    if (t.observed()) {
+      event e;
+      e.kind = event_kind::rejected;
+      e.error = code;
+      e.why = why;
+      t.emit(e);
+    }
+    return t.finish(outcome::refuse(code, why));
+  }
+
+  /// What policies.md calls void: ignored, refused locally, or not the dependency's fault.
+  settlement settle(const outcome& o, time_point now) noexcept {
+    if (o.result == verdict::ok) return permit_.success(o.elapsed, now);
+    if (o.result == verdict::failed && o.countable && !o.rejected)
+      return permit_.failure(o.elapsed, now, o.server_wait);
+    permit_.ignore();
+    return settlement::uncounted;
+  }
+
+  static void tell_late(const outcome& o, tick& t) {
+    if (!t.observed()) return;
+    event e;
+    e.kind = event_kind::late_result;
+    e.elapsed = o.elapsed;
+    e.error = o.error;
+    e.delivery = o.delivery;
+    e.status = o.status;
+    t.emit(e);
+  }
+
+  detail::circuit_core& core_;
+  circuit_permit permit_;
+};
+
+}  // namespace
+
+std::size_t circuit_breaker_policy::stage_size() const noexcept {
+  return sizeof(circuit_breaker_stage);
+}
+
+std::size_t circuit_breaker_policy::stage_alignment() const noexcept {
+  return alignof(circuit_breaker_stage);
+}
+
+stage* circuit_breaker_policy::make_stage(void* memory) {
+  return ::new (memory) circuit_breaker_stage(*core_);
+}
+
+// Factory
+
+std::shared_ptr<policy> make_policy(circuit_breaker options) {
+  return std::make_shared<circuit_breaker_policy>(std::move(options));
+}
+
+}  // namespace hawser::inline v0

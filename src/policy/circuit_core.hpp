@@ -1,0 +1,204 @@
+// A circuit breaker's shared state: the hot path inline, the rest in the source file.
+//
+//   circuit_permit permit = core.acquire_if_closed(random);      // one load
+//   if (!permit) permit = core.acquire(now, random, deadline, &why);
+//   permit.success(took, now);                                   // ends in core.success
+//   if (core.untold()) core.announce(t);
+#pragma once
+
+#include "hawser/core/entropy.hpp"
+#include "hawser/core/time.hpp"
+#include "hawser/observe/event.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/policy.hpp"
+
+#include "policy/outcome_window.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace hawser::inline v0::detail {
+
+[[nodiscard]] inline bool lets_all_through(circuit_state s) noexcept {
+  return s == circuit_state::closed || s == circuit_state::disabled ||
+         s == circuit_state::metrics_only;
+}
+
+/// What callers read without a lock is one word, `generation << 8 | state`, and, for an open
+/// circuit, the numbers it opened on. All else is under `mutex_`. Thread-safe.
+class circuit_core {
+ public:
+  /// `options` are valid.
+  explicit circuit_core(circuit_breaker options)
+      : options_(std::move(options)),
+        window_(make_window(options_.window)),
+        slow_after_(options_.slow_ratio ? options_.slow_after : duration::max()),
+        leases_(static_cast<std::size_t>(options_.probes)) {}
+
+  [[nodiscard]] const circuit_breaker& options() const noexcept { return options_; }
+
+  /// The hot path of asking: one load. An empty permit decides nothing: `acquire` does.
+  circuit_permit acquire_if_closed(entropy& random) noexcept {
+    const word seen = word_.load(std::memory_order_acquire);
+    if (!lets_all_through(state_of(seen))) return {};
+    return {*this, random, generation_of(seen), circuit_permit::kind::normal, 0};
+  }
+
+  /// Asking in any state. Refuses without a lock as long as the circuit is certain to stay open.
+  circuit_permit acquire(time_point now, entropy& random, time_point deadline,
+                         cause* refused) noexcept;
+
+  settlement success(const circuit_permit& p, duration took, time_point now) noexcept {
+    if (!is_current(p)) return late();
+    if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
+    if (p.kind_ == circuit_permit::kind::probe || took >= slow_after_)
+      return settle(p, {false, took >= slow_after_}, now, duration::min());
+    if (window_->due(now)) roll(now);
+    return window_->add_success(tag_of(p.generation_)) ? settlement::counted : late();
+  }
+
+  settlement failure(const circuit_permit& p, duration took, time_point now,
+                     duration server_wait) noexcept {
+    if (!is_current(p)) return late();
+    if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
+    return settle(p, {true, took >= slow_after_}, now, server_wait);
+  }
+
+  /// A probe without a report: frees its place, if it still holds one.
+  void give_back(const circuit_permit& p) noexcept;
+  /// By hand, to one of the forced states or to closed.
+  void force(circuit_state to, time_point now) noexcept;
+  [[nodiscard]] circuit_snapshot snapshot(time_point now) noexcept;
+
+  /// Whether a change waits to be told of.
+  [[nodiscard]] bool untold() const noexcept { return untold_.load(std::memory_order_relaxed); }
+
+  /// Tell of the changes that nobody was told of yet. While one caller tells, the others leave
+  /// theirs to it: so they go out in order, and no lock is held.
+  void announce(tick& t);
+
+ private:
+  using word = std::uint64_t;
+
+  struct lease {
+    time_point until = never;
+    bool taken = false;
+  };
+
+  struct change {
+    circuit_state from = circuit_state::closed;
+    circuit_state to = circuit_state::closed;
+    cause why{};
+  };
+
+  /// Ends the telling, also when an observer throws.
+  struct announcement {
+    circuit_core& core;
+    std::unique_lock<std::mutex>& lock;
+    ~announcement() {
+      if (!lock.owns_lock()) lock.lock();
+      core.announcing_ = false;
+    }
+  };
+
+  /// Why and until when the circuit is open, readable without a lock. It is written while the word
+  /// says something else than open: whoever reads the same word, open, before and after has read
+  /// the numbers of that one opening.
+  struct opening {
+    std::atomic<time_point::rep> retry_at{0};
+    std::atomic<double> measured{0};
+    std::atomic<double> threshold{0};
+    std::atomic<reason> because{reason::none};
+  };
+
+  static circuit_state state_of(word w) noexcept { return static_cast<circuit_state>(w & 0xFFU); }
+  static std::uint64_t generation_of(word w) noexcept { return w >> 8U; }
+  static outcome_window::tag_type tag_of(std::uint64_t generation) noexcept {
+    return static_cast<outcome_window::tag_type>(generation);
+  }
+  static double rate(std::uint64_t part, std::uint64_t of) noexcept {
+    return of == 0 ? 0 : static_cast<double>(part) / static_cast<double>(of);
+  }
+
+  [[nodiscard]] circuit_state state() const noexcept {
+    return state_of(word_.load(std::memory_order_relaxed));
+  }
+  [[nodiscard]] bool is_current(const circuit_permit& p) const noexcept {
+    return generation_of(word_.load(std::memory_order_relaxed)) == p.generation_;
+  }
+
+  settlement late() noexcept {
+    late_results_.fetch_add(1, std::memory_order_relaxed);
+    return settlement::late;
+  }
+
+  /// Somebody rolls the window; the others go on rather than wait.
+  void roll(time_point now) noexcept;
+
+  // Asking
+
+  circuit_permit acquire_locked(time_point now, entropy& random, time_point deadline,
+                                cause* refused) noexcept;
+  /// On paper, a refused call goes through all the same, unjudged.
+  circuit_permit refuse(word seen, const cause& why, entropy& random, cause* refused) noexcept;
+  /// A probe whose lease is over has failed. Opening begins a new generation, to which its report
+  /// will be a late one.
+  void reclaim_locked(time_point now, entropy& random) noexcept;
+  [[nodiscard]] time_point lease_end(time_point now, time_point deadline) const noexcept;
+
+  // Judging
+
+  settlement settle(const circuit_permit& p, logged_result result, time_point now,
+                    duration server_wait) noexcept;
+  void judge_probe_locked(logged_result result, time_point now, entropy& random,
+                          duration server_wait) noexcept;
+  /// A rule is looked at when a result counts against it.
+  void judge_locked(logged_result result, time_point now, entropy& random,
+                    duration server_wait) noexcept;
+  void free_lease_locked(const circuit_permit& p) noexcept;
+
+  // Moving
+
+  void open_locked(cause why, time_point now, entropy& random, duration server_wait) noexcept;
+  /// Grows with the openings in a row up to the cap, then loses its random part.
+  [[nodiscard]] duration open_time(entropy& random) const noexcept;
+  /// The one place where the state changes: a new generation, with nothing of the last one left.
+  void move_locked(circuit_state to, const cause& why, time_point now) noexcept;
+  // Release and acquire on each number: a reader who sees a number of a later opening then also
+  // sees that the word has moved on.
+  void write_opening(const cause& why) noexcept;
+  [[nodiscard]] cause read_opening() const noexcept;
+
+  // Telling
+
+  /// Without anybody to tell (use by hand) the oldest changes are forgotten. While somebody tells,
+  /// none is: however slow an observer is, each `from` is the `to` before it.
+  void note_locked(const change& what) noexcept;
+  static void tell(const change& what, tick& t);
+
+  // Read by every call, written by changes of state only.
+  alignas(64) std::atomic<word> word_{static_cast<word>(circuit_state::closed)};
+  std::atomic<bool> untold_{false};
+  const circuit_breaker options_;
+  const std::unique_ptr<outcome_window> window_;
+  const duration slow_after_;
+  opening opening_;
+
+  alignas(64) std::mutex mutex_;
+  std::vector<lease> leases_;
+  int probes_out_ = 0;
+  int probes_succeeded_ = 0;
+  std::uint32_t openings_ = 0;
+  time_point closed_since_ = time_point::min();
+  cause last_cause_{};
+  std::vector<change> changes_;
+  bool announcing_ = false;
+  std::atomic<std::uint64_t> late_results_{0};
+};
+
+}  // namespace hawser::inline v0::detail

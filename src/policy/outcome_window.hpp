@@ -1,0 +1,111 @@
+// The recent results of a breaker: counted on the hot path, summed when something went wrong.
+//
+//   auto window = make_window(count_window{.calls = 100});
+//   window->restart(tag, now);              // under the owner's lock, as all but the next two
+//   if (window->due(now)) ...               // any thread; then roll(now) under the lock
+//   bool counted = window->add_success(tag);
+//   window->log({.failed = true, .slow = false}, now);
+#pragma once
+
+#include "hawser/core/time.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+
+#include "policy/sharded_counter.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <variant>
+
+namespace hawser::inline v0::detail {
+
+struct window_counts {
+  std::uint64_t calls = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t slow = 0;
+  std::uint64_t consecutive = 0;  ///< Failures since the last success, of the window or older.
+};
+
+/// A result that is more than a plain success.
+struct logged_result {
+  bool failed = false;
+  bool slow = false;
+};
+
+/// Plain successes are only counted, on the thread's own shard; where they stand among the failures
+/// is settled when the next failure collects them. So a success writes no shared word, and the
+/// window is nevertheless exact: each failure knows how many results came before it.
+class outcome_window {
+ public:
+  using tag_type = sharded_counter::tag_type;
+
+  outcome_window() = default;
+  outcome_window(const outcome_window&) = delete;
+  outcome_window& operator=(const outcome_window&) = delete;
+  virtual ~outcome_window() = default;
+
+  /// Whether `roll` is wanted before `add_success` at `now`. Any thread.
+  [[nodiscard]] bool due(time_point now) const noexcept {
+    return now.time_since_epoch().count() >= roll_at_.load(std::memory_order_relaxed);
+  }
+
+  /// A plain success. False when the window has been restarted with another tag. Any thread.
+  bool add_success(tag_type tag) noexcept { return successes_.add(tag); }
+
+  // The rest under the owner's lock.
+
+  /// Forget everything; from now on only `tag` is counted.
+  void restart(tag_type tag, time_point now) noexcept {
+    successes_.restart(tag);
+    consecutive_ = 0;
+    clear(now);
+  }
+  /// Let time pass.
+  void roll(time_point now) noexcept {
+    collect();
+    advance(now);
+  }
+  /// A failure, a slow success, or both.
+  void log(logged_result result, time_point now) noexcept {
+    roll(now);
+    if (!result.failed)
+      consecutive_ = 0;
+    else
+      ++consecutive_;
+    append(result);
+  }
+  [[nodiscard]] window_counts counts(time_point now) noexcept {
+    roll(now);
+    window_counts sums = sum();
+    sums.consecutive = consecutive_;
+    return sums;
+  }
+
+ protected:
+  void roll_next_at(time_point when) noexcept {
+    roll_at_.store(when.time_since_epoch().count(), std::memory_order_relaxed);
+  }
+
+ private:
+  void collect() noexcept {
+    const std::uint64_t fresh = successes_.collect();
+    if (fresh == 0) return;
+    consecutive_ = 0;
+    add(fresh);
+  }
+
+  virtual void clear(time_point now) noexcept = 0;
+  virtual void advance(time_point now) noexcept = 0;
+  virtual void add(std::uint64_t successes) noexcept = 0;
+  virtual void append(logged_result result) noexcept = 0;
+  [[nodiscard]] virtual window_counts sum() const noexcept = 0;
+
+  std::atomic<time_point::rep> roll_at_{never.time_since_epoch().count()};
+  sharded_counter successes_;
+  std::uint64_t consecutive_ = 0;
+};
+
+[[nodiscard]] std::unique_ptr<outcome_window> make_window(
+    const std::variant<count_window, time_window>& shape);
+
+}  // namespace hawser::inline v0::detail

@@ -1,0 +1,583 @@
+#include "hawser/policy/rate_limiter.hpp"
+
+#include "policy/rate_windows.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace hawser::inline v0 {
+
+using detail::rate_waiter;
+
+// ---- options ----
+
+namespace {
+
+using ns = std::int64_t;
+
+constexpr duration longest_span = std::chrono::hours(24 * 366);
+
+std::string in_ns(duration value) { return std::to_string(value.count()) + " ns"; }
+
+double seconds(duration value) { return std::chrono::duration<double>(value).count(); }
+
+constexpr ns count_of(time_point at) noexcept { return at.time_since_epoch().count(); }
+constexpr time_point at_ns(ns count) noexcept { return time_point(duration(count)); }
+
+/// `from + by`, saturating; and what has saturated stays.
+constexpr ns moved(ns from, ns by) noexcept { return count_of(later(at_ns(from), duration(by))); }
+
+// ---- validation ----
+
+void check_rate(const rate_limiter& o, int permits, duration per, std::optional<int> burst) {
+  if (permits < 1)
+    throw config_error("rate_limiter.permits", std::to_string(permits), "must be at least 1");
+  if (per <= duration::zero() || per > longest_span)
+    throw config_error("rate_limiter.per", in_ns(per), "must be over 0 and at most 366 days");
+  if (per / permits < duration(1))
+    throw config_error("rate_limiter.permits", std::to_string(permits),
+                       "must be at most one per nanosecond");
+  if (burst && *burst < 1)
+    throw config_error("rate_limiter.burst", std::to_string(*burst), "must be at least 1, or off");
+  if (burst && o.algorithm != rate_algorithm::gcra)
+    throw config_error("rate_limiter.burst", std::to_string(*burst),
+                       "must be off: only gcra has a burst of its own");
+  // A bucket that takes longer than this to fill is a mistake, and would overflow.
+  if (burst && *burst > longest_span / (per / permits + duration(1)))
+    throw config_error("rate_limiter.burst", std::to_string(*burst), "must refill within 366 days");
+  if (o.algorithm == rate_algorithm::sliding_window &&
+      !detail::can_slide(permits, per, o.max_wait.value_or(duration::zero())))
+    throw config_error("rate_limiter.permits", std::to_string(permits),
+                       "(max_wait / per + 3) x permits must be at most 1048576 for sliding_window");
+}
+
+rate_limiter validated(rate_limiter o) {
+  if (o.algorithm > rate_algorithm::sliding_window)
+    throw config_error("rate_limiter.algorithm", std::to_string(static_cast<unsigned>(o.algorithm)),
+                       "must be one of rate_algorithm's values");
+  if (o.max_wait && (*o.max_wait < duration::zero() || *o.max_wait > longest_span))
+    throw config_error("rate_limiter.max_wait", in_ns(*o.max_wait),
+                       "must be between 0 and 366 days, or off");
+  if (!(o.spread >= 0.0 && o.spread <= 1.0))
+    throw config_error("rate_limiter.spread", std::to_string(o.spread), "must be between 0 and 1");
+  if (o.max_pause < duration::zero())
+    throw config_error("rate_limiter.max_pause", in_ns(o.max_pause), "must be at least 0");
+  check_rate(o, o.permits, o.per, o.burst);
+  if (o.name.empty()) o.name = "rate_limiter";
+  return o;
+}
+
+}  // namespace
+
+// ---- shared state: the policy ----
+
+rate_limiter_policy::rate rate_limiter_policy::rate_of(int permits, duration per,
+                                                       std::optional<int> burst) noexcept {
+  rate r;
+  r.interval = (per.count() + permits - 1) / permits;  // up: never faster than asked
+  r.burst = burst.value_or(permits);
+  r.ahead = r.burst * r.interval;
+  return r;
+}
+
+rate_limiter_policy::rate_limiter_policy(rate_limiter options)
+    : options_(validated(std::move(options))),
+      spent_until_(count_of(time_point::min())),
+      windows_(detail::make_rate_windows(options_)) {
+  const rate r = rate_of(options_.permits, options_.per, options_.burst);
+  interval_ = r.interval;
+  ahead_ = r.ahead;
+  burst_ = r.burst;
+}
+
+rate_limiter_policy::~rate_limiter_policy() = default;
+
+/// False while the rate is being changed. The loads in between are acquiring, so that the second
+/// look at the version comes after them.
+bool rate_limiter_policy::read_rate(rate& r) const noexcept {
+  r.version = version_.load(std::memory_order_acquire);
+  r.interval = interval_.load(std::memory_order_acquire);
+  r.ahead = ahead_.load(std::memory_order_acquire);
+  r.burst = burst_.load(std::memory_order_acquire);
+  return (r.version & 1U) == 0 && version_.load(std::memory_order_relaxed) == r.version;
+}
+
+rate_limiter_policy::rate rate_limiter_policy::rate_locked() const noexcept {
+  return {interval_.load(std::memory_order_relaxed), ahead_.load(std::memory_order_relaxed),
+          burst_.load(std::memory_order_relaxed), version_.load(std::memory_order_relaxed)};
+}
+
+namespace {
+
+/// Virtual scheduling: where spending would stand after `cost` more, and when that conforms.
+/// The later of the two moments makes both promises: a clock that goes back mints nothing, and
+/// whatever gap there was, spending runs ahead of now by the burst at most.
+struct gcra_turn {
+  gcra_turn(ns spent_until, ns interval, ns ahead, std::uint32_t cost, time_point now) noexcept
+      : next(moved(std::max(spent_until, count_of(now)), interval * cost)),
+        start(at_ns(moved(next, -ahead))) {}
+  ns next;
+  time_point start;
+};
+
+}  // namespace
+
+/// True when admitted; `g` says more either way.
+bool rate_limiter_policy::take(std::uint32_t cost, time_point now, grant& g) noexcept {
+  rate r;
+  ns seen = spent_until_.load(std::memory_order_relaxed);
+  while (windows_ == nullptr && read_rate(r)) {
+    g.version = r.version;
+    if (cost > r.burst) {
+      g.what = grant::result::over_burst;
+      g.start = never;
+      return false;
+    }
+    const gcra_turn turn(seen, r.interval, r.ahead, cost, now);
+    if (turn.start > now) {
+      g.what = grant::result::refused;
+      g.start = turn.start;
+      return false;
+    }
+    if (spent_until_.compare_exchange_weak(seen, turn.next, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed)) {
+      g.what = grant::result::admitted;
+      g.start = now;
+      g.receipt = turn.next;
+      return true;
+    }
+  }
+  const std::lock_guard guard(lock_);
+  g = take_locked(cost, now);
+  return g.admitted();
+}
+
+rate_limiter_policy::grant rate_limiter_policy::take_locked(std::uint32_t cost,
+                                                            time_point now) noexcept {
+  const rate r = rate_locked();
+  if (cost > r.burst) return {grant::result::over_burst, r.version, never, 0};
+  release_locked(now, nullptr);
+  if (windows_ != nullptr) return take_window_locked(cost, now);
+  ns seen = spent_until_.load(std::memory_order_relaxed);
+  for (;;) {
+    const gcra_turn turn(seen, r.interval, r.ahead, cost, now);
+    if (turn.start > now) return {grant::result::refused, r.version, turn.start, 0};
+    if (spent_until_.compare_exchange_weak(seen, turn.next, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed))
+      return {grant::result::admitted, r.version, now, turn.next};
+  }
+}
+
+rate_limiter_policy::grant rate_limiter_policy::take_window_locked(std::uint32_t cost,
+                                                                   time_point now) noexcept {
+  const std::uint32_t version = version_.load(std::memory_order_relaxed);
+  const time_point start = windows_->earliest(cost, std::max(now, paused_until_));
+  if (start > now) return {grant::result::refused, version, start, 0};
+  windows_->plan(cost, now);
+  return {grant::result::admitted, version, now, windows_->settle(cost, now)};
+}
+
+/// Takes the tokens if they are there after all, else a place behind all others if that is soon
+/// enough for `w`.
+rate_limiter_policy::grant rate_limiter_policy::reserve(waiter& w, time_point now) noexcept {
+  const std::lock_guard guard(lock_);
+  grant g = take_locked(w.cost, now);
+  if (g.what != grant::result::refused) return g;
+  const rate r = rate_locked();
+  if (windows_ != nullptr) {
+    if (g.start > w.latest) return g;
+    windows_->plan(w.cost, g.start);
+  } else {
+    ns seen = spent_until_.load(std::memory_order_relaxed);
+    for (;;) {
+      const gcra_turn turn(seen, r.interval, r.ahead, w.cost, now);
+      g.start = turn.start;
+      g.receipt = turn.next;
+      if (g.start > w.latest) return g;
+      if (spent_until_.compare_exchange_weak(seen, turn.next, std::memory_order_acq_rel,
+                                             std::memory_order_relaxed))
+        break;
+    }
+  }
+  g.what = grant::result::reserved;
+  append_locked(w, g);
+  return g;
+}
+
+void rate_limiter_policy::append_locked(waiter& w, const grant& g) noexcept {
+  w.state = waiter::status::waiting;
+  w.start = w.armed = g.start;
+  w.receipt = g.receipt;
+  w.older = last_;
+  w.newer = nullptr;
+  (last_ != nullptr ? last_->newer : first_) = &w;
+  last_ = &w;
+  ++waiting_;
+}
+
+void rate_limiter_policy::remove_locked(waiter& w, waiter::status to) noexcept {
+  (w.older != nullptr ? w.older->newer : first_) = w.newer;
+  (w.newer != nullptr ? w.newer->older : last_) = w.older;
+  w.state = to;
+  --waiting_;
+}
+
+void rate_limiter_policy::drop_locked(waiter& w, time_point start) noexcept {
+  w.start = start;
+  remove_locked(w, waiter::status::dropped);
+  w.wake->wake();
+}
+
+/// Lets everybody go whose tokens are there, in order. Only the first one's timer needs to be
+/// right: those behind it start no earlier, and whoever becomes first is woken to set its own.
+void rate_limiter_policy::release_locked(time_point now, const waiter* self) noexcept {
+  while (first_ != nullptr && first_->start <= now) {
+    waiter& w = *first_;
+    if (windows_ != nullptr) w.receipt = windows_->settle(w.cost, w.start);
+    w.version = version_.load(std::memory_order_relaxed);
+    remove_locked(w, waiter::status::granted);
+    if (&w != self) w.wake->wake();
+  }
+  if (first_ == nullptr || first_->armed <= first_->start) return;
+  first_->armed = first_->start;
+  if (first_ != self) first_->wake->wake();
+}
+
+void rate_limiter_policy::cancel(waiter& w, time_point now) noexcept {
+  const std::lock_guard guard(lock_);
+  release_locked(now, &w);
+  if (w.state == waiter::status::granted)
+    return give_back_locked(w.cost, w.receipt, w.version, now);
+  if (w.state != waiter::status::waiting) return;
+  if (windows_ == nullptr) move_up_locked(w);
+  remove_locked(w, waiter::status::out);
+  if (windows_ != nullptr) replan_windows_locked(now);
+  release_locked(now, nullptr);
+}
+
+/// Gives back what `gone` reserved and moves up those behind it, so that everything stands as if
+/// it had never come. Merely lowering `spent_until_` would instead let a newcomer start beside the
+/// last reservation: one too many at a time. Where the chain is broken (tokens went out in between
+/// since `gone` was due) nothing is moved: too few tokens, never too many.
+void rate_limiter_policy::move_up_locked(waiter& gone) noexcept {
+  const ns interval = interval_.load(std::memory_order_relaxed);
+  const ns taken = interval * gone.cost;
+  ns end = gone.receipt;
+  for (waiter* w = gone.newer; w != nullptr; w = w->newer) {
+    if (w->receipt - interval * w->cost != end) return;
+    end = w->receipt;
+    w->receipt -= taken;
+    w->start -= duration(taken);
+  }
+  spent_until_.compare_exchange_strong(end, end - taken, std::memory_order_acq_rel);
+}
+
+void rate_limiter_policy::give_back(std::uint32_t cost, const grant& of, time_point now) noexcept {
+  const std::lock_guard guard(lock_);
+  give_back_locked(cost, of.receipt, of.version, now);
+}
+
+/// Undoes an admission if nothing came behind it; what came behind was planned around it.
+void rate_limiter_policy::give_back_locked(std::uint32_t cost, std::int64_t receipt,
+                                           std::uint32_t version, time_point now) noexcept {
+  if (version != version_.load(std::memory_order_relaxed)) return;
+  if (windows_ == nullptr) {
+    const ns taken = interval_.load(std::memory_order_relaxed) * cost;
+    spent_until_.compare_exchange_strong(receipt, receipt - taken, std::memory_order_acq_rel);
+    return;
+  }
+  windows_->forget_plans();
+  windows_->take_back(receipt, cost);
+  replan_windows_locked(now);
+  release_locked(now, nullptr);
+}
+
+/// The reservations one behind the other from `base` on. Returns where spending stands then.
+std::int64_t rate_limiter_policy::chain_locked(const rate& r, std::int64_t base,
+                                               bool apply) noexcept {
+  for (waiter* w = first_; w != nullptr;) {
+    waiter& here = *w;
+    w = w->newer;
+    const ns next = moved(base, r.interval * std::min<std::int64_t>(here.cost, r.burst));
+    const time_point start = at_ns(moved(next, -r.ahead));
+    if (here.cost > r.burst || start > here.latest) {
+      if (apply) drop_locked(here, here.cost > r.burst ? never : start);
+      continue;
+    }
+    base = next;
+    if (!apply) continue;
+    here.receipt = next;
+    here.start = start;
+  }
+  return base;
+}
+
+template <class BaseOf>
+void rate_limiter_policy::replan_gcra_locked(const BaseOf& base_of) noexcept {
+  const rate r = rate_locked();
+  ns seen = spent_until_.load(std::memory_order_relaxed);
+  ns base;
+  do {
+    base = base_of(seen);
+  } while (!spent_until_.compare_exchange_weak(
+      seen, chain_locked(r, base, false), std::memory_order_acq_rel, std::memory_order_relaxed));
+  chain_locked(r, base, true);
+}
+
+void rate_limiter_policy::replan_windows_locked(time_point now) noexcept {
+  windows_->forget_plans();
+  const std::int64_t permits = burst_.load(std::memory_order_relaxed);
+  for (waiter* w = first_; w != nullptr;) {
+    waiter& here = *w;
+    w = w->newer;
+    const time_point start =
+        here.cost > permits ? never : windows_->earliest(here.cost, std::max(now, paused_until_));
+    if (start == never || start > here.latest) {
+      drop_locked(here, start);
+      continue;
+    }
+    windows_->plan(here.cost, start);
+    here.start = start;
+  }
+}
+
+void rate_limiter_policy::pause_locked(time_point end) noexcept {
+  if (end <= paused_until_) return;
+  paused_until_ = end;
+  if (windows_ != nullptr) return replan_windows_locked(time_point::min());
+  const rate r = rate_locked();
+  ns reserved = 0;
+  for (const waiter* w = first_; w != nullptr; w = w->newer) reserved += r.interval * w->cost;
+  // The bucket is empty until `end`, and has its first token there.
+  const ns floor = moved(count_of(end), r.ahead - r.interval);
+  replan_gcra_locked([&](ns seen) { return std::max(seen - reserved, floor); });
+}
+
+void rate_limiter_policy::pause_until(time_point end) noexcept {
+  const std::lock_guard guard(lock_);
+  pause_locked(end);
+}
+
+void rate_limiter_policy::server_said_wait(duration wait, time_point now,
+                                           entropy& random) noexcept {
+  const std::lock_guard guard(lock_);
+  const duration asked = std::clamp(wait, duration::zero(), options_.max_pause);
+  if (asked == duration::zero()) return pause_locked(later(now, duration(rate_locked().interval)));
+  const time_point end = later(now, asked);
+  if (now >= server_end_)
+    share_ = random.uniform();
+  else if (end <= server_end_)
+    return;
+  server_end_ = end;
+  const double stretch = static_cast<double>(asked.count()) * options_.spread * share_;
+  pause_locked(later(end, duration(static_cast<ns>(std::min(stretch, 9e18)))));
+}
+
+void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int> burst,
+                                   time_point now) {
+  check_rate(options_, permits, per, burst);
+  const rate to = rate_of(permits, per, burst);
+  const std::lock_guard guard(lock_);
+  release_locked(now, nullptr);
+  const rate from = rate_locked();
+  if (windows_ != nullptr) windows_->resize(permits, per);
+  // Odd first: a reader that sees any of the new numbers sees that, too, and comes to the lock.
+  version_.store(from.version + 1, std::memory_order_relaxed);
+  interval_.store(to.interval, std::memory_order_release);
+  ahead_.store(to.ahead, std::memory_order_release);
+  burst_.store(to.burst, std::memory_order_release);
+  if (windows_ != nullptr) {
+    replan_windows_locked(now);
+  } else {
+    ns reserved = 0;
+    for (const waiter* w = first_; w != nullptr; w = w->newer) reserved += from.interval * w->cost;
+    replan_gcra_locked([&](ns seen) {
+      if (paused_until_ > now) return moved(count_of(paused_until_), to.ahead - to.interval);
+      // Tokens, or debts of reservations' making, in the new interval; rounded down.
+      const ns spent =
+          std::max(seen == count_of(time_point::min()) ? seen : seen - reserved, count_of(now));
+      const long double tokens = static_cast<long double>(from.ahead - (spent - count_of(now))) /
+                                 static_cast<long double>(from.interval);
+      const long double credit = std::floor(tokens * static_cast<long double>(to.interval));
+      const ns kept = credit >= static_cast<long double>(to.ahead)
+                          ? to.ahead
+                          : static_cast<ns>(std::max(credit, -4e18L));
+      return moved(count_of(now), to.ahead - kept);
+    });
+  }
+  version_.store(from.version + 2, std::memory_order_release);
+  release_locked(now, nullptr);
+}
+
+rate_limiter_policy::acquired rate_limiter_policy::try_acquire(std::uint32_t cost,
+                                                               time_point now) noexcept {
+  grant g;
+  if (take(cost, now, g)) return {true, duration::zero()};
+  return {false, remaining(g.start, now)};
+}
+
+rate_limiter_policy::status rate_limiter_policy::snapshot(time_point now) const {
+  const std::lock_guard guard(lock_);
+  const rate r = rate_locked();
+  status s;
+  s.burst = r.burst;
+  s.waiting = waiting_;
+  s.paused_until = paused_until_;
+  if (windows_ != nullptr) {
+    s.tokens = now < paused_until_ ? 0 : windows_->available(now);
+    return s;
+  }
+  const ns spent = std::max(spent_until_.load(std::memory_order_relaxed), count_of(now));
+  const ns left = r.ahead - std::min(spent - count_of(now), r.ahead);
+  s.tokens = left / r.interval;
+  return s;
+}
+
+// ---- stage ----
+
+namespace detail {
+
+class rate_limiter_stage final : public stage {
+ public:
+  explicit rate_limiter_stage(rate_limiter_policy& policy) noexcept : policy_(policy) {}
+
+  step enter(tick& t) override {
+    now_ = t.now();
+    waits_ = false;
+    attempts_ = t.attempts();
+    if (policy_.take(t.cost(), now_, grant_)) return step::call_inner();
+    return wait_or_refuse(t);
+  }
+
+  step inner_done(int /*child*/, const outcome& o, tick& t) override {
+    if (says_slow_down(o)) policy_.server_said_wait(o.server_wait, t.now(), t.random());
+    if (o.rejected && o.delivery == evidence::never_sent && t.attempts() == attempts_)
+      policy_.give_back(t.cost(), grant_, t.now());
+    return t.finish(o);
+  }
+
+  step timer(tick& t) override { return look(t); }
+  step woken(tick& t) override { return look(t); }
+
+  outcome canceled(const outcome& o, tick& t) override {
+    now_ = t.now();
+    leave();
+    return o;
+  }
+
+  void leave() noexcept override {
+    if (std::exchange(waits_, false)) policy_.cancel(*node_, now_);
+  }
+
+ private:
+  using result = rate_grant::result;
+
+  /// 429, or what the classifier marks as a limit rather than a failure, with a hint.
+  static bool says_slow_down(const outcome& o) noexcept {
+    return o.status == 429 || (o.result == verdict::failed && !o.countable && o.has_hint());
+  }
+
+  step wait_or_refuse(tick& t) {
+    if (!may_wait(t)) return refuse_for(t, grant_.start);
+    const time_point by_wait = later(t.now(), *policy_.options_.max_wait);
+    rate_waiter& w = node_.emplace();
+    w.wake = &t.wake_handle();
+    w.cost = t.cost();
+    w.latest = std::min(by_wait, later(t.deadline(), duration(-1)));
+    grant_ = policy_.reserve(w, t.now());
+    if (grant_.admitted()) return step::call_inner();
+    if (grant_.what != result::reserved) return refuse_for(t, grant_.start);
+    waits_ = true;
+    if (t.observed()) {
+      event e;
+      e.kind = event_kind::waiting;
+      e.elapsed = grant_.start - t.now();
+      e.why = {policy_.name(), reason::rate, seconds(e.elapsed),
+               seconds(*policy_.options_.max_wait), grant_.start};
+      t.emit(e);
+    }
+    return step::park(grant_.start);
+  }
+
+  /// Without a lock, so that refusing stays cheap when it is needed most.
+  bool may_wait(const tick& t) const noexcept {
+    if (grant_.what == result::over_burst || !policy_.options_.max_wait) return false;
+    return grant_.start <= later(t.now(), *policy_.options_.max_wait) &&
+           grant_.start < t.deadline();
+  }
+
+  step look(tick& t) {
+    now_ = t.now();
+    rate_waiter& w = *node_;
+    {
+      const std::lock_guard guard(policy_.lock_);
+      policy_.release_locked(now_, &w);
+      if (w.state == rate_waiter::status::waiting) {
+        w.armed = w.start;
+        return step::park(w.start);
+      }
+      grant_.receipt = w.receipt;
+      grant_.version = w.version;
+    }
+    waits_ = false;
+    if (w.state == rate_waiter::status::granted) return step::call_inner();
+    grant_.what = w.start == never ? result::over_burst : result::refused;
+    return refuse_for(t, w.start);
+  }
+
+  step refuse_for(tick& t, time_point start) {
+    const std::string_view name = policy_.name();
+    if (grant_.what == result::over_burst) {
+      const auto burst = policy_.burst_.load(std::memory_order_relaxed);
+      return refuse(t, {name, reason::cost_over_burst, static_cast<double>(t.cost()),
+                        static_cast<double>(burst), never});
+    }
+    const double needed = seconds(remaining(start, t.now()));
+    const duration allowed = policy_.options_.max_wait.value_or(duration::zero());
+    if (start <= later(t.now(), allowed) && start >= t.deadline())
+      return refuse(
+          t, {name, reason::deadline, needed, seconds(remaining(t.deadline(), t.now())), start});
+    return refuse(t, {name, reason::rate, needed, seconds(allowed), start});
+  }
+
+  step refuse(tick& t, const cause& why) {
+    if (t.observed()) {
+      event e;
+      e.kind = event_kind::rejected;
+      e.error = errc::rate_limited;
+      e.why = why;
+      t.emit(e);
+    }
+    return t.finish(outcome::refuse(errc::rate_limited, why));
+  }
+
+  rate_limiter_policy& policy_;
+  time_point now_{};
+  int attempts_ = 0;
+  bool waits_ = false;
+  rate_grant grant_;
+  std::optional<rate_waiter> node_;  // built only when there is a wait
+};
+
+}  // namespace detail
+
+std::size_t rate_limiter_policy::stage_size() const noexcept {
+  return sizeof(detail::rate_limiter_stage);
+}
+
+std::size_t rate_limiter_policy::stage_alignment() const noexcept {
+  return alignof(detail::rate_limiter_stage);
+}
+
+stage* rate_limiter_policy::make_stage(void* memory) {
+  return ::new (memory) detail::rate_limiter_stage(*this);
+}
+
+// ---- factory ----
+
+std::shared_ptr<policy> make_policy(rate_limiter options) {
+  return std::make_shared<rate_limiter_policy>(std::move(options));
+}
+
+}  // namespace hawser::inline v0

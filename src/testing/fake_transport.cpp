@@ -1,0 +1,282 @@
+#include "hawser/testing/fake_transport.hpp"
+
+#include "hawser/http/headers.hpp"
+#include "hawser/http/method.hpp"
+#include "hawser/http/response.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <mutex>
+
+namespace hawser::inline v0::testing {
+
+// --- values ------------------------------------------------------------------------------------
+
+std::optional<std::string_view> sent_request::header(std::string_view name) const noexcept {
+  for (const auto& [key, value] : headers)
+    if (http::same_name(key, name)) return std::string_view(value);
+  return std::nullopt;
+}
+
+scripted_exchange scripted_exchange::answer(int status, std::string body, std::string_view type) {
+  scripted_exchange s;
+  s.status_ = status;
+  if (!body.empty()) s.headers_.emplace_back("Content-Type", type);
+  s.body_ = std::move(body);
+  return s;
+}
+
+scripted_exchange scripted_exchange::fail(error_code why, evidence delivery, std::string detail) {
+  scripted_exchange s;
+  s.what_ = kind::fail;
+  s.error_ = why;
+  s.delivery_ = delivery;
+  s.detail_ = std::move(detail);
+  return s;
+}
+
+scripted_exchange scripted_exchange::hang() {
+  scripted_exchange s;
+  s.what_ = kind::hang;
+  return s;
+}
+
+scripted_exchange&& scripted_exchange::header(std::string name, std::string value) && {
+  headers_.emplace_back(std::move(name), std::move(value));
+  return std::move(*this);
+}
+
+scripted_exchange&& scripted_exchange::after(duration delay) && {
+  delay_ = delay;
+  return std::move(*this);
+}
+
+scripted_exchange&& scripted_exchange::delivered(evidence if_canceled) && {
+  if_canceled_ = if_canceled;
+  return std::move(*this);
+}
+
+// --- running exchanges -------------------------------------------------------------------------
+
+class fake_transport::core : public std::enable_shared_from_this<core> {
+ public:
+  explicit core(environment e) : executor(e.executor()), env(std::move(e)) {}
+
+  void end(flight& f);
+
+  const boost::asio::any_io_executor executor;
+  mutable std::mutex mutex;
+  std::optional<environment> env;  // empty once closed
+  std::deque<scripted_exchange> steps;
+  handler otherwise;
+  std::vector<sent_request> seen;
+  std::vector<flight*> flying;
+  std::size_t most_running = 0;
+  std::size_t canceled = 0;
+};
+
+/// One exchange under way. Referenced by the transport while it runs, and by the timer queue.
+class fake_transport::flight final : public timer_node {
+ public:
+  flight(std::shared_ptr<core> home, http::exchange& ex, scripted_exchange s)
+      : home_(std::move(home)), who(&ex), step(std::move(s)) {}
+
+  void expired() noexcept override { home_->end(*this); }
+  void add_ref() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept override {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  /// Its end, under no lock.
+  void deliver() {
+    if (step.what_ == scripted_exchange::kind::answer) {
+      http::response& to = *who->answer;
+      to.clear();
+      to.set_status(step.status_, http::reason_phrase(step.status_));
+      for (const auto& [name, value] : step.headers_) to.mutable_headers().add(name, value);
+      to.mutable_body() = step.body_;
+      who->on_done({}, evidence::answered, {});
+    } else {
+      who->on_done(step.error_, step.delivery_, step.detail_);
+    }
+  }
+
+ private:
+  const std::shared_ptr<core> home_;
+  std::atomic<int> references_{0};
+
+ public:
+  http::exchange* const who;
+  scripted_exchange step;
+  bool ending = false;  // under the transport's lock: its end is on the way
+};
+
+namespace {
+
+template <class Flight>
+class posted_end {
+ public:
+  explicit posted_end(Flight& f) : flight_(&f) { f.add_ref(); }
+  posted_end(posted_end&& other) noexcept : flight_(std::exchange(other.flight_, nullptr)) {}
+  posted_end(const posted_end&) = delete;
+  posted_end& operator=(const posted_end&) = delete;
+  posted_end& operator=(posted_end&&) = delete;
+  ~posted_end() {
+    if (flight_ == nullptr) return;
+    flight_->who->on_abandoned();
+    flight_->release();
+  }
+  void operator()() {
+    Flight* const f = std::exchange(flight_, nullptr);
+    f->deliver();
+    f->release();
+  }
+
+ private:
+  Flight* flight_;
+};
+
+}  // namespace
+
+/// A delay is over.
+void fake_transport::core::end(flight& f) {
+  {
+    const std::lock_guard lock(mutex);
+    if (std::exchange(f.ending, true)) return;
+    std::erase(flying, &f);
+  }
+  f.deliver();
+  f.release();
+}
+
+// --- the transport -----------------------------------------------------------------------------
+
+fake_transport::fake_transport(environment env) : core_(std::make_shared<core>(std::move(env))) {}
+
+fake_transport::~fake_transport() { close(); }
+
+void fake_transport::script(std::vector<scripted_exchange> steps) {
+  const std::lock_guard lock(core_->mutex);
+  for (scripted_exchange& s : steps) core_->steps.push_back(std::move(s));
+}
+
+void fake_transport::handle(handler with) {
+  const std::lock_guard lock(core_->mutex);
+  core_->otherwise = std::move(with);
+}
+
+std::size_t fake_transport::script_left() const {
+  const std::lock_guard lock(core_->mutex);
+  return core_->steps.size();
+}
+
+std::vector<sent_request> fake_transport::requests() const {
+  const std::lock_guard lock(core_->mutex);
+  return core_->seen;
+}
+
+std::size_t fake_transport::running() const {
+  const std::lock_guard lock(core_->mutex);
+  return core_->flying.size();
+}
+
+std::size_t fake_transport::most_running() const {
+  const std::lock_guard lock(core_->mutex);
+  return core_->most_running;
+}
+
+std::size_t fake_transport::canceled() const {
+  const std::lock_guard lock(core_->mutex);
+  return core_->canceled;
+}
+
+void fake_transport::start(http::exchange& what) {
+  sent_request r;
+  r.method = what.method->text();
+  r.target = what.target;
+  if (what.own_headers != nullptr)
+    for (const auto& field : *what.own_headers) r.headers.emplace_back(field.name, field.value);
+  if (what.default_headers != nullptr)
+    for (const auto& field : *what.default_headers)
+      if (what.own_headers == nullptr || !what.own_headers->contains(field.name))
+        r.headers.emplace_back(field.name, field.value);
+  r.body = what.body;
+  r.has_body = what.has_body;
+
+  std::optional<scripted_exchange> step;
+  handler otherwise;
+  {
+    const std::lock_guard lock(core_->mutex);
+    if (core_->env) r.at = core_->env->now();
+    core_->seen.push_back(r);
+    if (!core_->env) {
+      step = scripted_exchange::fail(errc::client_closed, evidence::never_sent);
+    } else if (!core_->steps.empty()) {
+      step = std::move(core_->steps.front());
+      core_->steps.pop_front();
+    } else {
+      otherwise = core_->otherwise;
+    }
+  }
+  if (!step) step = otherwise ? otherwise(r) : scripted_exchange::answer(200);
+
+  auto* const f = new flight(core_, what, std::move(*step));
+  f->add_ref();
+  std::unique_lock lock(core_->mutex);
+  if (core_->env && f->step.what_ != scripted_exchange::kind::hang && f->step.delay_ > duration{}) {
+    core_->flying.push_back(f);
+    core_->env->arm(*f, later(core_->env->now(), f->step.delay_));
+  } else if (core_->env && f->step.what_ == scripted_exchange::kind::hang) {
+    core_->flying.push_back(f);
+  } else {
+    f->ending = true;
+    core_->most_running = std::max(core_->most_running, core_->flying.size() + 1);
+    lock.unlock();
+    boost::asio::post(core_->executor, posted_end<flight>(*f));
+    f->release();
+    return;
+  }
+  core_->most_running = std::max(core_->most_running, core_->flying.size());
+}
+
+void fake_transport::cancel(http::exchange& what) noexcept {
+  flight* f = nullptr;
+  {
+    const std::lock_guard lock(core_->mutex);
+    const auto at = std::find_if(core_->flying.begin(), core_->flying.end(),
+                                 [&](const flight* one) { return one->who == &what; });
+    if (at == core_->flying.end()) return;
+    f = *at;
+    core_->flying.erase(at);
+    f->ending = true;
+    ++core_->canceled;
+    if (core_->env) core_->env->remove(*f);
+    f->step = scripted_exchange::fail(canceled_error(), f->step.if_canceled_);
+  }
+  boost::asio::post(core_->executor, posted_end<flight>(*f));
+  f->release();
+}
+
+void fake_transport::close() noexcept {
+  std::vector<flight*> all;
+  std::optional<environment> env;
+  {
+    const std::lock_guard lock(core_->mutex);
+    all.swap(core_->flying);
+    env.swap(core_->env);
+    for (flight* f : all) {
+      f->ending = true;
+      if (env) env->remove(*f);
+      f->step = scripted_exchange::fail(errc::client_closed, f->step.if_canceled_);
+    }
+  }
+  for (flight* f : all) {
+    boost::asio::post(core_->executor, posted_end<flight>(*f));
+    f->release();
+  }
+}
+
+}  // namespace hawser::inline v0::testing

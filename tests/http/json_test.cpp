@@ -1,0 +1,221 @@
+#include "hawser/http/json.hpp"
+
+#include "http/expect_error.hpp"
+
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+// Not unnamed: half of what the macros write is not used here.
+namespace hawser::test::json_shapes {
+
+struct address {
+  std::string zip;
+  int number = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(address, zip, number)
+
+struct person {
+  int id = 0;
+  std::string name;
+  bool active = false;
+  std::vector<address> addresses;
+  std::map<std::string, double> scores;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(person, id, name, active, addresses, scores)
+
+struct lenient {
+  int a = 1;
+  std::string b;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(lenient, a, b)
+
+}  // namespace hawser::test::json_shapes
+
+namespace hawser::test {
+namespace {
+
+using http::json_as;
+using http::limits;
+using http::parse_json;
+using nlohmann::json;
+
+using json_shapes::lenient;
+using json_shapes::person;
+
+struct picky {};
+void from_json(const json&, picky&) { throw std::runtime_error("s3cr3t"); }
+
+constexpr std::string_view good = R"({
+  "id": 1, "name": "n", "active": true,
+  "addresses": [{"zip": "1", "number": 1}, {"zip": "2", "number": 2}],
+  "scores": {"x": 1.5, "y": 2}
+})";
+
+TEST(Json, ReadsWhatTheParserReads) {
+  for (const std::string_view text :
+       {"null", "true", "-1", "18446744073709551615", "1.5e3", "\"\\u00e4\\n\"", "[]", "{}",
+        "[[],{},[1,[2,{\"a\":[3]}]]]", "{\"a\":{\"b\":{\"c\":[1,{\"d\":null}]}},\"e\":\"f\"}",
+        " [1 , 2 ] ", "{\"a\":1,\"a\":{\"b\":2}}", "{\"a\":{\"b\":2},\"a\":1}"}) {
+    const auto parsed = parse_json(text);
+    ASSERT_TRUE(parsed) << text << ": " << parsed.error().message();
+    EXPECT_EQ(*parsed, json::parse(text)) << text;
+  }
+  EXPECT_EQ(*parse_json(good), json::parse(good));
+}
+
+TEST(Json, RefusesMalformedText) {
+  for (const std::string_view text :
+       {"",         " ",       "s3cr3t",   "{",        "[",   "[1,]",   "{\"a\"}",
+        "{\"a\":}", "{'a':1}", "\"s3cr3t", "01",       "1.",  "+1",     "nul",
+        "[1 2]",    "\"\\x\"", "\"\x01\"", "\"\xFF\"", "NaN", "// c\n1"})
+    expect_error(parse_json(text).error(), errc::json_malformed, condition::bad_response,
+                 {"check that the server sends JSON"});
+}
+
+TEST(Json, SaysWhereReadingStopped) {
+  expect_error(parse_json("").error(), errc::json_malformed, condition::bad_response,
+               {"text is empty", "check"});
+  expect_error(parse_json("[1, s3cr3t]").error(), errc::json_malformed, condition::bad_response,
+               {"byte 5 of 11", "check"});
+  expect_error(parse_json("[1, 2").error(), errc::json_malformed, condition::bad_response,
+               {"ends after 5 bytes", "check"});
+  expect_error(parse_json("[1e999]").error(), errc::json_malformed, condition::bad_response,
+               {"number is too large", "check"});
+}
+
+TEST(Json, RefusesBytesAfterTheValue) {
+  for (const std::string_view text : {"{}s3cr3t", "1 2", "[] []", "null,", "\"a\"\"b\"", "{}}"})
+    expect_error(parse_json(text).error(), errc::json_malformed, condition::bad_response,
+                 {"stopped at byte", "nothing else"});
+}
+
+// The trap: nlohmann's parser takes a NUL for the end of the text.
+TEST(Json, RefusesNulAndWhatFollowsIt) {
+  for (const std::string_view text :
+       {std::string_view("1\0", 2), std::string_view("{}\0s3cr3t", 9), std::string_view("\0", 1)})
+    expect_error(parse_json(text).error(), errc::json_malformed, condition::bad_response,
+                 {"a NUL is byte", "nothing else"});
+}
+
+TEST(Json, SurvivesAHundredThousandLevels) {
+  for (const std::string_view open : {"[", "{\"a\":", "[{\"a\":"}) {
+    std::string text;
+    for (int i = 0; i < 100000; ++i) text += open;
+    expect_error(parse_json(text).error(), errc::json_too_deep, condition::bad_response,
+                 {"64 levels", "limits.json_depth", "raise"});
+  }
+}
+
+TEST(Json, DepthCountsAtBothEdges) {
+  const auto nested = [](std::size_t n) { return std::string(n, '[') + std::string(n, ']'); };
+  EXPECT_TRUE(parse_json(nested(64)));
+  EXPECT_TRUE(parse_json(nested(65)).error() == errc::json_too_deep);
+  EXPECT_TRUE(parse_json("1", {.json_depth = 1}));
+  EXPECT_TRUE(parse_json("[1,2,[3]]", {.json_depth = 2}));
+  EXPECT_TRUE(parse_json("[1,2,[3]]", {.json_depth = 1}).error() == errc::json_too_deep);
+  EXPECT_TRUE(parse_json("[[],[],[],{},{}]", {.json_depth = 2}));  // side by side is not deep
+  EXPECT_TRUE(parse_json(nested(1000), {.json_depth = 1000}));
+}
+
+TEST(Json, ConvertsToTypes) {
+  const auto p = json_as<person>(json::parse(good));
+  ASSERT_TRUE(p) << p.error().message();
+  EXPECT_EQ(p->addresses[1].zip, "2");
+  EXPECT_EQ(json_as<lenient>(json::object())->a, 1);
+}
+
+struct mismatch {
+  std::string_view pointer;  // what to change in `good`
+  std::string_view value;    // to what; empty removes it
+  std::string_view culprit;
+  std::string_view wanted;
+  std::string_view found;
+};
+
+class WrongType : public ::testing::TestWithParam<mismatch> {};
+
+TEST_P(WrongType, NamesTheField) {
+  const mismatch& m = GetParam();
+  json document = json::parse(good);
+  const json::json_pointer at{std::string(m.pointer)};
+  if (m.value.empty())
+    document[at.parent_pointer()].erase(at.back());
+  else
+    document[at] = json::parse(m.value);
+  const auto converted = json_as<person>(document);
+  ASSERT_FALSE(converted);
+  expect_error(converted.error(), errc::json_wrong_type, condition::bad_response,
+               {m.culprit, m.wanted, m.found});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, WrongType,
+    ::testing::Values(
+        mismatch{"/id", "\"s3cr3t\"", "field /id ", "must be number", "is string"},
+        mismatch{"/name", "5", "field /name ", "must be string", "is number"},
+        mismatch{"/name", "null", "field /name ", "must be string", "is null"},
+        mismatch{"/active", "\"s3cr3t\"", "field /active ", "must be boolean", "is string"},
+        mismatch{"/active", "1", "field /active ", "must be boolean", "is number"},
+        mismatch{"/addresses", "{\"s3cr3t\":1}", "field /addresses ", "must be array", "is object"},
+        mismatch{"/addresses/1", "[\"s3cr3t\"]", "field /addresses/1 ", "must be object",
+                 "is array"},
+        mismatch{"/addresses/0/zip", "1", "field /addresses/0/zip ", "must be string", "is number"},
+        mismatch{"/addresses/1/zip", "1", "field /addresses/1/zip ", "must be string", "is number"},
+        mismatch{"/addresses/1/zip", "{}", "field /addresses/1/zip ", "must be string",
+                 "is object"},
+        mismatch{"/addresses/1/number", "\"s3cr3t\"", "field /addresses/1/number ",
+                 "must be number", "is string"},
+        mismatch{"/scores/y", "\"s3cr3t\"", "field /scores/y ", "must be number", "is string"},
+        mismatch{"/scores", "[1]", "field /scores ", "must be object", "is array"},
+        mismatch{"/id", "", "the document itself", "no member", "\"id\""},
+        mismatch{"/addresses/0/zip", "", "field /addresses/0 ", "no member", "\"zip\""},
+        mismatch{"/addresses/1/number", "", "field /addresses/1 ", "no member", "\"number\""}));
+
+TEST(WrongType, OfTheDocumentItself) {
+  expect_error(json_as<person>(json::array()).error(), errc::json_wrong_type,
+               condition::bad_response, {"the document itself", "must be object", "is array"});
+  expect_error(json_as<int>(json("s3cr3t")).error(), errc::json_wrong_type, condition::bad_response,
+               {"the document itself", "must be number", "is string"});
+  expect_error(json_as<lenient>(json("s3cr3t")).error(), errc::json_wrong_type,
+               condition::bad_response, {"the document itself", "is string"});
+}
+
+TEST(WrongType, NamesTheFirstOfTwo) {
+  json document = json::parse(good);
+  document["id"] = "s3cr3t";
+  document["addresses"][0]["number"] = "s3cr3t";
+  EXPECT_NE(json_as<person>(document).error().message().find("field /id "), std::string::npos);
+}
+
+TEST(WrongType, NamesArraysThatAreTooShort) {
+  expect_error(json_as<std::vector<std::pair<int, int>>>(json::parse("[[1,2],[3]]")).error(),
+               errc::json_wrong_type, condition::bad_response,
+               {"field /1 ", "at least 2 elements"});
+}
+
+TEST(WrongType, EscapesThePointer) {
+  expect_error(json_as<std::map<std::string, int>>(json::parse(R"({"a/b~c":"x"})")).error(),
+               errc::json_wrong_type, condition::bad_response, {"field /a~1b~0c "});
+  const json odd{{"\n" + std::string(500, 'k'), "x"}};
+  EXPECT_LT((json_as<std::map<std::string, int>>(odd).error().message().size()), 200U);
+  EXPECT_EQ((json_as<std::map<std::string, int>>(odd).error().message().find('\n')),
+            std::string::npos);
+}
+
+TEST(WrongType, NeverQuotesWhatAConversionThrew) {
+  expect_error(json_as<picky>(json("s3cr3t")).error(), errc::json_wrong_type,
+               condition::bad_response, {"from_json threw"});
+}
+
+TEST(WrongType, IsFoundInBoundedTimeInLargeDocuments) {
+  json document = json::array();
+  for (int i = 0; i < 5000; ++i) document.push_back(std::to_string(i));
+  document.push_back(7);
+  expect_error(json_as<std::vector<std::string>>(document).error(), errc::json_wrong_type,
+               condition::bad_response, {"must be string", "is number"});
+}
+
+}  // namespace
+}  // namespace hawser::test

@@ -1,0 +1,176 @@
+#include "hawser/http/request.hpp"
+
+#include "hawser/http/json.hpp"
+#include "http/expect_error.hpp"
+
+#include <map>
+#include <stdexcept>
+
+namespace hawser::test {
+namespace {
+
+using http::method;
+using http::request;
+
+struct charge {
+  int amount = 0;
+  std::string currency;
+};
+void to_json(nlohmann::json& to, const charge& from) {
+  to = {{"amount", from.amount}, {"currency", from.currency}};
+}
+
+struct thrower {};
+void to_json(nlohmann::json&, const thrower&) { throw std::runtime_error("s3cr3t"); }
+
+void expect_problem(const request& r, errc code, std::initializer_list<std::string_view> words) {
+  ASSERT_TRUE(r.problem());
+  expect_error(*r.problem(), code, condition::invalid_input, words);
+  EXPECT_TRUE(r.target().error() == *r.problem());  // nothing goes out
+}
+
+TEST(Request, IsBuiltInOneExpression) {
+  const auto r = request::post("/v1/accounts/{id}/charges?v=2")
+                     .param("id", "a/1")
+                     .query("trace", "on & off")
+                     .header("Accept", "application/json")
+                     .body("{}", "application/json")
+                     .idempotency_key("order-7");
+  EXPECT_FALSE(r.problem());
+  EXPECT_EQ(r.method(), method::post);
+  EXPECT_EQ(r.target().value(), "/v1/accounts/a%2F1/charges?v=2&trace=on%20%26%20off");
+  EXPECT_EQ(r.route(), "/v1/accounts/{id}/charges");
+  EXPECT_EQ(r.name(), "POST /v1/accounts/{id}/charges");
+  EXPECT_EQ(r.headers().find("accept"), "application/json");
+  EXPECT_EQ(r.headers().find("content-type"), "application/json");
+  EXPECT_EQ(r.body(), "{}");
+  EXPECT_TRUE(r.has_body());
+  EXPECT_EQ(r.idempotency_key(), "order-7");
+}
+
+TEST(Request, HasABuilderForEachMethod) {
+  EXPECT_EQ(request::get("/").method(), method::get);
+  EXPECT_EQ(request::head("/").method(), method::head);
+  EXPECT_EQ(request::post("/").method(), method::post);
+  EXPECT_EQ(request::put("/").method(), method::put);
+  EXPECT_EQ(request::patch("/").method(), method::patch);
+  EXPECT_EQ(request::delete_("/").method(), method::delete_);
+  EXPECT_EQ(request::options("*").method(), method::options);
+  EXPECT_EQ(request::options("*").target().value(), "*");
+  EXPECT_EQ(request(method("PURGE"), "/x").name(), "PURGE /x");
+}
+
+TEST(Request, NamedOnesAreChangedInPlace) {
+  request r = request::get("/x");
+  std::move(r).header("A", "1").query("b", "2");
+  EXPECT_EQ(r.headers().find("A"), "1");
+  EXPECT_EQ(r.target().value(), "/x?b=2");
+}
+
+TEST(Request, QueryJoinsWhatIsThere) {
+  EXPECT_EQ(request::get("/x?").query("a", "1").target().value(), "/x?a=1");
+  EXPECT_EQ(request::get("/x?a=1").query("b", "").target().value(), "/x?a=1&b=");
+  EXPECT_EQ(request::get("/x?a=1&").query("b", "2").target().value(), "/x?a=1&b=2");
+  EXPECT_EQ(request::get("/x").query("q", "?&=#\r\n").target().value(), "/x?q=%3F%26%3D%23%0D%0A");
+}
+
+TEST(Request, TargetToAppends) {
+  std::string out = "/base";
+  ASSERT_TRUE(request::get("/x").query("a", "1").target_to(out));
+  EXPECT_EQ(out, "/base/x?a=1");
+}
+
+TEST(Request, EffectFollowsMethodKeyAndOverride) {
+  EXPECT_TRUE(request::get("/").effect() == effect::safe);
+  EXPECT_TRUE(request::put("/").effect() == effect::idempotent);
+  EXPECT_TRUE(request::post("/").effect() == effect::unsafe);
+  EXPECT_TRUE(request::post("/").idempotency_key("k").effect() == effect::keyed);
+  EXPECT_TRUE(request::put("/").idempotency_key("k").effect() == effect::idempotent);
+  EXPECT_TRUE(request::post("/search").effect(effect::safe).effect() == effect::safe);
+}
+
+TEST(Request, TakesJsonFromValuesAndTypes) {
+  const auto a = request::post("/").json({{"a", 1}});
+  EXPECT_EQ(a.body(), R"({"a":1})");
+  EXPECT_EQ(a.headers().find("Content-Type"), "application/json");
+  EXPECT_EQ(request::post("/").json(charge{100, "EUR"}).body(),
+            R"({"amount":100,"currency":"EUR"})");
+  EXPECT_EQ(request::post("/").json(std::map<std::string, int>{{"x", 1}}).body(), R"({"x":1})");
+  EXPECT_EQ(request::post("/")
+                .header("Content-Type", "application/merge-patch+json")
+                .json(nlohmann::json::object())
+                .headers()
+                .all("content-type"),
+            (std::vector<std::string_view>{"application/merge-patch+json"}));
+}
+
+TEST(Request, RefusesJsonThatIsNone) {
+  expect_problem(request::post("/").json(nlohmann::json("\xFF s3cr3t")), errc::invalid_body,
+                 {"UTF-8", "base64"});
+  expect_problem(request::post("/").json(thrower{}), errc::invalid_body, {"to_json"});
+}
+
+TEST(Request, RefusesBadHeaders) {
+  expect_problem(request::get("/").header("X-A", "s3cr3t\r\nEvil: 1"), errc::invalid_header,
+                 {"\"X-A\"", "0x0D", "remove"});
+  expect_problem(request::get("/").header("X\nA", "s3cr3t"), errc::invalid_header,
+                 {"0x0A at offset 1", "names are"});
+  expect_problem(request::get("/").header(std::string_view("X\0A", 3), "s3cr3t"),
+                 errc::invalid_header, {"0x00 at offset 1", "names are"});
+  expect_problem(request::get("/").header("X-A", std::string_view("s3cr3t\0", 7)),
+                 errc::invalid_header, {"\"X-A\"", "0x00 at offset 6", "remove"});
+  expect_problem(request::post("/").body("", "text/plain\r\nX: s3cr3t"), errc::invalid_header,
+                 {"\"Content-Type\"", "0x0D", "remove"});
+}
+
+TEST(Request, RefusesFramingHeaders) {
+  for (const char* name : {"Content-Length", "Transfer-Encoding", "Host", "Connection"})
+    expect_problem(request::get("/").header(name, "s3cr3t"), errc::invalid_header,
+                   {name, "leave it out"});
+}
+
+TEST(Request, RefusesBadTargets) {
+  expect_problem(request::get(""), errc::invalid_url, {"empty", "write \"/\""});
+  expect_problem(request::get("users"), errc::invalid_url, {"'/'", "the client has the host"});
+  expect_problem(request::get("https://h/?t=s3cr3t"), errc::invalid_url, {"'/'", "path and query"});
+  expect_problem(request::get("/a b"), errc::invalid_url, {"0x20 at offset 2", "percent-encode"});
+  expect_problem(request::get("/a\r\nX: s3cr3t"), errc::invalid_url,
+                 {"0x0D at offset 2", "percent-encode"});
+  expect_problem(request::get(std::string_view("/\0", 2)), errc::invalid_url,
+                 {"0x00 at offset 1", "percent-encode"});
+  expect_problem(request::get("/a#b"), errc::invalid_url, {"'#' at offset 2", "%23"});
+  expect_problem(request::get("/%zz"), errc::invalid_url, {"'%' at offset 1", "%25"});
+  expect_problem(request::get("*"), errc::invalid_url, {"'/'", "path and query"});
+}
+
+TEST(Request, RefusesBadMethods) {
+  expect_problem(request(method("GE T"), "/"), errc::invalid_method, {"letters"});
+  expect_problem(request(method("GET\r\nX"), "/"), errc::invalid_method, {"such as"});
+  expect_problem(request(method(""), "/"), errc::invalid_method, {"such as"});
+  expect_problem(request(method("CONNECT"), "/"), errc::invalid_method, {"CONNECT", "tunnel"});
+}
+
+TEST(Request, RefusesAnEmptyKey) {
+  expect_problem(request::post("/").idempotency_key(""), errc::invalid_idempotency_key,
+                 {"empty", "give"});
+}
+
+TEST(Request, ReportsRouteErrorsWithTheTarget) {
+  const auto r = request::get("/u/{id}").param("x", "s3cr3t");
+  EXPECT_FALSE(r.problem());  // a parameter may still come
+  expect_error(r.target().error(), errc::invalid_route, condition::invalid_input,
+               {"\"x\"", "remove"});
+}
+
+TEST(Request, KeepsTheFirstProblem) {
+  expect_problem(request::get("nope").header("X", "\r"), errc::invalid_url, {"'/'"});
+}
+
+TEST(Request, NamesHoldNoQueryAndNoBadBytes) {
+  EXPECT_EQ(request::get("/s?token=s3cr3t").name(), "GET /s");
+  EXPECT_EQ(request::get("/s\n").name(), "GET");
+  EXPECT_EQ(request::get("/s").name("search").name(), "search");
+}
+
+}  // namespace
+}  // namespace hawser::test

@@ -1,0 +1,964 @@
+#include "hawser/policy/rate_limiter.hpp"
+
+#include "support/stage_driver.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace hawser {
+namespace {
+
+using namespace std::chrono_literals;
+using test::stage_driver;
+using test::stage_under_test;
+using test::succeeded;
+using test::verb;
+
+constexpr time_point start_of_test = time_point{} + 1h;
+
+struct call {
+  explicit call(rate_limiter_policy& p, time_point now = start_of_test, std::uint32_t cost = 1)
+      : s(p) {
+    t.set_now(now);
+    t.set_cost(cost);
+  }
+  step enter() { return s->enter(t); }
+  step timer_at(time_point now) {
+    t.set_now(now);
+    return s->timer(t);
+  }
+  step woken_at(time_point now) {
+    t.set_now(now);
+    return s->woken(t);
+  }
+  void finish(const outcome& o = succeeded()) {
+    (void)s->inner_done(0, o, t);
+    s->leave();
+  }
+  void cancel_at(time_point now) {
+    t.set_now(now);
+    const outcome as_told = test::ignored();
+    EXPECT_EQ(s->canceled(as_told, t).error, as_told.error);
+    s->leave();
+  }
+  stage_driver t;
+  stage_under_test s;
+};
+
+/// How many single permits could be taken at `now`; takes them.
+int drain(rate_limiter_policy& p, time_point now, int most = 1000) {
+  int n = 0;
+  while (n < most && p.try_acquire(1, now)) ++n;
+  return n;
+}
+
+outcome too_many_requests(duration wait = duration::min()) {
+  outcome o = test::failed({}, evidence::refused);
+  o.status = 429;
+  o.countable = false;
+  o.server_wait = wait;
+  return o;
+}
+
+// ---- gcra ----
+
+TEST(rate_limiter, admits_a_burst_and_then_the_rate) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .burst = 3});
+  time_point now = start_of_test;
+  EXPECT_EQ(drain(p, now), 3);
+  const auto refused = p.try_acquire(1, now);
+  EXPECT_FALSE(refused);
+  EXPECT_EQ(refused.wait, 100ms);
+  EXPECT_EQ(drain(p, now + 99ms), 0);
+  EXPECT_EQ(drain(p, now + 100ms), 1);
+  EXPECT_EQ(drain(p, now + 350ms), 2);
+  EXPECT_EQ(drain(p, now + 399ms), 0);
+  EXPECT_EQ(drain(p, now + 400ms), 1);
+}
+
+TEST(rate_limiter, the_burst_is_the_permits_unless_given) {
+  rate_limiter_policy p({.permits = 7, .per = 1s});
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 7);
+  EXPECT_EQ(drain(p, start_of_test), 7);
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);
+}
+
+TEST(rate_limiter, a_long_gap_is_clamped_to_the_burst) {
+  rate_limiter_policy p({.permits = 1000, .per = 1s, .burst = 5});
+  EXPECT_EQ(drain(p, start_of_test), 5);
+  EXPECT_EQ(drain(p, start_of_test + 24h * 365 * 30), 5);
+  EXPECT_EQ(drain(p, never - 1h), 5);
+}
+
+TEST(rate_limiter, a_clock_that_reads_backwards_mints_nothing) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 5, .per = 1s, .algorithm = algorithm});
+    EXPECT_EQ(drain(p, start_of_test), 5);
+    EXPECT_EQ(drain(p, start_of_test - 10s), 0);
+    EXPECT_EQ(drain(p, start_of_test), 0);
+    EXPECT_EQ(drain(p, start_of_test - 1h), 0);
+    EXPECT_EQ(drain(p, start_of_test + 1ms), 0);
+    EXPECT_EQ(drain(p, start_of_test + 1s), 5);
+  }
+}
+
+TEST(rate_limiter, the_rate_is_rounded_down_never_up) {
+  rate_limiter_policy p({.permits = 3, .per = 10ns, .burst = 1});
+  std::int64_t admitted = 0;
+  for (duration at{}; at < 1000ns; at += 1ns) admitted += drain(p, start_of_test + at);
+  EXPECT_LE(admitted, 1 + 300);
+  EXPECT_GE(admitted, 250);
+}
+
+TEST(rate_limiter, refuses_at_once_without_max_wait_and_says_until_when) {
+  rate_limiter_policy p({.name = "rate", .permits = 10, .per = 1s, .burst = 1});
+  call a(p), b(p);
+  EXPECT_EQ(a.enter().what(), verb::call_inner);
+  EXPECT_EQ(b.enter().what(), verb::finish);
+  EXPECT_EQ(b.t.result.error, errc::rate_limited);
+  EXPECT_TRUE(b.t.result.rejected);
+  EXPECT_EQ(b.t.result.result, verdict::ignored);
+  EXPECT_EQ(b.t.result.delivery, evidence::never_sent);
+  EXPECT_EQ(b.t.result.why.policy, "rate");
+  EXPECT_EQ(b.t.result.why.because, reason::rate);
+  EXPECT_DOUBLE_EQ(b.t.result.why.measured, 0.1);
+  EXPECT_EQ(b.t.result.why.threshold, 0);
+  EXPECT_EQ(b.t.result.why.until, start_of_test + 100ms);
+  ASSERT_EQ(b.t.events.size(), 1u);
+  EXPECT_EQ(b.t.events[0].kind, event_kind::rejected);
+  EXPECT_EQ(b.t.events[0].error, errc::rate_limited);
+  b.s->leave();
+  a.finish();
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);  // a call that went out keeps its token
+}
+
+TEST(rate_limiter, takes_the_cost_of_the_call) {
+  rate_limiter_policy p({.permits = 10, .per = 1s});
+  EXPECT_TRUE(p.try_acquire(7, start_of_test));
+  const auto refused = p.try_acquire(5, start_of_test);
+  EXPECT_FALSE(refused);
+  EXPECT_EQ(refused.wait, 200ms);
+  EXPECT_TRUE(p.try_acquire(3, start_of_test));
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);
+}
+
+TEST(rate_limiter, a_cost_over_the_burst_is_refused_at_once) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 4s, .algorithm = algorithm});
+    call a(p, start_of_test, 11);
+    EXPECT_EQ(a.enter().what(), verb::finish);
+    EXPECT_EQ(a.t.result.error, errc::rate_limited);
+    EXPECT_EQ(a.t.result.why.because, reason::cost_over_burst);
+    EXPECT_EQ(a.t.result.why.measured, 11);
+    EXPECT_EQ(a.t.result.why.threshold, 10);
+    EXPECT_EQ(a.t.result.why.until, never);
+    a.s->leave();
+    EXPECT_EQ(p.try_acquire(UINT32_MAX, start_of_test).wait, duration::max());
+    EXPECT_EQ(p.snapshot(start_of_test).tokens, 10);
+  }
+}
+
+// ---- reservations ----
+
+TEST(rate_limiter, a_reservation_waits_for_its_tokens) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .burst = 1, .max_wait = 250ms});
+  call a(p), b(p), c(p), d(p);
+  EXPECT_EQ(a.enter().what(), verb::call_inner);
+  const step waits = b.enter();
+  EXPECT_EQ(waits.what(), verb::park);
+  EXPECT_EQ(waits.at(), start_of_test + 100ms);
+  ASSERT_EQ(b.t.events.size(), 1u);
+  EXPECT_EQ(b.t.events[0].kind, event_kind::waiting);
+  EXPECT_EQ(b.t.events[0].elapsed, 100ms);
+  EXPECT_EQ(b.t.events[0].why.because, reason::rate);
+  EXPECT_EQ(c.enter().at(), start_of_test + 200ms);
+  EXPECT_EQ(d.enter().what(), verb::finish);  // 300 ms
+  EXPECT_EQ(d.t.result.why.because, reason::rate);
+  EXPECT_DOUBLE_EQ(d.t.result.why.measured, 0.3);
+  EXPECT_DOUBLE_EQ(d.t.result.why.threshold, 0.25);
+  EXPECT_EQ(p.snapshot(start_of_test).waiting, 2);
+  EXPECT_EQ(b.timer_at(start_of_test + 100ms).what(), verb::call_inner);
+  EXPECT_EQ(c.timer_at(start_of_test + 199ms).at(), start_of_test + 200ms);
+  EXPECT_EQ(c.timer_at(start_of_test + 200ms).what(), verb::call_inner);
+  EXPECT_EQ(p.snapshot(start_of_test).waiting, 0);
+}
+
+TEST(rate_limiter, does_not_wait_past_the_deadline) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .burst = 1, .max_wait = 1s});
+  call a(p), b(p);
+  (void)a.enter();
+  b.t.set_deadline(start_of_test + 100ms);
+  EXPECT_EQ(b.enter().what(), verb::finish);
+  EXPECT_EQ(b.t.result.error, errc::rate_limited);
+  EXPECT_EQ(b.t.result.why.because, reason::deadline);
+  EXPECT_DOUBLE_EQ(b.t.result.why.measured, 0.1);
+  EXPECT_DOUBLE_EQ(b.t.result.why.threshold, 0.1);
+  EXPECT_EQ(b.t.result.why.until, start_of_test + 100ms);
+  b.s->leave();
+  b.t.set_deadline(start_of_test + 100ms + 1ns);
+  EXPECT_EQ(b.enter().at(), start_of_test + 100ms);
+}
+
+TEST(rate_limiter, a_canceled_waiter_gets_its_refund) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 2, .per = 1s, .max_wait = 10s, .algorithm = algorithm});
+    EXPECT_EQ(drain(p, start_of_test), 2);
+    call a(p, start_of_test, 2), b(p);
+    const time_point first = a.enter().at();
+    a.cancel_at(start_of_test + 1ms);
+    const time_point after = b.enter().at();
+    EXPECT_LE(after, first);
+    b.cancel_at(start_of_test + 2ms);
+    EXPECT_EQ(p.snapshot(start_of_test).waiting, 0);
+    EXPECT_EQ(drain(p, start_of_test + 1s), 2);
+  }
+}
+
+// Lowering the spent mark alone would let d start beside c: two at one moment with a burst of one.
+TEST(rate_limiter, a_refund_moves_up_those_behind_and_mints_nothing) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .burst = 1, .max_wait = 10s});
+  EXPECT_EQ(drain(p, start_of_test), 1);
+  call a(p), b(p), c(p), d(p);
+  EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+  EXPECT_EQ(b.enter().at(), start_of_test + 2s);
+  EXPECT_EQ(c.enter().at(), start_of_test + 3s);
+  a.cancel_at(start_of_test + 500ms);
+  EXPECT_EQ(d.enter().at(), start_of_test + 3s);
+  EXPECT_EQ(b.t.wakes, 1);  // now the first: woken to set its timer anew
+  EXPECT_EQ(b.woken_at(start_of_test + 500ms).at(), start_of_test + 1s);
+  EXPECT_EQ(b.timer_at(start_of_test + 1s).what(), verb::call_inner);
+  EXPECT_EQ(c.t.wakes, 1);
+  EXPECT_EQ(c.woken_at(start_of_test + 1s).at(), start_of_test + 2s);
+  EXPECT_EQ(c.timer_at(start_of_test + 2s).what(), verb::call_inner);
+  EXPECT_EQ(d.timer_at(start_of_test + 3s).what(), verb::call_inner);
+}
+
+TEST(rate_limiter, a_cheap_waiter_behind_a_dear_one_may_start_at_once) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .burst = 4, .max_wait = 100s});
+  EXPECT_EQ(drain(p, start_of_test, 3), 3);  // one token left
+  call dear(p, start_of_test, 4), cheap(p);
+  EXPECT_EQ(dear.enter().at(), start_of_test + 3s);
+  EXPECT_EQ(cheap.enter().at(), start_of_test + 4s);
+  dear.cancel_at(start_of_test + 1ms);
+  EXPECT_EQ(cheap.t.wakes, 1);
+  EXPECT_EQ(cheap.woken_at(start_of_test + 1ms).what(), verb::call_inner);
+  EXPECT_EQ(drain(p, start_of_test + 1ms), 0);
+  EXPECT_EQ(drain(p, start_of_test + 1s), 1);
+}
+
+TEST(rate_limiter, a_refund_never_gives_back_what_is_used) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .burst = 1, .max_wait = 10s});
+  EXPECT_EQ(drain(p, start_of_test), 1);
+  call a(p), b(p);
+  (void)a.enter();
+  (void)b.enter();
+  // a is due, and b's timer happens to be served first: a has been given its turn, and lets it go.
+  EXPECT_EQ(b.timer_at(start_of_test + 2s).what(), verb::call_inner);
+  a.cancel_at(start_of_test + 2s);
+  EXPECT_EQ(drain(p, start_of_test + 2s), 0);
+  EXPECT_EQ(drain(p, start_of_test + 3s), 1);
+}
+
+// The slot of a passed while a was slow to take it; b cannot have it at 1.5 s and c the one at 2 s.
+TEST(rate_limiter, a_slot_that_has_passed_is_not_given_back_to_those_behind) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .burst = 1, .max_wait = 10s});
+  EXPECT_EQ(drain(p, start_of_test), 1);
+  call a(p), b(p), c(p, start_of_test + 1500ms);
+  EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+  EXPECT_EQ(b.enter().at(), start_of_test + 2s);
+  a.cancel_at(start_of_test + 1500ms);
+  EXPECT_EQ(c.enter().at(), start_of_test + 3s);
+  EXPECT_EQ(b.timer_at(start_of_test + 1500ms).at(), start_of_test + 2s);
+}
+
+// b came behind a call that was admitted while a was overdue, by a clock ahead of b's and a's.
+TEST(rate_limiter, a_refund_does_not_pass_over_what_was_admitted_in_between) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .burst = 1, .max_wait = 10s});
+  EXPECT_EQ(drain(p, start_of_test), 1);
+  call a(p), b(p, start_of_test + 500ms);
+  EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+  EXPECT_EQ(drain(p, start_of_test + 2500ms), 1);
+  EXPECT_EQ(b.enter().at(), start_of_test + 3500ms);
+  a.cancel_at(start_of_test + 500ms);
+  EXPECT_EQ(b.woken_at(start_of_test + 500ms).at(), start_of_test + 3500ms);
+  EXPECT_EQ(p.try_acquire(1, start_of_test + 3500ms).wait, 1s);
+}
+
+TEST(rate_limiter, leaving_without_a_word_is_a_cancellation) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .burst = 1, .max_wait = 10s});
+  EXPECT_EQ(drain(p, start_of_test), 1);
+  call a(p), b(p);
+  (void)a.enter();
+  a.s->leave();
+  a.s->leave();
+  EXPECT_EQ(p.snapshot(start_of_test).waiting, 0);
+  EXPECT_EQ(b.enter().at(), start_of_test + 1s);
+}
+
+TEST(rate_limiter, a_call_refused_further_inside_gives_its_tokens_back) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 2, .per = 1s, .algorithm = algorithm});
+    call a(p), b(p);
+    (void)a.enter();
+    a.finish(outcome::refuse(errc::circuit_open, {}));
+    EXPECT_EQ(p.snapshot(start_of_test).tokens, 2);
+    // One of whose attempts went out keeps them, however it ends.
+    (void)b.enter();
+    b.t.set_attempts(1);
+    b.finish(outcome::refuse(errc::circuit_open, {}));
+    EXPECT_EQ(p.snapshot(start_of_test).tokens, 1);
+  }
+}
+
+TEST(rate_limiter, nothing_is_given_back_across_a_reload) {
+  rate_limiter_policy p({.permits = 3, .per = 1s, .algorithm = rate_algorithm::sliding_window});
+  call a(p), b(p);
+  (void)a.enter();
+  (void)b.enter();
+  p.set_rate(1, 1s, std::nullopt, start_of_test);
+  a.finish(outcome::refuse(errc::circuit_open, {}));
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);
+}
+
+// ---- told by the server ----
+
+TEST(rate_limiter, an_answer_429_drains_it_until_the_hint) {
+  rate_limiter_policy p({.permits = 100, .per = 1s, .spread = 0.0});
+  call a(p);
+  (void)a.enter();
+  a.finish(too_many_requests(5s));
+  EXPECT_EQ(a.t.result.status, 429);
+  EXPECT_EQ(drain(p, start_of_test + 5s - 1ns), 0);
+  EXPECT_EQ(drain(p, start_of_test + 5s), 1);  // the rate again, and no burst
+  EXPECT_EQ(drain(p, start_of_test + 5s + 10ms), 1);
+  EXPECT_EQ(p.snapshot(start_of_test).paused_until, start_of_test + 5s);
+}
+
+TEST(rate_limiter, other_failures_do_not_drain_it) {
+  rate_limiter_policy p({.permits = 100, .per = 1s});
+  call a(p), b(p);
+  (void)a.enter();
+  outcome unavailable = test::failed({});
+  unavailable.status = 503;
+  unavailable.server_wait = 5s;
+  a.finish(unavailable);
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 99);
+  // What the classifier calls a limit (not countable, with a hint) does, whatever its status.
+  (void)b.enter();
+  unavailable.countable = false;
+  b.finish(unavailable);
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);
+}
+
+TEST(rate_limiter, a_429_without_a_hint_takes_what_is_left) {
+  rate_limiter_policy p({.permits = 10, .per = 1s});
+  call a(p);
+  (void)a.enter();
+  a.finish(too_many_requests());
+  EXPECT_EQ(drain(p, start_of_test), 0);
+  EXPECT_EQ(drain(p, start_of_test + 100ms), 1);
+}
+
+TEST(rate_limiter, a_fleet_does_not_return_in_one_burst) {
+  std::vector<duration> returns;
+  seeded_entropy random(5);
+  for (int i = 0; i < 1000; ++i) {
+    rate_limiter_policy p({.permits = 1, .per = 1s, .spread = 0.5});
+    p.server_said_wait(10s, start_of_test, random);
+    returns.push_back(p.snapshot(start_of_test).paused_until - start_of_test);
+  }
+  std::sort(returns.begin(), returns.end());
+  EXPECT_GE(returns.front(), 10s);  // never before the server's own moment
+  EXPECT_LE(returns.back(), 15s);
+  for (int i = 1; i < 10; ++i) {
+    const double seconds =
+        std::chrono::duration<double>(returns[static_cast<std::size_t>(i) * 100]).count();
+    EXPECT_NEAR(seconds, 10 + 0.5 * i, 0.3);
+  }
+}
+
+// With a draw for each answer, whoever has many calls out would always end at the far end.
+TEST(rate_limiter, the_answers_of_one_storm_share_one_draw) {
+  double sum = 0;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    seeded_entropy random(seed);
+    rate_limiter_policy p({.permits = 1, .per = 1s, .spread = 1.0});
+    for (int i = 0; i < 50; ++i) p.server_said_wait(10s, start_of_test + i * 1ms, random);
+    sum += std::chrono::duration<double>(p.snapshot({}).paused_until - start_of_test).count();
+  }
+  EXPECT_NEAR(sum / 200, 15, 0.7);
+}
+
+TEST(rate_limiter, an_absurd_hint_is_cut) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .spread = 0.0, .max_pause = 60s});
+  seeded_entropy random(1);
+  p.server_said_wait(24h * 365, start_of_test, random);
+  EXPECT_EQ(p.snapshot({}).paused_until, start_of_test + 60s);
+  p.server_said_wait(duration::max(), start_of_test, random);
+  EXPECT_EQ(p.snapshot({}).paused_until, start_of_test + 60s);
+}
+
+TEST(rate_limiter, a_shorter_hint_does_not_shorten_a_pause) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 1, .per = 1s, .algorithm = algorithm, .spread = 0.0});
+    seeded_entropy random(1);
+    p.server_said_wait(10s, start_of_test, random);
+    p.server_said_wait(2s, start_of_test + 1s, random);
+    p.pause_until(start_of_test + 3s);
+    EXPECT_EQ(p.snapshot(start_of_test).paused_until, start_of_test + 10s);
+    EXPECT_EQ(drain(p, start_of_test + 9s), 0);
+    EXPECT_EQ(drain(p, start_of_test + 10s), 1);
+  }
+}
+
+TEST(rate_limiter, a_pause_moves_reservations_or_refuses_those_it_makes_too_late) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
+    EXPECT_EQ(drain(p, start_of_test), 1);
+    call a(p), b(p), c(p);
+    a.t.set_deadline(start_of_test + 4s + 500ms);  // to start there would be too late
+    EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+    EXPECT_EQ(b.enter().at(), start_of_test + 2s);
+    EXPECT_EQ(c.enter().at(), start_of_test + 3s);
+    p.pause_until(start_of_test + 4s + 500ms);
+    EXPECT_EQ(a.t.wakes, 1);
+    EXPECT_EQ(c.t.wakes, 1);
+    EXPECT_EQ(a.woken_at(start_of_test).what(), verb::finish);
+    EXPECT_EQ(a.t.result.why.because, reason::deadline);
+    a.s->leave();
+    EXPECT_EQ(c.woken_at(start_of_test).what(), verb::finish);
+    EXPECT_EQ(c.t.result.why.because, reason::rate);
+    EXPECT_EQ(c.t.result.why.until, start_of_test + 5s + 500ms);
+    c.s->leave();
+    EXPECT_EQ(b.timer_at(start_of_test + 2s).at(), start_of_test + 4s + 500ms);
+    EXPECT_EQ(b.timer_at(start_of_test + 4s + 500ms).what(), verb::call_inner);
+    EXPECT_EQ(drain(p, start_of_test + 5s + 499ms), 0);
+    EXPECT_EQ(drain(p, start_of_test + 5s + 500ms), 1);
+  }
+}
+
+TEST(rate_limiter, a_pause_without_an_end) {
+  rate_limiter_policy p({.permits = 1, .per = 1s});
+  p.pause_until(never);
+  EXPECT_FALSE(p.try_acquire(1, start_of_test));
+  EXPECT_FALSE(p.try_acquire(1, start_of_test + 24h * 365 * 100));
+  p.set_rate(10, 1s, 10, start_of_test);
+  EXPECT_FALSE(p.try_acquire(1, start_of_test));
+}
+
+// ---- reload ----
+
+TEST(rate_limiter, a_reload_keeps_tokens) {
+  rate_limiter_policy p({.permits = 10, .per = 1s});
+  EXPECT_EQ(drain(p, start_of_test, 4), 4);
+  p.set_rate(100, 1s, 20, start_of_test);
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 6);
+  EXPECT_EQ(p.snapshot(start_of_test + 50ms).tokens, 11);
+  EXPECT_EQ(p.snapshot(start_of_test + 1h).tokens, 20);
+  p.set_rate(1, 1s, 3, start_of_test);
+  EXPECT_EQ(drain(p, start_of_test), 3);
+  EXPECT_EQ(drain(p, start_of_test + 999ms), 0);
+  EXPECT_EQ(drain(p, start_of_test + 1s), 1);
+}
+
+TEST(rate_limiter, a_reload_keeps_reservations_and_pauses) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .burst = 2, .max_wait = 10s});
+  EXPECT_EQ(drain(p, start_of_test), 2);
+  call a(p), b(p, start_of_test, 2);
+  EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+  EXPECT_EQ(b.enter().at(), start_of_test + 3s);
+  p.set_rate(10, 1s, 2, start_of_test);
+  EXPECT_EQ(a.woken_at(start_of_test).at(), start_of_test + 100ms);
+  p.pause_until(start_of_test + 1s);
+  p.set_rate(20, 1s, 1, start_of_test);  // b's cost never fits any more
+  EXPECT_EQ(b.woken_at(start_of_test).what(), verb::finish);
+  EXPECT_EQ(b.t.result.why.because, reason::cost_over_burst);
+  EXPECT_EQ(a.timer_at(start_of_test + 100ms).at(), start_of_test + 1s);
+  EXPECT_EQ(a.timer_at(start_of_test + 1s).what(), verb::call_inner);
+  EXPECT_EQ(drain(p, start_of_test + 1s), 0);
+  EXPECT_EQ(drain(p, start_of_test + 1050ms), 1);
+}
+
+TEST(rate_limiter, a_reload_keeps_what_windows_handed_out) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 4, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
+    EXPECT_EQ(drain(p, start_of_test), 4);
+    p.set_rate(6, 1s, std::nullopt, start_of_test);
+    EXPECT_EQ(drain(p, start_of_test), 2);
+    call a(p);
+    EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+    p.set_rate(2, 500ms, std::nullopt, start_of_test);
+    EXPECT_EQ(a.woken_at(start_of_test).at(), start_of_test + 500ms);
+    EXPECT_EQ(a.timer_at(start_of_test + 500ms).what(), verb::call_inner);
+    EXPECT_EQ(drain(p, start_of_test + 500ms), 1);
+  }
+}
+
+// ---- windows ----
+
+TEST(rate_limiter, a_fixed_window_opens_with_the_first_call) {
+  rate_limiter_policy p({.permits = 3, .per = 1s, .algorithm = rate_algorithm::fixed_window});
+  EXPECT_EQ(drain(p, start_of_test, 1), 1);
+  EXPECT_EQ(drain(p, start_of_test + 900ms), 2);
+  EXPECT_EQ(p.try_acquire(1, start_of_test + 900ms).wait, 100ms);
+  EXPECT_EQ(drain(p, start_of_test + 1s), 3);
+  EXPECT_EQ(drain(p, start_of_test + 5300ms), 3);
+  EXPECT_EQ(drain(p, start_of_test + 6299ms), 0);
+}
+
+TEST(rate_limiter, a_sliding_window_has_no_edge) {
+  rate_limiter_policy p({.permits = 3, .per = 1s, .algorithm = rate_algorithm::sliding_window});
+  EXPECT_EQ(drain(p, start_of_test, 1), 1);
+  EXPECT_EQ(drain(p, start_of_test + 900ms), 2);
+  EXPECT_EQ(drain(p, start_of_test + 1s), 1);
+  EXPECT_EQ(p.try_acquire(1, start_of_test + 1s).wait, 900ms);
+  EXPECT_EQ(p.try_acquire(3, start_of_test + 1s).wait, 1s);
+  EXPECT_EQ(drain(p, start_of_test + 1899ms), 0);
+  EXPECT_EQ(drain(p, start_of_test + 1900ms), 2);
+}
+
+TEST(rate_limiter, a_sliding_window_is_not_fooled_by_a_clock_that_went_back) {
+  rate_limiter_policy p({.permits = 3, .per = 1s, .algorithm = rate_algorithm::sliding_window});
+  EXPECT_EQ(drain(p, start_of_test, 1), 1);
+  EXPECT_EQ(drain(p, start_of_test - 500ms, 1), 1);
+  EXPECT_EQ(drain(p, start_of_test, 1), 1);
+  EXPECT_EQ(p.try_acquire(2, start_of_test + 500ms).wait, 500ms);
+}
+
+TEST(rate_limiter, windows_take_reservations) {
+  rate_limiter_policy p(
+      {.permits = 2, .per = 1s, .max_wait = 2s, .algorithm = rate_algorithm::fixed_window});
+  EXPECT_EQ(drain(p, start_of_test), 2);
+  call a(p), b(p, start_of_test, 2), c(p), d(p, start_of_test, 2);
+  EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+  EXPECT_EQ(b.enter().at(), start_of_test + 2s);  // does not fit beside a
+  EXPECT_EQ(c.enter().what(), verb::finish);      // 3 s
+  EXPECT_EQ(a.timer_at(start_of_test + 1s).what(), verb::call_inner);
+  EXPECT_EQ(d.enter().what(), verb::finish);
+  EXPECT_EQ(b.timer_at(start_of_test + 2s).what(), verb::call_inner);
+}
+
+// ---- options ----
+
+TEST(rate_limiter, bad_options_are_refused_by_name) {
+  const auto field_of = [](rate_limiter o) -> std::string {
+    try {
+      rate_limiter_policy p(std::move(o));
+    } catch (const config_error& e) {
+      return e.field();
+    }
+    return "";
+  };
+  EXPECT_EQ(field_of({.permits = 0}), "rate_limiter.permits");
+  EXPECT_EQ(field_of({.permits = 2, .per = 1ns}), "rate_limiter.permits");
+  EXPECT_EQ(field_of({.per = 0s}), "rate_limiter.per");
+  EXPECT_EQ(field_of({.per = 24h * 367}), "rate_limiter.per");
+  EXPECT_EQ(field_of({.burst = 0}), "rate_limiter.burst");
+  EXPECT_EQ(field_of({.permits = 1, .per = 24h, .burst = 1000}), "rate_limiter.burst");
+  EXPECT_EQ(field_of({.burst = 1, .algorithm = rate_algorithm::fixed_window}),
+            "rate_limiter.burst");
+  EXPECT_EQ(field_of({.max_wait = -1ns}), "rate_limiter.max_wait");
+  EXPECT_EQ(field_of({.permits = 1'000'000, .algorithm = rate_algorithm::sliding_window}),
+            "rate_limiter.permits");
+  EXPECT_EQ(field_of({.algorithm = static_cast<rate_algorithm>(8)}), "rate_limiter.algorithm");
+  EXPECT_EQ(field_of({.spread = 1.1}), "rate_limiter.spread");
+  EXPECT_EQ(field_of({.max_pause = -1s}), "rate_limiter.max_pause");
+  EXPECT_EQ(field_of({.permits = 1'000'000'000}), "");
+  rate_limiter_policy p({});
+  EXPECT_THROW(p.set_rate(0, 1s, {}, start_of_test), config_error);
+  EXPECT_EQ(p.name(), "rate_limiter");
+  EXPECT_EQ(make_policy(rate_limiter{.name = "x"})->name(), "x");
+}
+
+// ---- random events against plain models ----
+
+TEST(rate_limiter, agrees_with_a_plain_token_bucket) {
+  for (const std::uint64_t seed : {11u, 12u, 13u}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    seeded_entropy random(seed);
+    constexpr std::int64_t interval = 1000;  // ns for a token
+    constexpr std::int64_t burst = 20;
+    rate_limiter_policy p({.permits = 1'000'000, .per = 1s, .burst = burst});
+    std::int64_t level = burst * interval;  // tokens, in ns of refilling
+    time_point now = start_of_test;
+    for (int i = 0; i < 100'000; ++i) {
+      const auto gap = static_cast<std::int64_t>(random.next() % (i % 1000 == 0 ? 60'000 : 3'000));
+      now += duration(gap);
+      level = std::min(level + gap, burst * interval);
+      const auto cost = static_cast<std::uint32_t>(1 + random.next() % 5);
+      const std::int64_t price = interval * cost;
+      const auto got = p.try_acquire(cost, now);
+      ASSERT_EQ(got.ok, price <= level) << i;
+      ASSERT_EQ(got.wait.count(), std::max<std::int64_t>(price - level, 0)) << i;
+      if (got) level -= price;
+      ASSERT_EQ(p.snapshot(now).tokens, level / interval);
+    }
+  }
+}
+
+TEST(rate_limiter, a_clock_gone_wild_gets_no_more_than_the_furthest_reading_allows) {
+  for (const std::uint64_t seed : {21u, 22u}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    seeded_entropy random(seed);
+    rate_limiter_policy p({.permits = 1'000'000, .per = 1s, .burst = 20});
+    const time_point begin = start_of_test;
+    time_point now = begin;
+    time_point furthest = begin;
+    std::int64_t admitted = 0;
+    (void)p.try_acquire(1, now);
+    for (int i = 0; i < 100'000; ++i) {
+      now += duration(static_cast<std::int64_t>(random.next() % 20'000) - 9'900);
+      furthest = std::max(furthest, now);
+      admitted += drain(p, now);
+      ASSERT_LE(admitted, 20 + (furthest - begin).count() / 1000) << i;
+    }
+    EXPECT_GT(admitted, 1000);
+  }
+}
+
+/// Calls that arrive, wait, are cancelled and start, with timers served exactly on time.
+class reservations {
+ public:
+  reservations(std::uint64_t seed, const rate_limiter& options)
+      : random_(seed), options_(options), policy_(options) {}
+
+  void run(int events) {
+    for (int i = 0; i < events && !testing::Test::HasFatalFailure(); ++i) {
+      serve_timers_until(now_ + duration(below(i % 500 == 0 ? 100'000 : 2'000)));
+      if (below(3) != 0)
+        arrive();
+      else
+        cancel();
+      serve_wakes();
+      ASSERT_EQ(policy_.snapshot(now_).waiting, static_cast<int>(waiting_.size()));
+    }
+    serve_timers_until(now_ + 1s);
+    EXPECT_TRUE(waiting_.empty());
+    EXPECT_GT(waited_, events / 20);
+    EXPECT_GT(canceled_, events / 20);
+  }
+
+  struct started {
+    time_point at;
+    std::int64_t cost;
+  };
+  std::vector<started> starts;  // in order of time
+
+ private:
+  struct live {
+    live(rate_limiter_policy& p, time_point now, std::uint32_t cost) : c(p, now, cost) {}
+    call c;
+    time_point until = never;
+    int wakes_seen = 0;
+  };
+  /// All that reserved or took tokens, in order, those that were cancelled left out.
+  struct entry {
+    const live* who;
+    time_point arrived;
+    std::int64_t cost;
+  };
+
+  int below(int n) { return static_cast<int>(random_.next() % static_cast<std::uint64_t>(n)); }
+  bool is_gcra() const { return options_.algorithm == rate_algorithm::gcra; }
+
+  /// When `who` may start as if nobody had been there who was cancelled: recomputed from `base_`.
+  time_point modelled(const live* who) const {
+    const duration interval = options_.per / options_.permits;
+    time_point spent = base_;
+    for (const entry& e : entries_) {
+      spent = std::max(spent, e.arrived) + interval * e.cost;
+      if (e.who == who) return spent - interval * *options_.burst;
+    }
+    return never;
+  }
+  void prune() {
+    // Past entries only matter through what they spent.
+    const duration interval = options_.per / options_.permits;
+    while (!entries_.empty() && entries_.front().who == nullptr) {
+      base_ = std::max(base_, entries_.front().arrived) + interval * entries_.front().cost;
+      entries_.erase(entries_.begin());
+    }
+  }
+  void note_started(live& l) {
+    starts.push_back({now_, l.c.t.cost()});
+    if (is_gcra()) {
+      const time_point planned = modelled(&l);
+      EXPECT_LE(planned, now_);
+      EXPECT_TRUE(planned == now_ || now_ == changed_) << "late by " << (now_ - planned).count();
+    }
+    for (entry& e : entries_)
+      if (e.who == &l) e.who = nullptr;
+    prune();
+    l.c.finish();
+  }
+
+  void arrive() {
+    auto l = std::make_unique<live>(policy_, now_, static_cast<std::uint32_t>(1 + below(3)));
+    const step s = l->c.enter();
+    if (s.what() == verb::finish) {
+      l->c.s->leave();
+      return;
+    }
+    entries_.push_back({l.get(), now_, l->c.t.cost()});
+    if (s.what() == verb::call_inner) {
+      changed_ = now_;
+      note_started(*l);
+      return;
+    }
+    ASSERT_EQ(s.what(), verb::park);
+    if (is_gcra()) {
+      ASSERT_EQ(s.at(), modelled(l.get()));
+    }
+    ASSERT_LE(s.at(), now_ + *options_.max_wait);
+    l->until = s.at();
+    ++waited_;
+    waiting_.push_back(std::move(l));
+  }
+
+  void cancel() {
+    if (waiting_.empty()) return;
+    const auto at = waiting_.begin() + below(static_cast<int>(waiting_.size()));
+    const auto l = std::move(*at);
+    waiting_.erase(at);
+    entries_.erase(std::find_if(entries_.begin(), entries_.end(),
+                                [&](const entry& e) { return e.who == l.get(); }));
+    changed_ = now_;
+    l->c.cancel_at(now_);
+    ++canceled_;
+  }
+
+  void look(std::size_t i, bool timer) {
+    live& l = *waiting_[i];
+    const step s = timer ? l.c.timer_at(now_) : l.c.woken_at(now_);
+    if (s.what() == verb::park) {
+      l.until = s.at();
+      return;
+    }
+    ASSERT_EQ(s.what(), verb::call_inner);
+    note_started(l);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+
+  void serve_wakes() {
+    for (std::size_t i = 0; i < waiting_.size();) {
+      if (waiting_[i]->c.t.wakes == waiting_[i]->wakes_seen) {
+        ++i;
+        continue;
+      }
+      waiting_[i]->wakes_seen = waiting_[i]->c.t.wakes;
+      look(i, false);
+      if (testing::Test::HasFatalFailure()) return;
+      i = 0;
+    }
+  }
+
+  void serve_timers_until(time_point end) {
+    while (!waiting_.empty()) {
+      const auto next = std::min_element(waiting_.begin(), waiting_.end(),
+                                         [](auto& a, auto& b) { return a->until < b->until; });
+      if ((*next)->until > end) break;
+      now_ = std::max(now_, (*next)->until);
+      look(static_cast<std::size_t>(next - waiting_.begin()), true);
+      serve_wakes();
+      if (testing::Test::HasFatalFailure()) return;
+    }
+    now_ = end;
+  }
+
+  seeded_entropy random_;
+  rate_limiter options_;
+  rate_limiter_policy policy_;
+  time_point now_ = start_of_test;
+  time_point changed_ = start_of_test;
+  time_point base_ = time_point{};
+  std::vector<entry> entries_;
+  std::vector<std::unique_ptr<live>> waiting_;
+  int waited_ = 0;
+  int canceled_ = 0;
+};
+
+TEST(rate_limiter, in_every_window_no_more_than_burst_and_rate_with_refunds_and_all) {
+  for (const std::uint64_t seed : {31u, 32u, 33u}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    reservations events(seed, {.permits = 1'000'000, .per = 1s, .burst = 4, .max_wait = 20us});
+    events.run(40'000);
+    // A bucket that leaks at the rate and gets each start's cost: it never holds more than the
+    // burst exactly if every window, long or short, keeps the bound.
+    ASSERT_GT(events.starts.size(), 10'000u);
+    std::int64_t level = 0;
+    time_point last{};
+    for (const auto& s : events.starts) {
+      level = std::max<std::int64_t>(level - (s.at - last).count(), 0) + s.cost * 1000;
+      last = s.at;
+      ASSERT_LE(level, 4 * 1000);
+    }
+  }
+}
+
+TEST(rate_limiter, a_sliding_window_holds_in_every_span_with_refunds_and_all) {
+  for (const std::uint64_t seed : {41u, 42u}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    reservations events(seed, {.permits = 12,
+                               .per = 12us,
+                               .max_wait = 30us,
+                               .algorithm = rate_algorithm::sliding_window});
+    events.run(20'000);
+    const auto& starts = events.starts;
+    ASSERT_GT(starts.size(), 5'000u);
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+      std::int64_t sum = 0;
+      for (std::size_t j = i; j < starts.size() && starts[j].at < starts[i].at + 12us; ++j)
+        sum += starts[j].cost;
+      ASSERT_LE(sum, 12);
+    }
+  }
+}
+
+TEST(rate_limiter, fixed_windows_hold_with_refunds_and_all) {
+  for (const std::uint64_t seed : {51u, 52u}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    reservations events(
+        seed,
+        {.permits = 12, .per = 12us, .max_wait = 30us, .algorithm = rate_algorithm::fixed_window});
+    events.run(20'000);
+    time_point open{};
+    std::int64_t used = 0;
+    for (const auto& s : events.starts) {
+      if (s.at >= open + 12us) {
+        open = s.at;
+        used = 0;
+      }
+      used += s.cost;
+      ASSERT_LE(used, 24);
+    }
+    ASSERT_GT(events.starts.size(), 5'000u);
+  }
+}
+
+TEST(rate_limiter, windows_without_waiting_agree_with_plain_models) {
+  for (const std::uint64_t seed : {61u, 62u}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    seeded_entropy random(seed);
+    rate_limiter_policy sliding(
+        {.permits = 12, .per = 12us, .algorithm = rate_algorithm::sliding_window});
+    rate_limiter_policy fixed(
+        {.permits = 12, .per = 12us, .algorithm = rate_algorithm::fixed_window});
+    std::vector<time_point> log;
+    time_point opened{};
+    std::int64_t used = 0;
+    time_point now = start_of_test;
+    for (int i = 0; i < 25'000; ++i) {
+      now += duration(random.next() % 2'500);
+      const auto cost = static_cast<std::uint32_t>(1 + random.next() % 3);
+      log.erase(
+          std::remove_if(log.begin(), log.end(), [&](time_point at) { return at + 12us <= now; }),
+          log.end());
+      const bool slides = log.size() + cost <= 12;
+      if (slides) log.insert(log.end(), cost, now);
+      ASSERT_EQ(sliding.try_acquire(cost, now).ok, slides) << i;
+      ASSERT_EQ(sliding.snapshot(now).tokens, 12 - static_cast<std::int64_t>(log.size()));
+      if (now >= opened + 12us) used = 0;
+      const bool fits = used + cost <= 12;
+      if (fits && used == 0) opened = now;
+      if (fits) used += cost;
+      ASSERT_EQ(fixed.try_acquire(cost, now).ok, fits) << i;
+    }
+  }
+}
+
+// ---- threads ----
+
+TEST(rate_limiter, threads_share_the_burst_exactly) {
+  rate_limiter_policy p({.permits = 1000, .per = 1s});
+  std::atomic<int> admitted{0};
+  std::vector<std::thread> threads;
+  for (int n = 0; n < 4; ++n)
+    threads.emplace_back([&] { admitted += drain(p, start_of_test, 100'000); });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(admitted, 1000);
+}
+
+class counting_tick final : public tick, public waker {
+ public:
+  counting_tick(entropy& random, time_point now) {
+    result_ = &kept_;
+    random_ = &random;
+    now_ = now;
+  }
+  void set_now(time_point now) { now_ = now; }
+  waker& wake_handle() noexcept override { return *this; }
+  void wake() noexcept override { ++wakes; }
+  bool substitute(substitute_source&, const outcome&) override { return false; }
+  void deliver(event&) override {}
+  std::atomic<int> wakes{0};
+
+ private:
+  outcome kept_;
+};
+
+TEST(rate_limiter, threads_that_wait_cancel_pause_and_reload_mint_nothing) {
+  rate_limiter_policy p({.permits = 1'000'000, .per = 1s, .burst = 10, .max_wait = 50us});
+  std::atomic<std::int64_t> clock{start_of_test.time_since_epoch().count()};
+  const auto read = [&] { return time_point(duration(clock.load())); };
+  const time_point begin = read();
+  std::atomic<std::int64_t> admitted{0};
+  std::atomic<std::int64_t> canceled{0};
+  const auto worker = [&](std::uint64_t seed) {
+    seeded_entropy random(seed);
+    for (int i = 0; i < 4'000; ++i) {
+      clock += static_cast<std::int64_t>(random.next() % 400);
+      counting_tick t(random, read());
+      stage_under_test s(p);
+      step got = s->enter(t);
+      bool gives_up = random.next() % 4 == 0;
+      while (got.what() == verb::park && !gives_up) {
+        clock += 100;
+        t.set_now(read());
+        if (t.now() >= got.at())
+          got = s->timer(t);
+        else if (t.wakes.exchange(0) != 0)
+          got = s->woken(t);
+      }
+      if (got.what() == verb::call_inner) {
+        ++admitted;
+        (void)s->inner_done(0, succeeded(), t);
+      } else if (got.what() == verb::park) {
+        t.set_now(read());
+        (void)s->canceled(test::ignored(), t);
+        ++canceled;
+      }
+      s->leave();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::uint64_t n = 1; n <= 3; ++n) threads.emplace_back(worker, n);
+  threads.emplace_back([&] {
+    for (int i = 0; i < 200; ++i) {
+      p.set_rate(1'000'000, 1s, 10, read());  // the same rate: the bound below stays true
+      if (i % 50 == 0) p.pause_until(read() + 5us);
+      (void)p.snapshot(read());
+      std::this_thread::yield();
+    }
+  });
+  for (std::thread& t : threads) t.join();
+  EXPECT_LE(admitted, 10 + (read() - begin).count() / 1000);
+  EXPECT_GT(admitted, 100);
+  EXPECT_GT(canceled, 0);
+  EXPECT_EQ(p.snapshot(read()).waiting, 0);
+}
+
+}  // namespace
+}  // namespace hawser

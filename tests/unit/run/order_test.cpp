@@ -1,0 +1,679 @@
+// What the policies mean when they are stacked, each sentence on virtual time.
+#include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/fallback.hpp"
+#include "hawser/policy/rate_limiter.hpp"
+#include "hawser/policy/retry.hpp"
+#include "hawser/policy/retry_budget.hpp"
+#include "hawser/policy/timeout.hpp"
+
+#include "support/virtual_time.hpp"
+
+namespace hawser::test {
+namespace {
+
+using order = on_virtual_time;
+
+// Timeouts.
+
+TEST_F(order, a_timeout_around_a_retry_limits_the_whole_call) {
+  const pipeline p = builder()
+                         .add(timeout{.after = 5s})
+                         .add(retry{.max_attempts = 10, .delay = steady(1s)})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset).after(1s)}};
+  const time_point begin = env.now();
+  const ended e = run(p, op);
+  EXPECT_EQ(e.error, connection_reset) << "the last real error is never hidden";
+  EXPECT_LE(e.at, begin + 5s);
+  EXPECT_EQ(op.starts(), 3);
+  ASSERT_EQ(seen->count(event_kind::retry_stopped), 1);
+  EXPECT_EQ(seen->events(event_kind::retry_stopped)[0].because, reason::deadline);
+}
+
+TEST_F(order, a_timeout_inside_a_retry_limits_one_attempt) {
+  const pipeline p = builder()
+                         .add(retry{.max_attempts = 3, .delay = steady(1s)})
+                         .add(timeout{.after = 2s})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::hang(), scripted_end::ok(7).after(1s)}};
+  const time_point begin = env.now();
+  const ended e = run(p, op);
+  EXPECT_FALSE(e.error);
+  EXPECT_EQ(e.value, 7);
+  EXPECT_EQ(e.at, begin + 2s + 1s + 1s);
+  EXPECT_EQ(op.cancellations(), 1);
+}
+
+TEST_F(order, attempt_timeout_call_timeout_cancellation_and_rejection_are_distinct) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
+  const pipeline attempt_limit =
+      builder().add(retry{.max_attempts = 1}).add(timeout{.after = 2s}).build(env);
+  const pipeline repeated =
+      builder().add(retry{.max_attempts = 2, .delay = steady(1s)}).add(timeout{.after = 2s}).build(
+          env);
+  const pipeline call_limit = builder().add(timeout{.after = 2s}).build(env);
+  const pipeline guarded = builder().add(breaker).build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  EXPECT_EQ(run(repeated, op).error, errc::attempt_timeout);
+  EXPECT_EQ(run(call_limit, op).error, errc::call_timeout);
+  EXPECT_EQ(run(attempt_limit, op).error, errc::call_timeout) << "one attempt is the whole call";
+  ended canceled;
+  start(call_limit, op, canceled);
+  env.advance(1s);
+  cancel();
+  env.run_ready();
+  EXPECT_EQ(canceled.error, canceled_error());
+  breaker->isolate(env.now());
+  EXPECT_EQ(run(guarded, op).error, errc::circuit_isolated);
+  for (const error_code& ec : {error_code(errc::attempt_timeout), error_code(errc::call_timeout)}) {
+    EXPECT_EQ(ec, condition::timeout);
+    EXPECT_NE(ec, condition::canceled);
+    EXPECT_NE(ec, condition::rejected);
+  }
+}
+
+TEST_F(order, attempt_timeout_is_at_most_what_is_left_of_the_call) {
+  const pipeline p = builder()
+                         .add(timeout{.after = 3s})
+                         .add(retry{.max_attempts = 3, .delay = steady(0s)})
+                         .add(timeout{.after = 2s})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  const time_point begin = env.now();
+  const ended e = run(p, op);
+  EXPECT_EQ(e.at, begin + 3s);
+  EXPECT_EQ(op.starts(), 2);
+  EXPECT_EQ(e.error, condition::timeout);
+}
+
+TEST_F(order, a_success_after_the_timeout_is_delivered) {
+  const pipeline p = builder().add(timeout{.after = 2s}).build(env);
+  scripted_operation op{env, {scripted_end::ok(7).after(3s).deaf()}};
+  const ended e = run(p, op);
+  EXPECT_FALSE(e.error);
+  EXPECT_EQ(e.value, 7);
+  EXPECT_EQ(op.cancellations(), 1) << "it was asked to stop";
+}
+
+TEST_F(order, a_timeout_waits_for_what_it_cancelled) {
+  const pipeline p = builder().add(timeout{.after = 2s}).build(env);
+  scripted_operation op{env, {scripted_end::hang().winding_up(500ms)}};
+  const time_point begin = env.now();
+  const ended e = run(p, op);
+  EXPECT_EQ(e.error, errc::call_timeout);
+  EXPECT_EQ(e.at, begin + 2500ms);
+}
+
+TEST_F(order, a_success_at_the_very_moment_of_the_timeout_is_a_success) {
+  const pipeline p = builder().add(timeout{.after = 2s}).build(env);
+  scripted_operation op{env, {scripted_end::ok(7).after(1999999999ns)}};
+  EXPECT_EQ(run(p, op).value, 7);
+}
+
+TEST_F(order, within_limits_the_call_besides_the_pipeline) {
+  const pipeline p = builder().add(timeout{.after = 5s}).build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  const time_point begin = env.now();
+  const ended e = run(p, op, {.within = 1s});
+  EXPECT_EQ(e.error, errc::call_timeout);
+  EXPECT_EQ(e.at, begin + 1s);
+  ASSERT_EQ(seen->count(event_kind::timed_out), 1);
+}
+
+TEST_F(order, a_call_within_no_time_starts_nothing) {
+  const pipeline p = builder().build(env);
+  scripted_operation op{env, {scripted_end::ok(7)}};
+  for (const duration none : {0s, -1s}) {
+    EXPECT_EQ(run(p, op, {.within = none}).error, errc::call_timeout);
+    EXPECT_EQ(op.starts(), 0);
+  }
+}
+
+TEST_F(order, a_reserve_leaves_time_for_the_fallback) {
+  const pipeline p = builder()
+                         .add(timeout{.after = 5s})
+                         .add(fallback::value(9))
+                         .add(timeout{.after = 10s, .reserve = 1s})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  const time_point begin = env.now();
+  const ended e = run(p, op);
+  EXPECT_EQ(e.value, 9);
+  EXPECT_EQ(e.at, begin + 4s);
+}
+
+TEST_F(order, a_timeout_outside_the_bulkhead_bounds_the_time_in_the_queue) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
+  const pipeline p = builder().add(timeout{.after = 2s}).add(slots).build(env);
+  scripted_operation op{env, {scripted_end::ok(1).after(10s).deaf()}};
+  ended first, second;
+  start(p, op, first);
+  start(p, op, second);
+  env.advance(2s);
+  EXPECT_EQ(second.error, errc::call_timeout);
+  EXPECT_EQ(first.count, 0);
+  EXPECT_EQ(slots->snapshot().queued, 0);
+  env.advance(8s);
+  EXPECT_EQ(first.value, 1);
+  EXPECT_EQ(op.starts(), 1);
+  EXPECT_EQ(slots->snapshot().in_flight, 0);
+}
+
+TEST_F(order, a_timeout_inside_the_bulkhead_does_not_count_the_queue) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
+  const pipeline p = builder().add(slots).add(timeout{.after = 2s}).build(env);
+  scripted_operation op{env, {scripted_end::ok(1).after(1500ms)}};
+  ended first, second;
+  start(p, op, first);
+  start(p, op, second);
+  env.advance(3s);
+  EXPECT_EQ(first.value, 1);
+  EXPECT_EQ(second.value, 1);
+}
+
+TEST_F(order, a_time_out_in_the_queue_says_nothing_about_the_dependency) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1});
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
+  const pipeline p = builder().add(breaker).add(timeout{.after = 2s}).add(slots).build(env);
+  scripted_operation op{env, {scripted_end::ok(1).after(10s).deaf()}};
+  ended first, second;
+  start(p, op, first);
+  start(p, op, second);
+  env.advance(3s);
+  EXPECT_EQ(second.error, errc::call_timeout);
+  EXPECT_EQ(breaker->snapshot(env.now()).state, circuit_state::closed);
+  env.advance(8s);
+}
+
+// Retry.
+
+TEST_F(order, max_attempts_counts_attempts) {
+  const pipeline p = builder().add(retry{.max_attempts = 4, .delay = steady(1s)}).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  EXPECT_EQ(run(p, op).error, connection_reset);
+  EXPECT_EQ(op.starts(), 4);
+  EXPECT_EQ(p.amplification(), 4U);
+}
+
+TEST_F(order, waits_are_exact) {
+  const pipeline p =
+      builder()
+          .add(retry{.max_attempts = 4,
+                     .delay = exponential{.first = 1s, .cap = 3s, .spread = jitter::none}})
+          .build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  const time_point begin = env.now();
+  (void)run(p, op);
+  EXPECT_EQ(op.start_times(),
+            (std::vector<time_point>{begin, begin + 1s, begin + 3s, begin + 6s}));
+}
+
+TEST_F(order, jitter_draws_from_the_environment) {
+  const pipeline p = builder()
+                         .add(retry{.max_attempts = 4,
+                                    .delay = constant{.each = 1s, .spread = jitter::equal}})
+                         .build(env);
+  env.random().will_draw({0.0, 0.5, 0.25});
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  (void)run(p, op);
+  EXPECT_EQ(env.random().left(), 0U);
+  EXPECT_EQ(env.random().drawn(), 3U) << "one word a wait";
+  const auto waits = seen->events(event_kind::waiting);
+  ASSERT_EQ(waits.size(), 3U);
+  for (const auto& w : waits) {
+    EXPECT_GE(w.elapsed, 500ms);
+    EXPECT_LE(w.elapsed, 1s);
+  }
+  EXPECT_NE(waits[0].elapsed, waits[1].elapsed);
+}
+
+TEST_F(order, never_sleeps_past_the_deadline) {
+  const pipeline p = builder()
+                         .add(timeout{.after = 3s})
+                         .add(retry{.max_attempts = 5, .delay = steady(2s)})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  const time_point begin = env.now();
+  const ended e = run(p, op);
+  EXPECT_EQ(e.at, begin + 2s) << "at once, when the next wait would be too long";
+  EXPECT_EQ(e.error, connection_reset);
+}
+
+TEST_F(order, the_budget_is_asked_before_the_sleep_and_its_refusal_keeps_the_real_error) {
+  auto shared = make_budget(token_budget{.tokens = 5, .retry_cost = 5, .timeout_cost = 5});
+  const pipeline p =
+      builder().add(retry{.max_attempts = 5, .delay = steady(1s), .budget = shared}).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  const time_point begin = env.now();
+  ended e;
+  start(p, op, e);
+  env.run_ready();
+  EXPECT_EQ(shared->balance(env.now()), 0) << "paid before the sleep";
+  env.advance(1s);
+  EXPECT_EQ(e.error, connection_reset);
+  EXPECT_EQ(e.at, begin + 1s) << "no sleep after the refusal";
+  EXPECT_EQ(op.starts(), 2);
+  EXPECT_EQ(seen->events(event_kind::retry_stopped)[0].because, reason::budget);
+}
+
+TEST_F(order, a_rejection_inside_the_retry_is_no_attempt) {
+  auto limiter = std::make_shared<rate_limiter_policy>(
+      rate_limiter{.permits = 1, .per = 10s, .burst = 1});
+  const pipeline p = builder()
+                         .add(retry{.max_attempts = 2, .delay = steady(1s),
+                                    .wait_for_permission = true})
+                         .add(limiter)
+                         .build(env);
+  scripted_operation op{env, {scripted_end::ok(1)}};
+  EXPECT_EQ(run(p, op).value, 1);
+  const time_point begin = env.now();
+  const ended e = run(p, op);
+  EXPECT_EQ(e.value, 1) << e.error.message();
+  EXPECT_GE(e.at, begin + 10s);
+  EXPECT_EQ(op.starts(), 2);
+}
+
+TEST_F(order, a_breaker_inside_the_retry_sees_each_attempt) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 3});
+  const pipeline p =
+      builder().add(retry{.max_attempts = 10, .delay = steady(1s)}).add(breaker).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  const ended e = run(p, op);
+  EXPECT_EQ(op.starts(), 3);
+  EXPECT_EQ(e.error, connection_reset) << "the rejection does not hide the real error";
+  EXPECT_EQ(seen->events(event_kind::retry_stopped)[0].because, reason::local_rejection);
+}
+
+TEST_F(order, a_breaker_outside_the_retry_sees_each_call) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 3});
+  const pipeline p =
+      builder().add(breaker).add(retry{.max_attempts = 4, .delay = steady(1s)}).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  (void)run(p, op);
+  EXPECT_EQ(breaker->snapshot(env.now()).consecutive, 1U);
+  EXPECT_EQ(op.starts(), 4);
+}
+
+// What may not be sent again.
+
+struct resend_case {
+  effect what;
+  bool again;
+};
+
+TEST_F(order, only_unsafe_calls_are_not_repeated_when_maybe_applied) {
+  for (const resend_case& c :
+       {resend_case{effect::safe, true}, resend_case{effect::idempotent, true},
+        resend_case{effect::keyed, true}, resend_case{effect::unsafe, false}}) {
+    const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(1s)}).build(env);
+    scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+    const ended e = run(p, op, {.effect = c.what});
+    EXPECT_EQ(op.starts(), c.again ? 2 : 1) << to_string(c.what);
+    const bool keeps = c.what == effect::safe || c.what == effect::idempotent;
+    EXPECT_EQ(e.error, keeps ? connection_reset : error_code(errc::outcome_unknown))
+        << to_string(c.what);
+  }
+}
+
+TEST_F(order, what_was_never_sent_is_repeated_whatever_its_effect) {
+  for (const effect what : {effect::safe, effect::idempotent, effect::keyed, effect::unsafe}) {
+    const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(1s)}).build(env);
+    scripted_operation op{env, {scripted_end::fail(connection_refused)}};
+    EXPECT_EQ(run(p, op, {.effect = what}).error, connection_refused);
+    EXPECT_EQ(op.starts(), 2);
+  }
+}
+
+TEST_F(order, outcome_unknown_for_unsafe_and_keyed_calls_that_timed_out) {
+  for (const effect what : {effect::keyed, effect::unsafe}) {
+    const pipeline p = builder().add(timeout{.after = 1s}).build(env);
+    scripted_operation op{env, {scripted_end::hang()}};
+    call_report report;
+    EXPECT_EQ(run(p, op, {.effect = what, .report = &report}).error, errc::outcome_unknown);
+    EXPECT_EQ(report.delivery, evidence::maybe_applied);
+  }
+}
+
+TEST_F(order, a_later_attempt_that_was_never_sent_does_not_make_the_outcome_known) {
+  const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(1s)}).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset),
+                              scripted_end::fail(connection_refused)}};
+  call_report report;
+  EXPECT_EQ(run(p, op, {.effect = effect::keyed, .report = &report}).error, errc::outcome_unknown);
+  EXPECT_EQ(report.delivery, evidence::maybe_applied);
+  EXPECT_EQ(op.starts(), 2);
+}
+
+TEST_F(order, a_later_rejection_does_not_make_the_outcome_known) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1});
+  const pipeline p =
+      builder().add(retry{.max_attempts = 3, .delay = steady(1s)}).add(breaker).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  EXPECT_EQ(run(p, op, {.effect = effect::keyed}).error, errc::outcome_unknown);
+  EXPECT_EQ(op.starts(), 1);
+}
+
+TEST_F(order, a_wait_cut_off_after_a_doubtful_attempt_leaves_the_outcome_unknown) {
+  const pipeline p = builder().add(retry{.max_attempts = 3, .delay = steady(10s)}).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset).after(1s)}};
+  EXPECT_EQ(run(p, op, {.effect = effect::keyed, .within = 60s}).error, errc::outcome_unknown);
+  EXPECT_EQ(op.starts(), 3);
+}
+
+TEST_F(order, a_success_settles_a_doubtful_attempt) {
+  const pipeline p = builder().add(retry{.max_attempts = 3, .delay = steady(1s)}).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset), scripted_end::ok(3)}};
+  const ended e = run(p, op, {.effect = effect::keyed});
+  EXPECT_FALSE(e.error);
+  EXPECT_EQ(e.value, 3);
+}
+
+TEST_F(order, the_caller_who_cancels_hears_of_the_cancellation_and_the_report_of_the_doubt) {
+  const pipeline p = builder().build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  call_report report;
+  ended e;
+  start(p, op, e, {.effect = effect::unsafe, .report = &report});
+  env.run_ready();
+  cancel();
+  env.run_ready();
+  EXPECT_EQ(e.error, canceled_error());
+  EXPECT_EQ(report.delivery, evidence::maybe_applied);
+}
+
+// Fallback.
+
+TEST_F(order, a_fallback_stands_in_for_exhausted_retries) {
+  const pipeline p = builder()
+                         .add(fallback::value(9))
+                         .add(retry{.max_attempts = 2, .delay = steady(1s)})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  EXPECT_EQ(run(p, op).value, 9);
+  EXPECT_EQ(op.starts(), 2);
+  EXPECT_EQ(seen->count(event_kind::fallback_used), 1);
+}
+
+TEST_F(order, a_fallback_stands_in_for_rejections_and_timeouts) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
+  const pipeline p =
+      builder().add(fallback::value(9)).add(timeout{.after = 1s}).add(breaker).build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  EXPECT_EQ(run(p, op).value, 9);
+  breaker->isolate(env.now());
+  EXPECT_EQ(run(p, op).value, 9);
+}
+
+TEST_F(order, a_fallback_never_papers_over_an_unknown_outcome) {
+  const pipeline p = builder().add(fallback::value(9)).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  EXPECT_EQ(run(p, op, {.effect = effect::unsafe}).error, errc::outcome_unknown);
+  EXPECT_EQ(run(p, op, {.effect = effect::keyed}).error, errc::outcome_unknown);
+  EXPECT_EQ(run(p, op, {.effect = effect::idempotent}).value, 9);
+}
+
+TEST_F(order, a_fallback_remembers_the_doubt_of_an_earlier_attempt) {
+  const pipeline p = builder()
+                         .add(fallback::value(9))
+                         .add(retry{.max_attempts = 2, .delay = steady(1s)})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset),
+                              scripted_end::fail(connection_refused)}};
+  EXPECT_EQ(run(p, op, {.effect = effect::keyed}).error, errc::outcome_unknown);
+}
+
+TEST_F(order, a_fallback_is_not_for_cancelled_callers) {
+  const pipeline p = builder().add(fallback::value(9)).build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  ended e;
+  start(p, op, e);
+  env.run_ready();
+  cancel();
+  env.run_ready();
+  EXPECT_EQ(e.error, canceled_error());
+}
+
+TEST_F(order, a_retry_outside_a_fallback_has_nothing_to_do) {
+  const pipeline p = builder()
+                         .add(retry{.max_attempts = 3, .delay = steady(1s)})
+                         .add(fallback::value(9))
+                         .build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  EXPECT_EQ(run(p, op).value, 9);
+  EXPECT_EQ(op.starts(), 1);
+}
+
+TEST_F(order, a_bulkhead_outside_the_retry_is_held_over_the_waits) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1});
+  const pipeline p =
+      builder().add(slots).add(retry{.max_attempts = 2, .delay = steady(5s)}).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  ended first;
+  start(p, op, first);
+  env.advance(1s);
+  EXPECT_EQ(slots->snapshot().in_flight, 1);
+  EXPECT_EQ(run(p, op).error, errc::bulkhead_full);
+  env.run_until_idle();
+  EXPECT_EQ(slots->snapshot().in_flight, 0);
+}
+
+TEST_F(order, a_bulkhead_inside_the_retry_is_free_during_the_waits) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1});
+  const pipeline p =
+      builder().add(retry{.max_attempts = 2, .delay = steady(5s)}).add(slots).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset), scripted_end::ok(3)}};
+  ended first;
+  start(p, op, first);
+  env.advance(1s);
+  EXPECT_EQ(slots->snapshot().in_flight, 0);
+  EXPECT_EQ(run(p, op).value, 3);
+  env.run_until_idle();
+  EXPECT_EQ(first.value, 3);
+}
+
+// Cancellation.
+
+TEST_F(order, a_cancelled_attempt_is_followed_by_no_other) {
+  const pipeline p = builder().add(retry{.max_attempts = 5, .delay = steady(1s)}).build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  ended e;
+  start(p, op, e);
+  env.run_ready();
+  cancel();
+  env.run_ready();
+  EXPECT_EQ(e.error, canceled_error());
+  EXPECT_EQ(op.starts(), 1);
+}
+
+TEST_F(order, a_cancellation_right_after_the_start_is_heeded) {
+  const pipeline p = builder().add(retry{.max_attempts = 5, .delay = steady(1s)}).build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  ended e;
+  start(p, op, e);
+  cancel();
+  EXPECT_EQ(e.count, 0);
+  env.run_ready();
+  EXPECT_EQ(e.error, canceled_error());
+}
+
+TEST_F(order, each_type_of_cancellation_reaches_the_attempt) {
+  using boost::asio::cancellation_type;
+  for (const auto type : {cancellation_type::terminal, cancellation_type::partial,
+                          cancellation_type::total}) {
+    const pipeline p = builder().add(timeout{.after = 1h}).build(env);
+    scripted_operation op{env, {scripted_end::hang()}};
+    ended e;
+    start(p, op, e);
+    env.run_ready();
+    cancel(type);
+    env.run_ready();
+    EXPECT_EQ(e.error, canceled_error());
+    EXPECT_EQ(op.last_cancellation(), type);
+    EXPECT_EQ(op.cancellations(), 1);
+  }
+}
+
+TEST_F(order, a_second_harder_cancellation_reaches_the_attempt) {
+  using boost::asio::cancellation_type;
+  const pipeline p = builder().build(env);
+  scripted_operation op{env, {scripted_end::ok(1).after(10s).deaf()}};
+  ended e;
+  start(p, op, e);
+  env.run_ready();
+  cancel(cancellation_type::total);
+  env.run_ready();
+  cancel(cancellation_type::terminal);
+  env.run_ready();
+  EXPECT_EQ(op.cancellations(), 2);
+  EXPECT_EQ(op.last_cancellation(), cancellation_type::terminal);
+  env.advance(10s);
+  EXPECT_EQ(e.value, 1);
+}
+
+TEST_F(order, a_cancelled_sleep_ends_at_once_with_every_type) {
+  using boost::asio::cancellation_type;
+  for (const auto type : {cancellation_type::terminal, cancellation_type::partial,
+                          cancellation_type::total}) {
+    const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(100s)}).build(env);
+    scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+    ended e;
+    start(p, op, e);
+    env.advance(1s);
+    EXPECT_EQ(env.waits(), 1U);
+    cancel(type);
+    env.run_ready();
+    EXPECT_EQ(e.error, canceled_error());
+    EXPECT_EQ(env.waits(), 0U);
+  }
+}
+
+TEST_F(order, a_cancelled_waiter_leaves_the_queue_of_a_bulkhead) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
+  const pipeline p = builder().add(slots).build(env);
+  scripted_operation op{env, {scripted_end::ok(1).after(10s)}};
+  ended first, second;
+  p.wrap(op)(into{&first, &env});
+  start(p, op, second);
+  env.run_ready();
+  EXPECT_EQ(slots->snapshot().queued, 1);
+  cancel();
+  env.run_ready();
+  EXPECT_EQ(second.error, canceled_error());
+  EXPECT_EQ(slots->snapshot().queued, 0);
+  env.advance(10s);
+  EXPECT_EQ(first.value, 1);
+  EXPECT_EQ(slots->snapshot().in_flight, 0);
+}
+
+TEST_F(order, a_success_after_a_cancellation_is_delivered) {
+  const pipeline p = builder().add(retry{.max_attempts = 2}).build(env);
+  scripted_operation op{env, {scripted_end::ok(7).after(1s).deaf()}};
+  ended e;
+  start(p, op, e);
+  env.run_ready();
+  cancel();
+  env.advance(1s);
+  EXPECT_FALSE(e.error);
+  EXPECT_EQ(e.value, 7);
+}
+
+TEST_F(order, a_cancellation_after_the_end_is_harmless) {
+  const pipeline p = builder().build(env);
+  scripted_operation op{env, {scripted_end::ok(7)}};
+  ended e;
+  start(p, op, e);
+  env.run_ready();
+  EXPECT_EQ(e.count, 1);
+  cancel();
+  env.run_ready();
+  EXPECT_EQ(e.count, 1);
+}
+
+TEST_F(order, a_stop_token_cancels_asynchronous_calls_too) {
+  std::stop_source caller;
+  const pipeline p = builder().add(retry{.max_attempts = 3, .delay = steady(100s)}).build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  ended e;
+  start(p, op, e, {.stop = caller.get_token()});
+  env.advance(1s);
+  caller.request_stop();
+  EXPECT_EQ(e.count, 0) << "not inline";
+  env.run_ready();
+  EXPECT_EQ(e.error, canceled_error());
+}
+
+TEST_F(order, a_stop_before_the_start_starts_nothing) {
+  std::stop_source caller;
+  caller.request_stop();
+  const pipeline p = builder().add(retry{.max_attempts = 3, .delay = steady(100s)}).build(env);
+  scripted_operation op{env, {scripted_end::ok(1)}};
+  EXPECT_EQ(run(p, op, {.stop = caller.get_token()}).error, canceled_error());
+  EXPECT_EQ(op.starts(), 0);
+}
+
+TEST_F(order, a_stop_before_the_start_does_not_queue) {
+  std::stop_source caller;
+  caller.request_stop();
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
+  const pipeline p = builder().add(slots).build(env);
+  const bulkhead_policy::permit taken = slots->try_acquire();
+  scripted_operation op{env, {scripted_end::ok(1)}};
+  EXPECT_EQ(run(p, op, {.stop = caller.get_token()}).error, canceled_error());
+  EXPECT_EQ(slots->snapshot().queued, 0);
+}
+
+TEST_F(order, a_stop_token_that_outlives_the_call_is_harmless) {
+  std::stop_source caller;
+  const pipeline p = builder().build(env);
+  scripted_operation op{env, {scripted_end::ok(1)}};
+  (void)run(p, op, {.stop = caller.get_token()});
+  caller.request_stop();
+  env.run_ready();
+}
+
+// Leaving waits behind.
+
+TEST_F(order, a_finished_call_leaves_no_timer) {
+  const pipeline p = builder()
+                         .add(timeout{.after = 8s})
+                         .add(retry{.max_attempts = 3, .delay = steady(1s)})
+                         .add(timeout{.after = 2s})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset), scripted_end::ok(1).after(1s)}};
+  EXPECT_EQ(run(p, op).value, 1);
+  EXPECT_EQ(env.waits(), 0U);
+  EXPECT_TRUE(env.quiet());
+}
+
+TEST_F(order, one_armed_timer_a_call_at_most) {
+  const pipeline p = builder()
+                         .add(timeout{.after = 8s})
+                         .add(timeout{.after = 7s})
+                         .add(timeout{.after = 6s})
+                         .build(env);
+  ended e;
+  int started = 0;
+  // Not assigned: a move assignment of Asio 1.26's handler never ends.
+  std::optional<boost::asio::any_completion_handler<void(error_code, int)>> held;
+  p.wrap([&](auto token) {
+    return boost::asio::async_initiate<decltype(token), void(error_code, int)>(
+        [&](auto handler) {
+          ++started;
+          held.emplace(std::move(handler));
+        },
+        token);
+  })(into{&e, &env});
+  EXPECT_EQ(env.waits(), 1U);
+  (*std::move(held))(error_code(), 4);
+  env.run_ready();
+  EXPECT_EQ(e.value, 4);
+  EXPECT_EQ(env.waits(), 0U);
+}
+
+}  // namespace
+}  // namespace hawser::test
