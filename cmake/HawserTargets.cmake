@@ -68,6 +68,7 @@ function(hawser_library target)
     EXPORT_NAME ${arg_EXPORT_NAME}
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    INSTALL_RPATH "$ORIGIN"  # the shared libraries find each other wherever they are installed
     CXX_EXTENSIONS OFF)
   # The tests reach inside, so a shared library under test keeps all its symbols.
   if(NOT (BUILD_SHARED_LIBS AND HAWSER_BUILD_TESTS))

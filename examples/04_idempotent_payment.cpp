@@ -7,8 +7,9 @@
 
 int main() {
   using hawser::testing::plan;
-  hawser::testing::fault_server gateway;  // books the charge, then cuts the answer; twice
+  hawser::testing::fault_server gateway;  // books a charge, then cuts the answer
   gateway.script({plan::answer(201, R"({"id":"ch_1"})").book().cut_at(20),
+                  plan::answer(201, R"({"id":"ch_1"})").book(),
                   plan::answer(201, R"({"id":"ch_2"})").book().cut_at(20)});
 
   hawser::environment env;

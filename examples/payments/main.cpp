@@ -44,7 +44,7 @@ struct settings {
   std::string gateway;
 };
 
-constexpr int workers = 48;
+constexpr int workers = 64;
 constexpr double outage_seconds = 4;
 
 settings parse(int argc, char** argv) {
@@ -159,6 +159,7 @@ run_result run_hawser(const std::string& url, const std::string& ca_file, int or
   policies.retry.max_attempts = 12;
   policies.retry.wait_for_permission = true;  // an order can wait for the circuit to close
   policies.retry.budget = hawser::make_budget(hawser::retry_budget{.ratio = 1.0});
+  policies.breaker.consecutive_failures = 10;  // two in ten fail on a normal day
   policies.breaker.open_for = 500ms;
   policies.breaker.open_cap = 1s;
   http::client_options options = trusting(ca_file);
@@ -228,15 +229,21 @@ int run(const settings& s) {
   {
     const gateway_process gateway(
         s.gateway, {"--tls", "--ca-out", ca_file, "--profile", "payments", "--seed",
-                    std::to_string(s.seed), "--outage-at-request", std::to_string(s.orders / 2),
-                    "--outage-for", std::to_string(static_cast<int>(outage_seconds)),
+                    std::to_string(s.seed), "--outage-at", std::to_string(s.orders / 2),
+                    "--outage-for", std::to_string(static_cast<int>(outage_seconds)) + "s",
                     "--max-seconds", "120"});
     std::printf("%d orders through an unreliable gateway at %s:\n"
                 "  20 %% of requests fail, some after the charge was booked; bursts of 429;\n"
                 "  latency spikes; one outage of %.0f s. Twice, with %d workers.\n\n",
                 s.orders, gateway.url().c_str(), outage_seconds, workers);
     const hawser::environment env;
-    const http::client admin{env, gateway.url(), http::standard_pipeline("admin"),
+    http::standard_options patience;  // the naive run may end in the middle of the outage
+    patience.retry.max_attempts = 100;
+    patience.retry.delay = hawser::constant{.each = 200ms};
+    patience.breaker.consecutive_failures.reset();
+    patience.breaker.failure_ratio = 1.0;
+    patience.breaker.min_calls = 100;
+    const http::client admin{env, gateway.url(), http::standard_pipeline("admin", patience),
                              trusting(ca_file)};
 
     run_result naive = run_naive(gateway.url(), ca_file, s.orders);

@@ -2,6 +2,7 @@
 
 #include <hawser/http/json.hpp>
 
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
@@ -34,8 +35,18 @@ http::request charge_request(int order) {
       .json(body);
 }
 
+namespace {
+
+asio::awaitable<void> arrival(const order_book& book, int order) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, book.due(order));
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+}  // namespace
+
 asio::awaitable<void> naive_worker(const http::client& api, order_book& book) {
   for (int order = book.take(); order >= 0; order = book.take()) {
+    co_await arrival(book, order);
     const auto since = clock::now();
     bool paid = false;
     for (int attempt = 0; attempt < 4 && !paid; ++attempt) {
@@ -51,6 +62,7 @@ asio::awaitable<void> naive_worker(const http::client& api, order_book& book) {
 asio::awaitable<void> hawser_worker(const http::client& api, order_book& book,
                                     hawser::call_report& interesting, std::string& failures) {
   for (int order = book.take(); order >= 0; order = book.take()) {
+    co_await arrival(book, order);
     const auto since = clock::now();
     hawser::call_report report;
     hawser::call_options options;

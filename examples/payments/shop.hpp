@@ -28,10 +28,16 @@ struct run_result {
   long long requests = 0;            ///< The gateway had to bear.
 };
 
-/// Orders to be charged, shared by the workers.
+/// Orders to be charged, shared by the workers. They come in one after the other, at a steady rate.
 class order_book {
  public:
+  static constexpr auto spacing = std::chrono::milliseconds(4);
+
   explicit order_book(int orders) : orders_(orders) {}
+  /// When an order comes in.
+  [[nodiscard]] clock::time_point due(int order) const noexcept {
+    return opened_ + order * spacing;
+  }
   /// The next order's number; -1 when there is none.
   int take() noexcept;
   void done(bool success, clock::time_point since);
@@ -49,7 +55,8 @@ class order_book {
   int finished_ = 0;
   int succeeded_ = 0;
   double longest_gap_ = 0;
-  clock::time_point last_success_ = clock::now();
+  clock::time_point opened_ = clock::now();
+  clock::time_point last_success_ = opened_;
   std::vector<double> milliseconds_;
 };
 

@@ -467,7 +467,7 @@ result<void> client::send(const request& what, response& answer,
 namespace {
 
 request with_params(request&& r, const route_params& params) {
-  for (const auto& [name, value] : params) r = std::move(std::move(r).param(name, value));
+  for (const auto& [name, value] : params) std::move(r).param(name, value);
   return std::move(r);
 }
 

@@ -128,17 +128,25 @@ class retry_policy::on_call final : public stage {
 
   step after_rejection(const outcome& o, tick& t) {
     const time_point until = o.why.until;
-    const bool waits = options().wait_for_permission && until != never && !t.canceling() &&
-                       remaining(until, t.now()) <= options().max_server_wait;
-    if (waits) {
+    if (waits_for(o, t)) {
       // A little apart, so that everybody who waits for the same moment does not come in it.
-      const duration spread = next_delay(options().delay, 1, {}, t.random());
-      const time_point at = later(std::max(until, t.now()), spread);
+      refusal_wait_ = next_delay(options().delay, ++refusals_, refusal_wait_, t.random());
+      const time_point from = until == never ? t.now() : std::max(until, t.now());
+      const time_point at = later(from, refusal_wait_);
       if (at < t.deadline())
         return sleep(t, at, remaining(at, t.now()), reason::local_rejection);
     }
     if (!has_failure_) return t.finish(o);
     return stop(t, reason::local_rejection, 0, 0, until);
+  }
+
+  /// Whether to ask a local policy again: it said when, or a deadline bounds the asking.
+  [[nodiscard]] bool waits_for(const outcome& o, const tick& t) const {
+    if (!options().wait_for_permission || t.canceling() || o.error == errc::circuit_isolated ||
+        o.why.because == reason::cost_over_burst)
+      return false;
+    if (o.why.until == never) return t.deadline() != never;
+    return remaining(o.why.until, t.now()) <= options().max_server_wait;
   }
 
   [[nodiscard]] bool is_transient(const outcome& o) const {
@@ -173,7 +181,9 @@ class retry_policy::on_call final : public stage {
   retry_policy& shared_;
   outcome failure_;
   duration wait_{};
+  duration refusal_wait_{};
   int made_ = 0;
+  int refusals_ = 0;
   bool has_failure_ = false;
 };
 

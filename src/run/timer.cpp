@@ -121,9 +121,10 @@ bool timer_queue::fire_one(time_point now) {
       const std::lock_guard lock(mutex_);
       if (heap_.empty() || heap_.front()->key_.load() > at) return false;
       node = heap_.front();
+      const time_point::rep key = node->key_.load();
       erase_locked(*node);
       time_point::rep due = node->due_.load();
-      while (due <= at && !due_now) due_now = node->due_.compare_exchange_weak(due, unarmed);
+      while (due <= key && !due_now) due_now = node->due_.compare_exchange_weak(due, unarmed);
       if (!due_now && due != unarmed) {  // re-armed to a later time since it was queued
         push_locked(*node, due);
         node->release();  // push took a reference of its own; this one is the old key's

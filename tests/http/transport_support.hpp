@@ -74,8 +74,9 @@ class one_exchange final : public http::exchange {
     delivery_ = delivery;
     detail_ = std::move(detail);
     ++ends_;
-    done_.store(true);
-    if (then_) then_();
+    const bool chained = static_cast<bool>(then_);
+    done_.store(true);  // without `then_` the last touch: whoever waits may destroy this
+    if (chained) then_();
   }
   void on_abandoned() noexcept override { ++abandoned_; }
 

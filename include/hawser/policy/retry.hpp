@@ -30,8 +30,9 @@ struct retry {
   duration max_server_wait = std::chrono::seconds(60);
   /// Shared with other pipelines to the same destination; null for none.
   std::shared_ptr<hawser::budget> budget{};
-  /// Also wait out a local policy's rejection inside this retry, when it says until when and the
-  /// deadline allows: an open circuit, an empty limiter. Such a try is no attempt and costs none.
+  /// Also wait out the rejections of local policies inside this retry (an open circuit, an empty
+  /// limiter, a full bulkhead), within the deadline: until the time they name, else by `delay`; those
+  /// that name none are waited out only under a deadline. Such a try is no attempt and costs none.
   bool wait_for_permission = false;
   /// Leave no attempt to start that cannot finish: stop when less time is left than the quickest
   /// success of late has taken.

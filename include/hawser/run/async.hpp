@@ -28,6 +28,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -253,6 +254,21 @@ class wrapped_call final : public async_operation {
   std::optional<arguments> last_;
 };
 
+/// The options of a wrapped operation, which may be started long after `wrap` returned: owns the texts.
+struct kept_options {
+  explicit kept_options(const call_options& given)
+      : name(given.name), correlation(given.correlation), options(given) {
+    options.name = name;
+    options.correlation = correlation;
+  }
+  kept_options(const kept_options&) = delete;
+  kept_options& operator=(const kept_options&) = delete;
+
+  const std::string name;
+  const std::string correlation;
+  call_options options;
+};
+
 }  // namespace detail
 
 /// An operation under policies; made by `pipeline::wrap`, started as often as you like. Copyable as
@@ -267,8 +283,9 @@ class wrapped_call final : public async_operation {
 template <class Init, class Signature>
 class wrapped_operation {
  public:
-  wrapped_operation(Init init, std::shared_ptr<const detail::plan> how, call_options options)
-      : init_(std::move(init)), plan_(std::move(how)), options_(std::move(options)) {}
+  wrapped_operation(Init init, std::shared_ptr<const detail::plan> how, const call_options& options)
+      : init_(std::move(init)), plan_(std::move(how)),
+        options_(std::make_shared<const detail::kept_options>(options)) {}
 
   using executor_type = boost::asio::any_io_executor;
   [[nodiscard]] executor_type get_executor() const noexcept { return plan_->env.executor(); }
@@ -282,7 +299,7 @@ class wrapped_operation {
  private:
   struct initiate {
     std::shared_ptr<const detail::plan> plan;
-    call_options options;
+    std::shared_ptr<const detail::kept_options> kept;
 
     using executor_type = boost::asio::any_io_executor;
     [[nodiscard]] executor_type get_executor() const noexcept { return plan->env.executor(); }
@@ -299,20 +316,20 @@ class wrapped_operation {
       detail::start_async(plan,
                           std::make_unique<call>(std::move(init), std::forward<Handler>(handler),
                                                  std::move(executor), !usable),
-                          options);
+                          kept->options);
     }
   };
 
   Init init_;
   std::shared_ptr<const detail::plan> plan_;
-  call_options options_;
+  std::shared_ptr<const detail::kept_options> options_;
 };
 
 template <class Op>
-auto pipeline::wrap(Op op, call_options options) const {
+auto pipeline::wrap(Op op, const call_options& options) const {
   using init = typename detail::initiation_of<Op>::type;
   using signature = boost::asio::completion_signature_of_t<init>;
-  return wrapped_operation<init, signature>(init(std::move(op)), plan_, std::move(options));
+  return wrapped_operation<init, signature>(init(std::move(op)), plan_, options);
 }
 
 }  // namespace hawser::inline v0

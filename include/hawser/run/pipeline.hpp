@@ -62,7 +62,7 @@ class HAWSER_API pipeline {
   /// is started. `op` takes a completion token and starts an Asio operation; or, with
   /// run/coroutine.hpp, returns an `awaitable`. Include run/async.hpp.
   template <class Op>
-  auto wrap(Op op, call_options options = {}) const;
+  auto wrap(Op op, const call_options& options = {}) const;
 
   /// For parts of the library.
   [[nodiscard]] const std::shared_ptr<const detail::plan>& plan() const noexcept { return plan_; }

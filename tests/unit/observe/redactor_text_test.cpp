@@ -423,7 +423,7 @@ TEST(redactor_text, hostile_texts_take_linear_time_with_literals_too) {
 TEST(redactor_text, a_megabyte_of_mixed_hostile_text_is_no_trouble) {
   const redactor masks;
   const std::string_view piece =
-      "a%3D%25\\\"token={[<password>eyJ-eyJa.4111 4111-DE89 ://a:b/@c.\n?k=http://h&sk-Bearer ";
+      "a%3D%25\\ token=x [<password>eyJ-eyJa.4111 4111-DE89 ://a:b/@c.\n?k=http://h&sk-Bearer ";
   EXPECT_LT(seconds(masks, piece, 1024 * 1024), 30.0);
 }
 

@@ -1,0 +1,101 @@
+#include "hawser/testing/fake_transport.hpp"
+
+#include "http/transport_support.hpp"
+
+#include <gtest/gtest.h>
+
+namespace hawser::test {
+namespace {
+
+using testing::fake_transport;
+using testing::scripted_exchange;
+using testing::sent_request;
+
+class fake : public ::testing::Test, public transport_rig {
+ protected:
+  fake_transport net{env};
+  one_exchange ex{http::method::post, "/v1/charges", "{}"};
+};
+
+TEST_F(fake, follows_its_script_then_its_handler_then_answers_200) {
+  net.script({scripted_exchange::answer(201, "{\"id\":1}").header("Location", "/1"),
+              scripted_exchange::fail(errc::connection_closed, evidence::maybe_applied, "why")});
+  ASSERT_TRUE(run(net, ex));
+  EXPECT_EQ(ex.answer_.status(), 201);
+  EXPECT_EQ(ex.answer_.body(), "{\"id\":1}");
+  EXPECT_EQ(ex.answer_.headers().find("location"), "/1");
+  EXPECT_EQ(ex.delivery_, evidence::answered);
+  ASSERT_TRUE(run(net, ex));
+  EXPECT_EQ(ex.ec_, errc::connection_closed);
+  EXPECT_EQ(ex.detail_, "why");
+  EXPECT_EQ(net.script_left(), 0u);
+  ASSERT_TRUE(run(net, ex));
+  EXPECT_FALSE(ex.ec_);
+  EXPECT_EQ(ex.answer_.status(), 200);
+  net.handle([](const sent_request& r) { return scripted_exchange::answer(202, r.body); });
+  ASSERT_TRUE(run(net, ex));
+  EXPECT_EQ(ex.answer_.status(), 202);
+  EXPECT_EQ(ex.answer_.body(), "{}");
+}
+
+TEST_F(fake, remembers_requests_with_own_fields_before_defaults) {
+  http::headers defaults;
+  defaults.add("accept", "*/*");
+  defaults.add("user-agent", "test");
+  ex.default_headers = &defaults;
+  ex.own_.add("Accept", "application/json");
+  ASSERT_TRUE(run(net, ex));
+  const auto seen = net.requests();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].method, "POST");
+  EXPECT_EQ(seen[0].target, "/v1/charges");
+  EXPECT_EQ(seen[0].header("ACCEPT"), "application/json");
+  EXPECT_EQ(seen[0].header("User-Agent"), "test");
+  EXPECT_EQ(seen[0].headers.size(), 2u);
+}
+
+TEST_F(fake, delays_on_the_environments_time) {
+  net.script({scripted_exchange::answer(200).after(2s)});
+  net.start(ex);
+  io.poll();
+  advance(2s - 1ns);
+  EXPECT_FALSE(ex.done());
+  EXPECT_EQ(net.running(), 1u);
+  advance(1ns);
+  EXPECT_TRUE(ex.done());
+  EXPECT_EQ(net.running(), 0u);
+}
+
+TEST_F(fake, never_completes_inside_start_or_cancel) {
+  net.script({scripted_exchange::answer(200),
+              scripted_exchange::hang().delivered(evidence::never_sent)});
+  net.start(ex);
+  EXPECT_FALSE(ex.done());
+  ASSERT_TRUE(run_until(ex));
+  ex.again();
+  net.start(ex);
+  advance(1000h);
+  net.cancel(ex);
+  net.cancel(ex);
+  EXPECT_FALSE(ex.done());
+  ASSERT_TRUE(run_until(ex));
+  EXPECT_EQ(ex.ec_, canceled_error());
+  EXPECT_EQ(ex.delivery_, evidence::never_sent);
+  EXPECT_EQ(ex.ends_, 2);
+  EXPECT_EQ(net.canceled(), 1u);
+}
+
+TEST_F(fake, closing_ends_what_runs_and_what_comes) {
+  net.script({scripted_exchange::hang()});
+  net.start(ex);
+  net.close();
+  ASSERT_TRUE(run_until(ex));
+  EXPECT_EQ(ex.ec_, errc::client_closed);
+  EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
+  ASSERT_TRUE(run(net, ex));
+  EXPECT_EQ(ex.ec_, errc::client_closed);
+  EXPECT_EQ(ex.delivery_, evidence::never_sent);
+}
+
+}  // namespace
+}  // namespace hawser::test
