@@ -70,9 +70,10 @@ class tiny_server {
  public:
   tiny_server() : acceptor_(io_, {asio::ip::address_v4::loopback(), 0}) {
     std::string body = R"({"id":42,"name":")" + std::string(178, 'x') + "\"}";
-    answer_ = "HTTP/1.1 200 OK\r\nServer: tiny\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\n"
-              "Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: " +
-              std::to_string(body.size()) + "\r\n\r\n" + body;
+    answer_ =
+        "HTTP/1.1 200 OK\r\nServer: tiny\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\n"
+        "Content-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body;
     accept();
     thread_ = std::thread([this] { io_.run(); });
   }
@@ -239,10 +240,14 @@ settings parse(int argc, char** argv) {
   settings s;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view name = argv[i];
-    if (name == "--rounds") s.rounds = std::atoi(argv[i + 1]);
-    else if (name == "--requests") s.requests = std::atol(argv[i + 1]);
-    else if (name == "--connections") s.connections = std::atoi(argv[i + 1]);
-    else if (name == "--max-ratio") s.max_ratio = std::atof(argv[i + 1]);
+    if (name == "--rounds")
+      s.rounds = std::atoi(argv[i + 1]);
+    else if (name == "--requests")
+      s.requests = std::atol(argv[i + 1]);
+    else if (name == "--connections")
+      s.connections = std::atoi(argv[i + 1]);
+    else if (name == "--max-ratio")
+      s.max_ratio = std::atof(argv[i + 1]);
   }
   return s;
 }

@@ -34,9 +34,7 @@ std::atomic<std::size_t> allocations{0};
 
 namespace {
 
-hawser::rate_limiter wide_open() {
-  return {.permits = 1'000'000'000, .per = 1s};
-}
+hawser::rate_limiter wide_open() { return {.permits = 1'000'000'000, .per = 1s}; }
 
 hawser::pipeline_builder standard() {
   return hawser::pipeline_builder{"bench"}

@@ -11,12 +11,13 @@ using namespace std::chrono_literals;
 
 int main() {
   hawser::environment env;  // a thread of its own, for timers
-  const auto quotes = hawser::pipeline_builder{"quotes"}
-                          .add(hawser::timeout{.after = 8s})  // the whole call
-                          .add(hawser::retry{.max_attempts = 4,
-                                             .delay = hawser::exponential{.first = 10ms, .cap = 1s}})
-                          .add(hawser::circuit_breaker{.min_calls = 20, .failure_ratio = 0.5})
-                          .build(env);
+  const auto quotes =
+      hawser::pipeline_builder{"quotes"}
+          .add(hawser::timeout{.after = 8s})  // the whole call
+          .add(hawser::retry{.max_attempts = 4,
+                             .delay = hawser::exponential{.first = 10ms, .cap = 1s}})
+          .add(hawser::circuit_breaker{.min_calls = 20, .failure_ratio = 0.5})
+          .build(env);
 
   int calls = 0;
   hawser::call_report report;

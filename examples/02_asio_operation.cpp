@@ -24,9 +24,8 @@ asio::awaitable<void> run(hawser::pipeline dialing, tcp::endpoint server, bool& 
   const std::vector<tcp::endpoint> endpoints{server};
 
   // Wrap once, call as often as you like.
-  auto connect = dialing.wrap([&](auto token) {
-    return asio::async_connect(socket, endpoints, std::move(token));
-  });
+  auto connect = dialing.wrap(
+      [&](auto token) { return asio::async_connect(socket, endpoints, std::move(token)); });
 
   const tcp::endpoint reached = co_await connect();
   std::cout << "connected to " << reached.address() << '\n';

@@ -1,9 +1,9 @@
 // The unreliable payment gateway as a process of its own.
 #pragma once
 
+#include <sys/types.h>
 #include <cstdint>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 namespace payments {

@@ -22,6 +22,7 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/ostream_sink.h>
 
+#include <unistd.h>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -29,7 +30,6 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#include <unistd.h>
 
 namespace asio = boost::asio;
 namespace http = hawser::http;
@@ -221,21 +221,22 @@ int verdict(const run_result& run, const evidence& seen) {
 }
 
 int run(const settings& s) {
-  const auto folder = std::filesystem::temp_directory_path() /
-                      ("hawser-payments-" + std::to_string(getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("hawser-payments-" + std::to_string(getpid()));
   std::filesystem::create_directory(folder);
   const std::string ca_file = (folder / "ca.pem").string();
   int code = 1;
   {
     const gateway_process gateway(
-        s.gateway, {"--tls", "--ca-out", ca_file, "--profile", "payments", "--seed",
-                    std::to_string(s.seed), "--outage-at", std::to_string(s.orders / 2),
-                    "--outage-for", std::to_string(static_cast<int>(outage_seconds)) + "s",
-                    "--max-seconds", "120"});
-    std::printf("%d orders through an unreliable gateway at %s:\n"
-                "  20 %% of requests fail, some after the charge was booked; bursts of 429;\n"
-                "  latency spikes; one outage of %.0f s. Twice, with %d workers.\n\n",
-                s.orders, gateway.url().c_str(), outage_seconds, workers);
+        s.gateway,
+        {"--tls", "--ca-out", ca_file, "--profile", "payments", "--seed", std::to_string(s.seed),
+         "--burst-every", "500", "--outage-at", std::to_string(s.orders / 2), "--outage-for",
+         std::to_string(static_cast<int>(outage_seconds)) + "s", "--max-seconds", "120"});
+    std::printf(
+        "%d orders through an unreliable gateway at %s:\n"
+        "  20 %% of requests fail, some after the charge was booked; bursts of 429;\n"
+        "  latency spikes; one outage of %.0f s. Twice, with %d workers.\n\n",
+        s.orders, gateway.url().c_str(), outage_seconds, workers);
     const hawser::environment env;
     http::standard_options patience;  // the naive run may end in the middle of the outage
     patience.retry.max_attempts = 100;

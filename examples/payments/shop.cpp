@@ -20,8 +20,7 @@ void order_book::done(bool success, clock::time_point since) {
   ++finished_;
   if (!success) return;
   ++succeeded_;
-  longest_gap_ =
-      std::max(longest_gap_, std::chrono::duration<double>(now - last_success_).count());
+  longest_gap_ = std::max(longest_gap_, std::chrono::duration<double>(now - last_success_).count());
   last_success_ = now;
 }
 
@@ -72,9 +71,9 @@ asio::awaitable<void> hawser_worker(const http::client& api, order_book& book,
         co_await api.async_send(std::move(charge), options, asio::use_awaitable);
     const bool paid = answer && answer->ok();
     if (!paid)
-      failures += (answer ? "status " + std::to_string(answer->status())
-                          : answer.error().message()) +
-                  "\n" + report.to_string();
+      failures +=
+          (answer ? "status " + std::to_string(answer->status()) : answer.error().message()) +
+          "\n" + report.to_string();
     if (report.attempts > interesting.attempts) interesting = report;
     book.done(paid, since);
   }

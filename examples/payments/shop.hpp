@@ -21,11 +21,11 @@ struct run_result {
   int succeeded = 0;
   std::vector<double> milliseconds;  ///< Of each order, from first attempt to the end.
   double seconds = 0;
-  double recovery_seconds = 0;       ///< From the outage's end to the next success.
-  long long charges = 0;             ///< In the gateway's ledger.
+  double recovery_seconds = 0;  ///< From the outage's end to the next success.
+  long long charges = 0;        ///< In the gateway's ledger.
   long long double_charges = 0;
-  long long lost = 0;                ///< Orders the shop has no success for.
-  long long requests = 0;            ///< The gateway had to bear.
+  long long lost = 0;      ///< Orders the shop has no success for.
+  long long requests = 0;  ///< The gateway had to bear.
 };
 
 /// Orders to be charged, shared by the workers. They come in one after the other, at a steady rate.

@@ -53,7 +53,9 @@ class client::state {
  public:
   state(environment on, std::string_view base_url, const pipeline_builder& stack,
         client_options given)
-      : env(std::move(on)), base(checked_base(base_url)), options(std::move(given)),
+      : env(std::move(on)),
+        base(checked_base(base_url)),
+        options(std::move(given)),
         policies(stack.build(env)) {
     for (const headers::field f : options.default_headers)
       if (const result<void> fit = check_request_field(f.name, f.value); !fit)
@@ -64,10 +66,9 @@ class client::state {
     check_name(options.attempt_header, "client.attempt_header");
     prefix = base.path();
     while (!prefix.empty() && prefix.back() == '/') prefix.pop_back();
-    carrier = options.transport
-                  ? options.transport
-                  : make_beast_transport(env, base, options.pool, options.tls, options.bounds,
-                                         options.times);
+    carrier = options.transport ? options.transport
+                                : make_beast_transport(env, base, options.pool, options.tls,
+                                                       options.bounds, options.times);
   }
 
   void enter(call& c);
@@ -96,16 +97,24 @@ class client::call final : public hawser::detail::async_operation, private excha
   /// Owns request and answer.
   call(std::shared_ptr<state> of, request&& what, const call_options& given, handler_type handler,
        asio::any_io_executor executor)
-      : state_(std::move(of)), own_request_(std::move(what)), request_(*own_request_),
-        answer_(&own_answer_.emplace()), handler_(std::move(handler)),
-        executor_(std::move(executor)), options_(given) {
+      : state_(std::move(of)),
+        own_request_(std::move(what)),
+        request_(*own_request_),
+        answer_(&own_answer_.emplace()),
+        handler_(std::move(handler)),
+        executor_(std::move(executor)),
+        options_(given) {
     prepare();
   }
   /// Uses the caller's.
   call(std::shared_ptr<state> of, const request& what, response& into, const call_options& given,
        handler_type handler, asio::any_io_executor executor)
-      : state_(std::move(of)), request_(what), answer_(&into), handler_(std::move(handler)),
-        executor_(std::move(executor)), options_(given) {
+      : state_(std::move(of)),
+        request_(what),
+        answer_(&into),
+        handler_(std::move(handler)),
+        executor_(std::move(executor)),
+        options_(given) {
     prepare();
   }
 
@@ -175,8 +184,8 @@ class client::call final : public hawser::detail::async_operation, private excha
       options_.report->key_fingerprint = fingerprint(minted_);
     const bool own = end.how.from != origin::policy;
     if (own && answered_) {
-      answer_->set_exchange(options_.effect, end.how.ok() ? hawser::evidence::answered
-                                                          : end.how.delivery);
+      answer_->set_exchange(options_.effect,
+                            end.how.ok() ? hawser::evidence::answered : end.how.delivery);
       deliver(error(), initiating);
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.detail), initiating);
@@ -283,8 +292,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     } else {
       answered_ = true;
       o = classify(*answer_, options_.effect,
-                   options_.effect == hawser::effect::keyed ? &profile() : nullptr,
-                   wall_clock());
+                   options_.effect == hawser::effect::keyed ? &profile() : nullptr, wall_clock());
     }
     keep->attempt_done(o);
   }
@@ -320,10 +328,9 @@ class client::call final : public hawser::detail::async_operation, private excha
   template <class Value, class Handler>
   void hand_over(Handler& handler, Value value, bool initiating) {
     using ready = hawser::detail::delivery<Handler, std::tuple<Value>>;
-    hawser::detail::send_off(executor_,
-                             ready{std::move(handler), std::tuple<Value>(std::move(value)), slot_,
-                                   true},
-                             initiating);
+    hawser::detail::send_off(
+        executor_, ready{std::move(handler), std::tuple<Value>(std::move(value)), slot_, true},
+        initiating);
   }
 
   friend class state;

@@ -12,7 +12,7 @@ bool never_left(const error_code& ec) noexcept {
          ec == generic::network_unreachable || ec == generic::network_down ||
          ec == errc::resolve_timeout || ec == errc::connect_timeout || ec == errc::tls_timeout ||
          ec == condition::tls_failure || ec == condition::invalid_input ||
-         std::string_view(ec.category().name()) == "asio.netdb";
+         std::string_view(ec.category().name()).ends_with(".netdb");
 }
 
 }  // namespace

@@ -133,8 +133,7 @@ class retry_policy::on_call final : public stage {
       refusal_wait_ = next_delay(options().delay, ++refusals_, refusal_wait_, t.random());
       const time_point from = until == never ? t.now() : std::max(until, t.now());
       const time_point at = later(from, refusal_wait_);
-      if (at < t.deadline())
-        return sleep(t, at, remaining(at, t.now()), reason::local_rejection);
+      if (at < t.deadline()) return sleep(t, at, remaining(at, t.now()), reason::local_rejection);
     }
     if (!has_failure_) return t.finish(o);
     return stop(t, reason::local_rejection, 0, 0, until);

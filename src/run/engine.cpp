@@ -95,8 +95,7 @@ step engine::guarded(Ask ask) {
 
 step engine::enter(int i) {
   const plan_level& at = plan_.levels[static_cast<std::size_t>(i)];
-  ::new (&levels_[i])
-      level{at.what->make_stage(scratch_ + at.offset), never, deadline_around(i)};
+  ::new (&levels_[i]) level{at.what->make_stage(scratch_ + at.offset), never, deadline_around(i)};
   level& l = levels_[i];
   depth_ = i + 1;
   at_level(i);
@@ -153,8 +152,7 @@ void engine::perform(int i, step s) {
           continue;
         }
         set_timer(i, s.at());
-        if (!inner_running)
-          where_ = s.what() == step::verb::park ? place::parked : place::waiting;
+        if (!inner_running) where_ = s.what() == step::verb::park ? place::parked : place::waiting;
         return;
 
       case step::verb::cancel_inner:
@@ -187,8 +185,7 @@ step engine::finish_level(int i) {
   if (!plan_.levels[static_cast<std::size_t>(i)].trivial) l.what->~stage();
   depth_ = i;
   where_ = place::stepping;
-  if (l.timer != never && l.timer == next_timer_)
-    find_next_timer();
+  if (l.timer != never && l.timer == next_timer_) find_next_timer();
   l.timer = never;
   if (i == 0) {
     conclude();
@@ -385,8 +382,7 @@ void engine::conclude() {
       o.from = origin::policy;
     }
     if (unresolved_ && o.status == 0) o.delivery = evidence::maybe_applied;
-    const bool may_not_repeat =
-        effect_ == effect::unsafe || effect_ == effect::keyed;
+    const bool may_not_repeat = effect_ == effect::unsafe || effect_ == effect::keyed;
     if (may_not_repeat && o.delivery == evidence::maybe_applied && o.status == 0 &&
         cause_ != cancel_cause::caller) {
       thrown_ = "it ended with: " + o.error.message() +
@@ -403,8 +399,10 @@ void engine::conclude() {
     report->elapsed = now_ - started_;
     report->error = o.ok() ? error_code() : o.error;
     report->delivery = o.delivery;
-    if (o.ok()) report->stopped = reason::succeeded;
-    else if (report->stopped == reason::none) report->stopped = o.why.because;
+    if (o.ok())
+      report->stopped = reason::succeeded;
+    else if (report->stopped == reason::none)
+      report->stopped = o.why.because;
   }
   say(event_kind::call_finished, now_ - started_, o);
 }

@@ -87,7 +87,7 @@ class engine : public tick {
   std::byte* scratch_;
   outcome slot_;
   std::optional<outcome> override_;  // of a stage that finished while something ran inside it
-  int depth_ = 0;     // levels entered
+  int depth_ = 0;                    // levels entered
   int cancel_level_ = outside;
   int override_level_ = outside;
   place where_ = place::stepping;

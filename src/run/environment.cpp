@@ -61,7 +61,9 @@ class driver : public std::enable_shared_from_this<driver> {
     explicit wait(std::weak_ptr<driver> who, std::uint64_t turn)
         : who_(std::move(who)), turn_(turn) {}
     wait(wait&& other) noexcept
-        : who_(std::move(other.who_)), turn_(other.turn_), live_(std::exchange(other.live_, false)) {}
+        : who_(std::move(other.who_)),
+          turn_(other.turn_),
+          live_(std::exchange(other.live_, false)) {}
     wait(const wait&) = delete;
     wait& operator=(const wait&) = delete;
     wait& operator=(wait&&) = delete;
@@ -176,7 +178,8 @@ struct own_context {
 class own_thread final : public real_time {
  public:
   explicit own_thread(const std::shared_ptr<own_context>& context)
-      : real_time(context->io.get_executor()), context_(context),
+      : real_time(context->io.get_executor()),
+        context_(context),
         thread_([context] { context->io.run(); }) {}
 
   ~own_thread() override {

@@ -62,16 +62,15 @@ pipeline pipeline_builder::build(environment env) const {
   if (name_.empty())
     throw config_error("pipeline.name", "\"\"",
                        "must not be empty: events, metrics and logs are told apart by it");
-  auto how = std::make_shared<detail::plan>(
-      detail::plan{name_, std::move(env), {}, observers_, 0, 1});
+  auto how =
+      std::make_shared<detail::plan>(detail::plan{name_, std::move(env), {}, observers_, 0, 1});
   for (const auto& p : policies_) {
     const std::size_t alignment = p->stage_alignment();
     if (alignment > alignof(std::max_align_t))
       throw config_error("pipeline." + name_ + "." + std::string(p->name()) + ".stage_alignment",
                          std::to_string(alignment), "must not exceed that of std::max_align_t");
     how->scratch = (how->scratch + alignment - 1) / alignment * alignment;
-    how->levels.push_back(
-        {p, how->scratch, p->stage_is_trivial(), how->amplification > 1});
+    how->levels.push_back({p, how->scratch, p->stage_is_trivial(), how->amplification > 1});
     how->scratch += p->stage_size();
     const unsigned long long product =
         static_cast<unsigned long long>(how->amplification) * p->amplification();

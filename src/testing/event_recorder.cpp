@@ -6,16 +6,27 @@
 namespace hawser::inline v0::testing {
 
 recorded_event::recorded_event(const event& what)
-    : kind(what.kind), at(what.at), pipeline(what.pipeline), operation(what.operation),
-      correlation(what.correlation), attempt(what.attempt), elapsed(what.elapsed),
-      error(what.error), delivery(what.delivery), status(what.status), policy(what.why.policy),
-      because(what.why.because), measured(what.why.measured), threshold(what.why.threshold),
-      until(what.why.until), from(what.from), to(what.to) {}
+    : kind(what.kind),
+      at(what.at),
+      pipeline(what.pipeline),
+      operation(what.operation),
+      correlation(what.correlation),
+      attempt(what.attempt),
+      elapsed(what.elapsed),
+      error(what.error),
+      delivery(what.delivery),
+      status(what.status),
+      policy(what.why.policy),
+      because(what.why.because),
+      measured(what.why.measured),
+      threshold(what.why.threshold),
+      until(what.why.until),
+      from(what.from),
+      to(what.to) {}
 
 std::string recorded_event::to_string(time_point start) const {
   char head[64];
-  std::snprintf(head, sizeof head, "+%.6f s ",
-                std::chrono::duration<double>(at - start).count());
+  std::snprintf(head, sizeof head, "+%.6f s ", std::chrono::duration<double>(at - start).count());
   std::string text = head + pipeline;
   if (!operation.empty()) text += " " + operation;
   text += " #" + std::to_string(attempt) + " ";

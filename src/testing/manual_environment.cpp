@@ -13,8 +13,7 @@ namespace asio = boost::asio;
 
 void scripted_entropy::will_draw(const std::vector<double>& uniforms) {
   const std::lock_guard lock(mutex_);
-  for (const double u : uniforms)
-    script_.push_back(static_cast<std::uint64_t>(u * 0x1.0p53) << 11);
+  for (const double u : uniforms) script_.push_back(static_cast<std::uint64_t>(u * 0x1.0p53) << 11);
 }
 
 void scripted_entropy::will_give(const std::vector<std::uint64_t>& words) {
@@ -102,7 +101,8 @@ class manual_environment::source final : public time_source {
 
  private:
   source(asio::io_context& context, scripted_entropy* random)
-      : time_source(context.get_executor(), std::unique_ptr<entropy>(random)), context_(&context),
+      : time_source(context.get_executor(), std::unique_ptr<entropy>(random)),
+        context_(&context),
         script_(random) {}
 
   asio::io_context* context_;
@@ -113,7 +113,8 @@ class manual_environment::source final : public time_source {
 
 manual_environment::manual_environment(std::uint64_t seed)
     : context_(std::make_unique<asio::io_context>(1)),
-      source_(std::make_shared<source>(*context_, seed)), report_([](std::string_view text) {
+      source_(std::make_shared<source>(*context_, seed)),
+      report_([](std::string_view text) {
         std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
       }) {}
 

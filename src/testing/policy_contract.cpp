@@ -198,7 +198,7 @@ class scene {
     for (int i = 0; i < steps; ++i) {
       if (i == scenario_.at) disturb();
       if (down_) break;
-      env_.advance(milliseconds(2));
+      env_.advance(milliseconds(3));
     }
     if (!down_) {
       env_.run_until([this] { return all_done(); }, std::chrono::minutes(5));
@@ -209,7 +209,7 @@ class scene {
     check();
   }
 
-  static constexpr int steps = 20;
+  static constexpr int steps = 13;
 
  private:
   void start() {
@@ -321,7 +321,7 @@ void play_blocking(const contract_subject& subject, std::vector<std::string>& fi
     if (i % 4 == 2) caller.request_stop();
     call_options options;
     options.stop = caller.get_token();
-    if (i % 4 == 3) options.within = milliseconds(1);
+    options.within = i % 4 == 3 ? duration(milliseconds(1)) : duration(std::chrono::minutes(5));
     (void)p.execute(
         [&]() -> int {
           env.advance(milliseconds(2));

@@ -299,6 +299,22 @@ TEST_F(pool, every_expired_connection_is_closed_at_the_next_activity) {
   EXPECT_EQ(net->stats().connections, 1u);
 }
 
+TEST_F(pool, one_past_its_time_is_closed_while_another_is_in_use) {
+  auto net = make(server.url());
+  std::array<one_exchange, 2> ex;
+  for (auto& e : ex) {
+    e.get("/");
+    net->start(e);
+  }
+  for (auto& e : ex) ASSERT_TRUE(run_until(e));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(net->stats().connections, 2u);
+    advance(15s);
+    get(*net);
+  }
+  EXPECT_EQ(net->stats().connections, 1u);
+}
+
 TEST_F(pool, a_connection_is_used_until_max_age) {
   transport_rig::pool.max_age = 50s;
   auto net = make(server.url());

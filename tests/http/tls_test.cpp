@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <vector>
 
@@ -25,6 +26,23 @@ using testing::issued_certificate;
 using testing::leaf_request;
 using testing::plan;
 using testing::test_authority;
+
+class file {
+ public:
+  explicit file(std::string_view text)
+      : path_(::testing::TempDir() + "hawser_tls_" + std::to_string(++count_) + "_" +
+              std::to_string(reinterpret_cast<std::uintptr_t>(this)) + ".pem") {
+    std::ofstream(path_) << text;
+  }
+  ~file() { std::remove(path_.c_str()); }
+  file(const file&) = delete;
+  file& operator=(const file&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  static inline int count_ = 0;
+  std::string path_;
+};
 
 class tls : public ::testing::Test, public transport_rig {
  protected:
@@ -111,6 +129,31 @@ TEST_F(tls, another_authority_of_the_same_name_is_refused) {
 
 TEST_F(tls, the_systems_store_does_not_trust_a_test_authority) {
   transport_rig::tls.ca_pem.reset();
+  connect({});
+  expect_refused(errc::certificate_untrusted);
+}
+
+/// Makes OpenSSL take a file for the system's store.
+class system_store {
+ public:
+  explicit system_store(const std::string& path) { setenv("SSL_CERT_FILE", path.c_str(), 1); }
+  ~system_store() { unsetenv("SSL_CERT_FILE"); }
+  system_store(const system_store&) = delete;
+  system_store& operator=(const system_store&) = delete;
+};
+
+TEST_F(tls, the_systems_store_is_used_when_no_authority_is_given) {
+  const file store_file(authority->certificate());
+  const system_store store(store_file.path());
+  transport_rig::tls.ca_pem.reset();
+  connect({});
+  EXPECT_FALSE(ex.ec_) << ex.ec_.message() << ": " << ex.detail_;
+}
+
+TEST_F(tls, authorities_of_our_own_displace_the_systems_store) {
+  const file store_file(authority->certificate());
+  const system_store store(store_file.path());
+  trust(test_authority("Somebody else"));
   connect({});
   expect_refused(errc::certificate_untrusted);
 }
@@ -518,23 +561,6 @@ TEST_F(tls, a_client_certificate_of_another_authority_is_refused) {
 }
 
 // --- credentials that cannot be used -----------------------------------------------------------
-
-class file {
- public:
-  explicit file(std::string_view text)
-      : path_(::testing::TempDir() + "hawser_tls_" + std::to_string(++count_) + "_" +
-              std::to_string(reinterpret_cast<std::uintptr_t>(this)) + ".pem") {
-    std::ofstream(path_) << text;
-  }
-  ~file() { std::remove(path_.c_str()); }
-  file(const file&) = delete;
-  file& operator=(const file&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  static inline int count_ = 0;
-  std::string path_;
-};
 
 class credentials : public ::testing::Test, public transport_rig {
  protected:

@@ -1,4 +1,5 @@
-// What the transport's tests share: virtual time over real sockets, and an exchange that takes notes.
+// What the transport's tests share: virtual time over real sockets, and an exchange that takes
+// notes.
 //
 //   transport_rig rig;                               // an io_context, time that stands still
 //   auto net = rig.make(server.url());

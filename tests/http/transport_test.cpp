@@ -164,6 +164,7 @@ TEST_F(transport, an_idle_transport_keeps_no_work_on_the_executor) {
   io.restart();
   io.run();  // returns: nothing is left
   EXPECT_FALSE(ex.ec_);
+  EXPECT_FALSE(env.source().timers().any_armed()) << "an armed timer is work, too";
 }
 
 TEST_F(transport, runs_on_other_executors) {

@@ -27,9 +27,7 @@ class HAWSER_API entropy {
   [[nodiscard]] virtual std::uint64_t unique() noexcept;
 
   /// A number in [0, 1), with 53 random bits.
-  [[nodiscard]] double uniform() noexcept {
-    return static_cast<double>(next() >> 11) * 0x1.0p-53;
-  }
+  [[nodiscard]] double uniform() noexcept { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 };
 
 /// SplitMix64 over an atomic counter: no lock, the same seed gives the same sequence.

@@ -1,4 +1,5 @@
-// Errors: one category with few codes, conditions to test for kinds, and a text a person can act on.
+// Errors: one category with few codes, conditions to test for kinds, and a text a person can act
+// on.
 //
 //   hawser::result<quote> q = billing.execute(fetch_quote);
 //   if (!q && q.error() == hawser::condition::rejected) ...    // never left this process
@@ -26,21 +27,21 @@ using error_condition = boost::system::error_condition;
 /// own codes; a caller's cancellation is `boost::asio::error::operation_aborted` (ECANCELED).
 enum class errc {
   // Refused here: nothing left this process. condition::rejected.
-  circuit_open = 1,      ///< The circuit breaker is open or out of probes.
-  circuit_isolated,      ///< The circuit breaker was forced open by hand.
-  bulkhead_full,         ///< No permit and no room in the queue.
-  bulkhead_timeout,      ///< Waited `max_queue_wait` for a permit.
-  rate_limited,          ///< The rate limiter had no tokens in time.
-  pool_full,             ///< No connection in time: the pool's caps are reached.
+  circuit_open = 1,  ///< The circuit breaker is open or out of probes.
+  circuit_isolated,  ///< The circuit breaker was forced open by hand.
+  bulkhead_full,     ///< No permit and no room in the queue.
+  bulkhead_timeout,  ///< Waited `max_queue_wait` for a permit.
+  rate_limited,      ///< The rate limiter had no tokens in time.
+  pool_full,         ///< No connection in time: the pool's caps are reached.
 
   // Time ran out. condition::timeout.
-  call_timeout = 20,     ///< The whole call's time.
-  attempt_timeout,       ///< One attempt's time.
-  resolve_timeout,       ///< Name resolution.
-  connect_timeout,       ///< TCP connect.
-  tls_timeout,           ///< TLS handshake.
-  first_byte_timeout,    ///< From the request's last byte to the answer's first.
-  between_bytes_timeout, ///< Between two reads of an answer, or two writes of a request.
+  call_timeout = 20,      ///< The whole call's time.
+  attempt_timeout,        ///< One attempt's time.
+  resolve_timeout,        ///< Name resolution.
+  connect_timeout,        ///< TCP connect.
+  tls_timeout,            ///< TLS handshake.
+  first_byte_timeout,     ///< From the request's last byte to the answer's first.
+  between_bytes_timeout,  ///< Between two reads of an answer, or two writes of a request.
 
   // How a call ended.
   outcome_unknown = 40,  ///< The request may have been applied and may not be sent again.
@@ -51,29 +52,29 @@ enum class errc {
   client_closed,         ///< The client was destroyed or closed.
 
   // What the caller passed in. condition::invalid_input.
-  invalid_options = 60,  ///< An option out of its bounds.
-  invalid_url,           ///< Not an http or https URL this client can use.
-  invalid_header,        ///< A header name or value with bytes that RFC 9110 forbids.
-  invalid_route,         ///< A route template or its parameters.
-  invalid_method,        ///< A method that is not a token.
-  invalid_body,          ///< A body that cannot be sent.
+  invalid_options = 60,     ///< An option out of its bounds.
+  invalid_url,              ///< Not an http or https URL this client can use.
+  invalid_header,           ///< A header name or value with bytes that RFC 9110 forbids.
+  invalid_route,            ///< A route template or its parameters.
+  invalid_method,           ///< A method that is not a token.
+  invalid_body,             ///< A body that cannot be sent.
   invalid_idempotency_key,  ///< A key the profile does not admit.
 
   // What the other side sent. condition::bad_response.
-  malformed_response = 80,  ///< Not HTTP/1.1 as RFC 9112 has it.
-  ambiguous_framing,     ///< Two lengths, or a length and chunks (RFC 9112 section 6.3).
-  truncated_response,    ///< The connection ended before the message did.
-  headers_too_large,     ///< `limits::header_bytes`.
-  too_many_headers,      ///< `limits::header_count`.
-  body_too_large,        ///< `limits::body_bytes`.
-  too_many_interim,      ///< `limits::interim_responses` (1xx).
-  trailers_too_large,    ///< `limits::trailer_bytes`.
+  malformed_response = 80,     ///< Not HTTP/1.1 as RFC 9112 has it.
+  ambiguous_framing,           ///< Two lengths, or a length and chunks (RFC 9112 section 6.3).
+  truncated_response,          ///< The connection ended before the message did.
+  headers_too_large,           ///< `limits::header_bytes`.
+  too_many_headers,            ///< `limits::header_count`.
+  body_too_large,              ///< `limits::body_bytes`.
+  too_many_interim,            ///< `limits::interim_responses` (1xx).
+  trailers_too_large,          ///< `limits::trailer_bytes`.
   chunk_extensions_too_large,  ///< `limits::chunk_extension_bytes`.
-  unexpected_bytes,      ///< Bytes before a request or after the answer.
-  connection_closed,     ///< Closed by the peer before the first byte of an answer.
-  client_error,          ///< An answer 4xx, turned into an error on request.
-  server_error,          ///< An answer 5xx, turned into an error on request.
-  unexpected_status,     ///< Any other answer that is not 2xx, turned into an error on request.
+  unexpected_bytes,            ///< Bytes before a request or after the answer.
+  connection_closed,           ///< Closed by the peer before the first byte of an answer.
+  client_error,                ///< An answer 4xx, turned into an error on request.
+  server_error,                ///< An answer 5xx, turned into an error on request.
+  unexpected_status,  ///< Any other answer that is not 2xx, turned into an error on request.
 
   // JSON. condition::bad_response.
   json_malformed = 110,  ///< Not JSON (RFC 8259), or bytes after it.

@@ -1,6 +1,6 @@
 // A REST client for one origin: requests under policies, over its own pool of connections.
 //
-//   hawser::http::client api{env, "https://billing.example", hawser::http::standard_pipeline("billing")};
+//   hawser::http::client api{env, "https://billing.example"};
 //   auto r = api.send(hawser::http::request::post("/v1/charges").json(body).idempotency_key(id));
 //   auto user = api.get("/users/{id}", {{"id", "42"}}).as<user_t>();      // typed, one line
 //   auto later = co_await api.async_send(request);                        // any completion token
@@ -57,7 +57,8 @@ struct client_options {
 
 class prepared;
 
-/// Thread-safe. Destroying it ends running calls with `operation_aborted`; their handlers still run.
+/// Thread-safe. Destroying it ends running calls with `operation_aborted`; their handlers still
+/// run.
 class HAWSER_API client {
  public:
   /// Throws `config_error` for options out of their bounds, `call_error` for a base URL that cannot
@@ -85,20 +86,21 @@ class HAWSER_API client {
     return boost::asio::async_initiate<CompletionToken, void(result<response>)>(
         initiate_send{this}, token, std::move(what));
   }
-  /// The same with options of the call; the report and the texts in them must live until completion.
+  /// The same with options of the call; the report and the texts in them must live until
+  /// completion.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_send(request what, const call_options& options,
                   CompletionToken&& token = CompletionToken()) const {
     return boost::asio::async_initiate<CompletionToken, void(result<response>)>(
         initiate_send{this}, token, std::move(what), options);
   }
-  /// Signature: `void(hawser::result<void>)`. The answer goes into `answer`, whose memory is reused;
-  /// `what` and `answer` must live until completion.
+  /// Signature: `void(hawser::result<void>)`. The answer goes into `answer`, whose memory is
+  /// reused; `what` and `answer` must live until completion.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_send_to(const request& what, response& answer,
                      CompletionToken&& token = CompletionToken()) const {
-    return boost::asio::async_initiate<CompletionToken, void(result<void>)>(
-        initiate_send_to{this}, token, &what, &answer);
+    return boost::asio::async_initiate<CompletionToken, void(result<void>)>(initiate_send_to{this},
+                                                                            token, &what, &answer);
   }
 
   // One-line forms: `api.get("/users/{id}", {{"id", "42"}}).as<user_t>()`.

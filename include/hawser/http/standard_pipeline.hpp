@@ -20,9 +20,9 @@
 
 namespace hawser::inline v0::http {
 
-/// What `standard_pipeline` stacks, in this order: call timeout, bulkhead, retry with a budget of its
-/// own, rate limiter, circuit breaker, attempt timeout. The limiter is inside the retry, so that a
-/// further attempt pays like any request, and what one call hears of a 429 holds for all.
+/// What `standard_pipeline` stacks, in this order: call timeout, bulkhead, retry with a budget of
+/// its own, rate limiter, circuit breaker, attempt timeout. The limiter is inside the retry, so
+/// that a further attempt pays like any request, and what one call hears of a 429 holds for all.
 ///
 /// Nothing here makes an unsafe request go out twice: retry asks the re-send table, and a POST or
 /// PATCH without an idempotency key is repeated only when the first never arrived or was refused.

@@ -49,7 +49,7 @@ class HAWSER_API exchange {
   const headers* default_headers = nullptr;  ///< The client's own; may be null.
   const headers* own_headers = nullptr;      ///< This request's, which win; may be null.
   std::string_view body;
-  bool has_body = false;                     ///< An empty body is not no body.
+  bool has_body = false;  ///< An empty body is not no body.
   /// Ends the exchange with errc::attempt_timeout when it comes first. Off by default.
   time_point deadline = never;
 
@@ -60,8 +60,8 @@ class HAWSER_API exchange {
   /// The end, exactly once, on a thread of the executor, never from within `start`, under no lock.
   /// `ec` is empty for every complete answer, 4xx and 5xx included. `delivery` is never_sent until
   /// the first byte of the request was taken by the system, answered with a complete answer, else
-  /// maybe_applied; refused when the peer turned the connection down. `detail` names the culprit and
-  /// the numbers, and holds no secret. What it throws (a user's handler may) comes out of the
+  /// maybe_applied; refused when the peer turned the connection down. `detail` names the culprit
+  /// and the numbers, and holds no secret. What it throws (a user's handler may) comes out of the
   /// executor's run function; so calling it is the last thing a transport does.
   virtual void on_done(error_code ec, evidence delivery, std::string detail) = 0;
 
@@ -112,11 +112,12 @@ class HAWSER_API transport {
   [[nodiscard]] virtual transport_stats stats() const noexcept { return {}; }
 };
 
-/// HTTP/1.1 over TCP or TLS to `origin` (scheme, host and port; its path is not used), with a pool of
-/// connections. Holds no work on the executor while no exchange runs: kept connections do not keep
-/// io_context::run() from returning, and those past their time are closed at the next activity.
-/// Throws config_error for options out of bounds, call_error with errc::tls_bad_credentials for
-/// credentials that cannot be used. Destroy it before the executor's context.
+/// HTTP/1.1 over TCP or TLS to `origin` (scheme, host and port; its path is not used), with a pool
+/// of connections. Holds no work on the executor while no exchange runs: kept connections do not
+/// keep io_context::run() from returning, and those past their time are closed at the next
+/// activity. Throws config_error for options out of bounds, call_error with
+/// errc::tls_bad_credentials for credentials that cannot be used. Destroy it before the executor's
+/// context.
 [[nodiscard]] HAWSER_API std::shared_ptr<transport> make_beast_transport(
     environment env, url origin, pool_options pool, tls_options tls, limits bounds,
     time_limits times);

@@ -1,7 +1,7 @@
 // What happened, as a value: every decision of a call with its cause and its numbers.
 //
 //   void on_event(const hawser::event& e) override {
-//     if (e.kind == hawser::event_kind::rejected) metrics.count(e.pipeline, to_string(e.why.because));
+//     if (e.kind == hawser::event_kind::rejected) count(e.pipeline, to_string(e.why.because));
 //   }
 #pragma once
 
@@ -39,11 +39,11 @@ enum class reason : std::uint8_t {
   budget,                ///< The retry budget is spent; measured: balance; threshold: price.
   not_retryable,         ///< The failure is not of a kind that a later try mends.
   not_resendable,        ///< The re-send table forbids it: a second try could apply twice.
-  server_wait,           ///< The server's hint is longer than may be waited: measured, threshold: s.
-  own_delay,             ///< A wait of our own choice; measured: seconds.
-  server_hint,           ///< A wait the server asked for; measured: seconds.
-  local_rejection,       ///< Another local policy refused.
-  canceled,              ///< By the caller.
+  server_wait,      ///< The server's hint is longer than may be waited: measured, threshold: s.
+  own_delay,        ///< A wait of our own choice; measured: seconds.
+  server_hint,      ///< A wait the server asked for; measured: seconds.
+  local_rejection,  ///< Another local policy refused.
+  canceled,         ///< By the caller.
   succeeded,
 };
 
@@ -51,11 +51,11 @@ enum class reason : std::uint8_t {
 
 /// The one structure in which every rejection, wait and stop explains itself.
 struct cause {
-  std::string_view policy;         ///< The policy's name; lives as long as its pipeline.
+  std::string_view policy;  ///< The policy's name; lives as long as its pipeline.
   reason because = reason::none;
   double measured = 0;
   double threshold = 0;
-  time_point until = never;        ///< When trying again makes sense; `never` when unknown.
+  time_point until = never;  ///< When trying again makes sense; `never` when unknown.
 };
 
 /// "circuit breaker 'billing': failure rate 0.6, limit 0.5, next try in 3.2 s".
@@ -65,13 +65,13 @@ enum class event_kind : std::uint8_t {
   call_started,
   attempt_started,
   attempt_finished,
-  waiting,          ///< A policy decided to wait: `elapsed` is the planned wait.
-  queued,           ///< Waiting for a permit.
-  rejected,         ///< A policy refused to let the call through.
-  timed_out,        ///< A timeout fired and cancelled what runs inside it.
-  retry_stopped,    ///< Retry gave up on a failure; `why` says why.
-  state_changed,    ///< A circuit breaker moved; `from` and `to` name the states.
-  late_result,      ///< A result of an earlier breaker generation: counted here only.
+  waiting,        ///< A policy decided to wait: `elapsed` is the planned wait.
+  queued,         ///< Waiting for a permit.
+  rejected,       ///< A policy refused to let the call through.
+  timed_out,      ///< A timeout fired and cancelled what runs inside it.
+  retry_stopped,  ///< Retry gave up on a failure; `why` says why.
+  state_changed,  ///< A circuit breaker moved; `from` and `to` name the states.
+  late_result,    ///< A result of an earlier breaker generation: counted here only.
   fallback_used,
   call_finished,
 };
@@ -89,10 +89,10 @@ struct event {
   duration elapsed{};            ///< How long it took, or is to take (waiting).
   error_code error{};
   evidence delivery = evidence::never_sent;
-  int status = 0;                ///< HTTP status of an answer; 0 without one.
+  int status = 0;  ///< HTTP status of an answer; 0 without one.
   cause why{};
-  std::string_view from;         ///< state_changed
-  std::string_view to;           ///< state_changed
+  std::string_view from;  ///< state_changed
+  std::string_view to;    ///< state_changed
 };
 
 }  // namespace hawser::inline v0

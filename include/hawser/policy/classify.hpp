@@ -8,8 +8,8 @@
 
 namespace hawser::inline v0 {
 
-/// No error is ok. A cancellation is ignored, as is a rejection by another pipeline. Everything else
-/// is a failure; it is transient unless it is the caller's own mistake. Refused connections,
+/// No error is ok. A cancellation is ignored, as is a rejection by another pipeline. Everything
+/// else is a failure; it is transient unless it is the caller's own mistake. Refused connections,
 /// unresolved names and unreachable networks count as never sent, all else as maybe applied.
 [[nodiscard]] HAWSER_API outcome classify(const error_code& ec) noexcept;
 

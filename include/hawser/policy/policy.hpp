@@ -48,14 +48,14 @@ struct outcome {
   verdict result = verdict::ok;
   origin from = origin::operation;
   evidence delivery = evidence::answered;
-  bool rejected = false;           ///< Refused locally: by breaker, bulkhead, limiter or pool.
-  bool transient = false;          ///< A failure that a later try may mend.
-  bool countable = true;           ///< Whether a failure speaks about the dependency's health.
-  int status = 0;                  ///< HTTP status, if there was an answer.
-  error_code error{};              ///< Set unless `result` is ok.
-  duration elapsed{};              ///< Time of the operation itself, set by the engine.
+  bool rejected = false;   ///< Refused locally: by breaker, bulkhead, limiter or pool.
+  bool transient = false;  ///< A failure that a later try may mend.
+  bool countable = true;   ///< Whether a failure speaks about the dependency's health.
+  int status = 0;          ///< HTTP status, if there was an answer.
+  error_code error{};      ///< Set unless `result` is ok.
+  duration elapsed{};      ///< Time of the operation itself, set by the engine.
   duration server_wait = duration::min();  ///< The server's hint; `duration::min()` without one.
-  cause why{};                     ///< Of a policy's own ending.
+  cause why{};                             ///< Of a policy's own ending.
 
   [[nodiscard]] bool ok() const noexcept { return result == verdict::ok; }
   [[nodiscard]] bool has_hint() const noexcept { return server_wait != duration::min(); }
@@ -86,9 +86,7 @@ class step {
     return {verb::call_inner, deadline, true};
   }
   /// Wait; `timer` follows. While something runs inside, merely sets this stage's timer.
-  [[nodiscard]] static step sleep(time_point until) noexcept {
-    return {verb::sleep, until, false};
-  }
+  [[nodiscard]] static step sleep(time_point until) noexcept { return {verb::sleep, until, false}; }
   /// Wait until `tick::wake_handle()` is woken (`woken`) or `until` comes (`timer`).
   [[nodiscard]] static step park(time_point until = never) noexcept {
     return {verb::park, until, false};
@@ -240,8 +238,8 @@ class HAWSER_API policy {
   [[nodiscard]] virtual unsigned amplification() const noexcept { return 1; }
 };
 
-/// Spares policies the four members about stages: `class my_policy : policy_with<my_policy, my_stage>`
-/// where `my_stage` is constructible from `my_policy&` and destroyed without effect.
+/// Spares policies the four members about stages: `class my_policy : policy_with<my_policy,
+/// my_stage>` where `my_stage` is constructible from `my_policy&` and destroyed without effect.
 template <class Derived, class Stage>
 class policy_with : public policy {
  public:

@@ -26,13 +26,15 @@ struct retry {
   int max_attempts = 3;
   /// The wait before each further attempt. A longer wait that the server asks for is kept instead.
   backoff delay = exponential{};
-  /// A server's hint longer than this ends the call at once, with the hint in the error. At least 0.
+  /// A server's hint longer than this ends the call at once, with the hint in the error. At least
+  /// 0.
   duration max_server_wait = std::chrono::seconds(60);
   /// Shared with other pipelines to the same destination; null for none.
   std::shared_ptr<hawser::budget> budget{};
   /// Also wait out the rejections of local policies inside this retry (an open circuit, an empty
-  /// limiter, a full bulkhead), within the deadline: until the time they name, else by `delay`; those
-  /// that name none are waited out only under a deadline. Such a try is no attempt and costs none.
+  /// limiter, a full bulkhead), within the deadline: until the time they name, else by `delay`;
+  /// those that name none are waited out only under a deadline. Such a try is no attempt and costs
+  /// none.
   bool wait_for_permission = false;
   /// Leave no attempt to start that cannot finish: stop when less time is left than the quickest
   /// success of late has taken.
@@ -45,8 +47,8 @@ struct retry {
 /// The live policy. Thread-safe.
 ///
 /// Stops, keeping the last real error, when the failure is not transient, the re-send table
-/// (`may_resend`) forbids it, `max_attempts` are made, the wait would end after the deadline, or the
-/// budget is spent. The budget is asked before the wait.
+/// (`may_resend`) forbids it, `max_attempts` are made, the wait would end after the deadline, or
+/// the budget is spent. The budget is asked before the wait.
 /// Source: policies of the field, and RFC 9110 section 9.2.2 on automatic retries.
 class HAWSER_API retry_policy final : public policy {
  public:
@@ -68,7 +70,8 @@ class HAWSER_API retry_policy final : public policy {
   void learn(duration took, time_point now) noexcept;
 
   retry options_;
-  // Two generations of minima, so that the floor follows a dependency that becomes quicker or slower.
+  // Two generations of minima, so that the floor follows a dependency that becomes quicker or
+  // slower.
   std::atomic<duration::rep> floor_{duration::max().count()};
   std::atomic<duration::rep> previous_floor_{duration::max().count()};
   std::atomic<time_point::rep> floor_since_{time_point::min().time_since_epoch().count()};

@@ -1,4 +1,5 @@
-// Timeout: a limit on everything inside it: the whole call when outermost, one attempt when innermost.
+// Timeout: a limit on everything inside it: the whole call when outermost, one attempt when
+// innermost.
 //
 //   builder.add(hawser::timeout{.after = 8s})                  // the call
 //       .add(hawser::retry{.max_attempts = 4})
@@ -24,9 +25,9 @@ struct timeout {
 };
 
 /// The live policy. What is inside is cancelled when the time is over. The error is then
-/// `attempt_timeout` inside a retry, and `call_timeout` outside. When a retry inside ends for want of
-/// time with a real error, that error is kept. A success that comes after all is delivered: the work
-/// was done.
+/// `attempt_timeout` inside a retry, and `call_timeout` outside. When a retry inside ends for want
+/// of time with a real error, that error is kept. A success that comes after all is delivered: the
+/// work was done.
 class HAWSER_API timeout_policy final : public policy {
  public:
   explicit timeout_policy(timeout options);

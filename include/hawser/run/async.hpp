@@ -139,10 +139,11 @@ class wrapped_call final : public async_operation {
   template <class Handler>
   wrapped_call(Init init, Handler&& handler, boost::asio::any_io_executor executor, bool foreign)
       : init_(std::move(init)),
-        kept_alive_(boost::asio::prefer(executor,
-                                        boost::asio::execution::outstanding_work.tracked)),
+        kept_alive_(
+            boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)),
         strand_(std::move(executor)),
-        slot_(boost::asio::get_associated_cancellation_slot(handler)), foreign_(foreign),
+        slot_(boost::asio::get_associated_cancellation_slot(handler)),
+        foreign_(foreign),
         handler_(std::forward<Handler>(handler)) {}
 
   ~wrapped_call() override {
@@ -156,8 +157,7 @@ class wrapped_call final : public async_operation {
     using executor_type = wrapped_call::executor_type;
     using cancellation_slot_type = boost::asio::cancellation_slot;
 
-    explicit attempt_handler(wrapped_call& call) noexcept
-        : call_(&call), keep_(call.control()) {}
+    explicit attempt_handler(wrapped_call& call) noexcept : call_(&call), keep_(call.control()) {}
 
     [[nodiscard]] executor_type get_executor() const noexcept { return call_->strand_; }
     [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept {
@@ -226,13 +226,13 @@ class wrapped_call final : public async_operation {
   void complete(ending&& end, bool initiating) override {
     const bool own = end.how.from != origin::policy && last_.has_value();
     if (link_) link_->cut();
-    send_off(strand_.get_inner_executor(),
-             delivery<handler_type, arguments>{
-                 std::move(handler_),
-                 own ? std::move(*last_)
-                     : traits::failure(error(end.how.error, std::move(end.detail))),
-                 slot_, foreign_},
-             initiating);
+    send_off(
+        strand_.get_inner_executor(),
+        delivery<handler_type, arguments>{
+            std::move(handler_),
+            own ? std::move(*last_) : traits::failure(error(end.how.error, std::move(end.detail))),
+            slot_, foreign_},
+        initiating);
   }
 
  private:
@@ -254,7 +254,8 @@ class wrapped_call final : public async_operation {
   std::optional<arguments> last_;
 };
 
-/// The options of a wrapped operation, which may be started long after `wrap` returned: owns the texts.
+/// The options of a wrapped operation, which may be started long after `wrap` returned: owns the
+/// texts.
 struct kept_options {
   explicit kept_options(const call_options& given)
       : name(given.name), correlation(given.correlation), options(given) {
@@ -284,7 +285,8 @@ template <class Init, class Signature>
 class wrapped_operation {
  public:
   wrapped_operation(Init init, std::shared_ptr<const detail::plan> how, const call_options& options)
-      : init_(std::move(init)), plan_(std::move(how)),
+      : init_(std::move(init)),
+        plan_(std::move(how)),
         options_(std::make_shared<const detail::kept_options>(options)) {}
 
   using executor_type = boost::asio::any_io_executor;
@@ -292,8 +294,8 @@ class wrapped_operation {
 
   template <class CompletionToken = typename detail::default_token_of<Init>::type>
   auto operator()(CompletionToken&& token = CompletionToken()) const {
-    return boost::asio::async_initiate<CompletionToken, Signature>(
-        initiate{plan_, options_}, token, init_);
+    return boost::asio::async_initiate<CompletionToken, Signature>(initiate{plan_, options_}, token,
+                                                                   init_);
   }
 
  private:
@@ -307,8 +309,7 @@ class wrapped_operation {
     template <class Handler>
     void operator()(Handler&& handler, Init init) const {
       using call = detail::wrapped_call<Signature, Init>;
-      const auto associated =
-          boost::asio::get_associated_executor(handler, plan->env.executor());
+      const auto associated = boost::asio::get_associated_executor(handler, plan->env.executor());
       boost::asio::any_io_executor executor = plan->env.executor();
       constexpr bool usable =
           std::is_convertible_v<decltype(associated), boost::asio::any_io_executor>;

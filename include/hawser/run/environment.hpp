@@ -31,8 +31,8 @@ class HAWSER_API time_source {
   /// For blocking calls: on virtual time, moves time forward to `until` and returns true; on real
   /// time returns false, and the caller waits.
   virtual bool skip_to(time_point until);
-  /// For blocking calls over asynchronous parts: on virtual time, runs the next handler or timer and
-  /// returns true, false when there is none; on real time returns false, and the caller waits.
+  /// For blocking calls over asynchronous parts: on virtual time, runs the next handler or timer
+  /// and returns true, false when there is none; on real time returns false, and the caller waits.
   virtual bool run_one();
   /// Whether the calling thread is one that runs the executor, as far as can be known.
   [[nodiscard]] virtual bool runs_here() const noexcept = 0;

@@ -151,8 +151,8 @@ auto pipeline::execute(F&& f, const call_options& options) const {
 
 template <class F, class Classify>
 auto pipeline::execute(F&& f, const call_options& options, Classify&& classify) const {
-  detail::callable<std::remove_reference_t<F>, std::remove_reference_t<Classify>> what(
-      f, classify, plan_->env);
+  detail::callable<std::remove_reference_t<F>, std::remove_reference_t<Classify>> what(f, classify,
+                                                                                       plan_->env);
   detail::ending end;
   detail::run_blocking(*plan_, what, options, end);
   return what.take(end);
@@ -162,7 +162,7 @@ template <class F>
 auto pipeline::execute_or_throw(F&& f, const call_options& options) const {
   static const detail::accept_all accept{};
   detail::callable<std::remove_reference_t<F>, const detail::accept_all> what(f, accept,
-                                                                             plan_->env);
+                                                                              plan_->env);
   detail::ending end;
   detail::run_blocking(*plan_, what, options, end);
   auto r = what.take(end);

@@ -40,7 +40,7 @@ struct HAWSER_API call_report {
   std::vector<report_entry> entries;
   int attempts = 0;
   duration elapsed{};
-  error_code error{};           ///< What the call ended with; empty on success.
+  error_code error{};  ///< What the call ended with; empty on success.
   evidence delivery = evidence::never_sent;
   reason stopped = reason::none;  ///< Why no further attempt was made.
 

@@ -53,8 +53,8 @@ class HAWSER_API scripted_entropy final : public entropy {
 };
 
 /// An environment whose clock a test moves. Handlers run on the thread that calls `advance` and its
-/// like, and nowhere else. Blocking calls made on it skip over their waits; they move the clock, and
-/// run on the way what is due. Pipelines and clients made on it must go before it.
+/// like, and nowhere else. Blocking calls made on it skip over their waits; they move the clock,
+/// and run on the way what is due. Pipelines and clients made on it must go before it.
 ///
 /// Everything but `post`ing from elsewhere and `now()` belongs to one thread.
 class HAWSER_API manual_environment {

@@ -21,7 +21,8 @@ struct contract_subject {
   std::string name{};
   /// A fresh policy for each run. Tight limits find more: a permit or two, a short queue.
   std::function<std::shared_ptr<policy>()> make{};
-  /// Says what the policy still holds when no call is left: "2 permits". Empty when it holds nothing.
+  /// Says what the policy still holds when no call is left: "2 permits". Empty when it holds
+  /// nothing.
   std::function<std::string(policy&, time_point)> leftover{};
 };
 
@@ -29,8 +30,8 @@ struct contract_subject {
 /// in turn: lets them succeed, fail, decide nothing, hang, ignore cancellation; cancels one or all;
 /// leaps in time; throws from a neighbouring stage and from the operation; destroys the context.
 /// Then looks that each call completed exactly once, on its handler's executor, never inline; that
-/// each stage that was entered left exactly once and was told nothing afterwards; and that no timer,
-/// work or permit is left. Also makes blocking calls.
+/// each stage that was entered left exactly once and was told nothing afterwards; and that no
+/// timer, work or permit is left. Also makes blocking calls.
 ///
 /// One line for each broken promise; at most 20.
 [[nodiscard]] HAWSER_API std::vector<std::string> check_policy_contract(

@@ -1,4 +1,5 @@
-// An Asio operation that does what a test wrote down: how long, how it ends, how it takes cancelling.
+// An Asio operation that does what a test wrote down: how long, how it ends, how it takes
+// cancelling.
 //
 //   using hawser::testing::scripted_end;
 //   hawser::testing::scripted_operation op{env, {scripted_end::fail(reset).after(10ms),

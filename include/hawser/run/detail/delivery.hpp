@@ -12,8 +12,8 @@
 
 namespace hawser::inline v0::detail {
 
-/// `foreign`: the handler's executor is another than the one the delivery is sent through (operations
-/// cannot post to every executor a handler may have).
+/// `foreign`: the handler's executor is another than the one the delivery is sent through
+/// (operations cannot post to every executor a handler may have).
 template <class Handler, class Arguments>
 struct delivery {
   Handler handler;

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "hawser/core/export.hpp"
-#include "hawser/policy/policy.hpp"
 #include "hawser/observe/observer.hpp"
+#include "hawser/policy/policy.hpp"
 #include "hawser/run/environment.hpp"
 #include "hawser/run/report.hpp"
 
@@ -121,8 +121,8 @@ class HAWSER_API async_operation : public operation {
   virtual void attach(call_control* call) { control_ = call; }
   /// Arranges that `call->resume()` runs soon on the operation's executor, never on this stack.
   virtual void resume_later(call_ref call) noexcept = 0;
-  /// Delivers. Exactly once, the last thing. `initiating`: still on the initiating function's stack,
-  /// so the handler must be posted. Afterwards the operation is destroyed.
+  /// Delivers. Exactly once, the last thing. `initiating`: still on the initiating function's
+  /// stack, so the handler must be posted. Afterwards the operation is destroyed.
   virtual void complete(ending&& how, bool initiating) = 0;
 
  protected:
