@@ -41,7 +41,7 @@ hawser::pipeline_builder standard() {
       .add(hawser::timeout{.after = 30s})
       .add(wide_open())
       .add(hawser::bulkhead{.max_concurrent = 1000})
-      .add(hawser::retry{.budget = hawser::make_budget(hawser::retry_budget{})})
+      .add(hawser::retry{})
       .add(hawser::circuit_breaker{})
       .add(hawser::timeout{.after = 10s});
 }
@@ -96,6 +96,8 @@ BENCHMARK_CAPTURE(pipeline_of, timeout, hawser::timeout{});
 BENCHMARK_CAPTURE(pipeline_of, rate_limiter, wide_open());
 BENCHMARK_CAPTURE(pipeline_of, bulkhead, hawser::bulkhead{.max_concurrent = 1000});
 BENCHMARK_CAPTURE(pipeline_of, retry, hawser::retry{});
+BENCHMARK_CAPTURE(pipeline_of, retry_with_budget,
+                  hawser::retry{.budget = hawser::make_budget(hawser::retry_budget{})});
 BENCHMARK_CAPTURE(pipeline_of, circuit_breaker, hawser::circuit_breaker{});
 
 void pipeline_standard(benchmark::State& state) {

@@ -182,10 +182,10 @@ class client::call final : public hawser::detail::async_operation, private excha
       options_.report->key_fingerprint = fingerprint(*request_.idempotency_key());
     else if (options_.report != nullptr && !minted_.empty())
       options_.report->key_fingerprint = fingerprint(minted_);
-    const bool own = end.how.from != origin::policy;
+    const bool own = end.from != origin::policy;
     if (own && answered_) {
       answer_->set_exchange(options_.effect,
-                            end.how.ok() ? hawser::evidence::answered : end.how.delivery);
+                            end.ok ? hawser::evidence::answered : end.delivery);
       deliver(error(), initiating);
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.detail), initiating);
@@ -195,8 +195,8 @@ class client::call final : public hawser::detail::async_operation, private excha
         if (!story.empty()) story += "; ";
         story += failure_.detail();
       }
-      if (end.how.error == errc::outcome_unknown) story += key_note();
-      deliver(error(end.how.error, std::move(story)), initiating);
+      if (end.error == errc::outcome_unknown) story += key_note();
+      deliver(error(end.error, std::move(story)), initiating);
     }
   }
 

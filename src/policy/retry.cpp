@@ -84,8 +84,8 @@ class retry_policy::on_call final : public stage {
 
   // Cut off in a wait: what counts is what went wrong before.
   outcome canceled(const outcome& o, tick& /*t*/) override {
-    if (!has_failure_) return o;
-    outcome real = failure_;
+    if (!failure_) return o;
+    outcome real = *failure_;
     real.why = {shared_.name(), reason::deadline, 0, 0, never};
     return real;
   }
@@ -95,7 +95,6 @@ class retry_policy::on_call final : public stage {
 
   step after_failure(const outcome& o, tick& t) {
     failure_ = o;
-    has_failure_ = true;
     ++made_;
     if (!is_transient(o)) return stop(t, reason::not_retryable);
     if (!may_resend(t.what(), o.delivery, t.body())) return stop(t, reason::not_resendable);
@@ -135,7 +134,7 @@ class retry_policy::on_call final : public stage {
       const time_point at = later(from, refusal_wait_);
       if (at < t.deadline()) return sleep(t, at, remaining(at, t.now()), reason::local_rejection);
     }
-    if (!has_failure_) return t.finish(o);
+    if (!failure_) return t.finish(o);
     return stop(t, reason::local_rejection, 0, 0, until);
   }
 
@@ -158,7 +157,7 @@ class retry_policy::on_call final : public stage {
     event e;
     e.kind = event_kind::waiting;
     e.elapsed = wait;
-    e.error = failure_.error;
+    if (failure_) e.error = failure_->error;
     e.why = {shared_.name(), because, in_seconds(wait), 0, until};
     t.emit(e);
     return step::sleep(until);
@@ -166,24 +165,23 @@ class retry_policy::on_call final : public stage {
 
   step stop(tick& t, reason because, double measured = 0, double threshold = 0,
             time_point until = never) {
-    failure_.why = {shared_.name(), because, measured, threshold, until};
+    failure_->why = {shared_.name(), because, measured, threshold, until};
     event e;
     e.kind = event_kind::retry_stopped;
-    e.error = failure_.error;
-    e.delivery = failure_.delivery;
-    e.status = failure_.status;
-    e.why = failure_.why;
+    e.error = failure_->error;
+    e.delivery = failure_->delivery;
+    e.status = failure_->status;
+    e.why = failure_->why;
     t.emit(e);
-    return t.finish(failure_);
+    return t.finish(*failure_);
   }
 
   retry_policy& shared_;
-  outcome failure_;
+  std::optional<outcome> failure_;  // the last real one
   duration wait_{};
   duration refusal_wait_{};
   int made_ = 0;
   int refusals_ = 0;
-  bool has_failure_ = false;
 };
 
 // Factory.

@@ -2,6 +2,12 @@
 // cancellations may come from any thread without a lock.
 #include "engine.hpp"
 
+#include "hawser/run/async.hpp"
+
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/system_executor.hpp>
+
 #include <atomic>
 #include <optional>
 #include <stop_token>
@@ -130,7 +136,9 @@ class async_call final : private own_options,
     // The mailbox stays taken: whatever still comes is for nobody.
     const call_ref alive(this);
     const std::unique_ptr<async_operation> what = std::move(what_);
-    what->complete(take_ending(), initiating);
+    ending how_it_ended;
+    take_ending(how_it_ended);
+    what->complete(std::move(how_it_ended), initiating);
   }
 
   std::unique_ptr<async_operation> what_;
@@ -143,6 +151,15 @@ class async_call final : private own_options,
 };
 
 }  // namespace
+
+bool on_system_threads(const boost::asio::any_io_executor& executor) {
+  namespace asio = boost::asio;
+  if (!executor) return false;
+  const asio::execution_context& of_system = asio::query(asio::system_executor(),
+                                                         asio::execution::context);
+  const asio::execution_context& theirs = asio::query(executor, asio::execution::context);
+  return &theirs == &of_system;
+}
 
 void start_async(std::shared_ptr<const plan> how, std::unique_ptr<async_operation> what,
                  const call_options& options) {

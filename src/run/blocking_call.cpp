@@ -96,7 +96,7 @@ class blocking_call final : public engine, public waker {
 void run_blocking(const plan& how, operation& what, const call_options& options, ending& end) {
   blocking_call call(how, what, options);
   call.run();
-  end = call.take_ending();
+  call.take_ending(end);
 }
 
 }  // namespace hawser::inline v0::detail

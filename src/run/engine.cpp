@@ -65,13 +65,61 @@ void engine::begin(time_point now) {
     conclude();
     return;
   }
-  step s = step::call_inner();
-  if (plan_.levels.empty()) {
-    if (run_operation(s)) conclude();
-  } else {
-    s = enter(0);
-    perform(0, s);
+  descend();
+}
+
+/// The way down of a healthy call: every stage lets it through. `perform` takes over where one does
+/// not.
+void engine::descend() {
+  const plan_level* const plans = plan_.levels.data();
+  const int count = static_cast<int>(plan_.levels.size());
+  time_point deadline = root_deadline_;
+  for (int i = 0; i < count; ++i) {
+    level& l = levels_[i];
+    ::new (&l) level{plans[i].what->make_stage(scratch_ + plans[i].offset), never, deadline};
+    depth_ = i + 1;
+    deadline_ = deadline;
+    repeatable_ = plans[i].repeatable;
+    const step s = guarded([&] { return l.what->enter(*this); });
+    if (s.what() != step::verb::call_inner) return perform(i, s);
+    l.timer = s.at();
+    next_timer_ = std::min(next_timer_, s.at());
+    if (s.is_deadline()) deadline = std::min(deadline, s.at());
+    l.deadline = deadline;
   }
+  if (start_operation()) ascend();
+}
+
+/// The way up of a call that nobody cancels: every stage passes the outcome on. `perform` takes over
+/// where one does not.
+void engine::ascend() {
+  const plan_level* const plans = plan_.levels.data();
+  const int innermost = depth_ - 1;
+  for (int i = innermost; i >= 0; --i) {
+    if (cause_ != cancel_cause::none || override_level_ != outside) {
+      find_next_timer();
+      return perform(i, inner_ended(i));
+    }
+    level& l = levels_[i];
+    deadline_ = deadline_around(i);
+    repeatable_ = plans[i].repeatable;
+    canceling_ = false;
+    const step s = guarded([&] { return l.what->inner_done(0, slot_, *this); });
+    if (s.what() != step::verb::finish) {
+      if (i != innermost) find_next_timer();  // those that left may have held the nearest one
+      return perform(i, s);
+    }
+    leave(i);
+  }
+  conclude();
+}
+
+/// Level `i`, the innermost, is left.
+void engine::leave(int i) {
+  level& l = levels_[i];
+  l.what->leave();
+  if (!plan_.levels[static_cast<std::size_t>(i)].trivial) l.what->~stage();
+  depth_ = i;
 }
 
 /// Asks a stage, or whatever calls user code; what it throws becomes the call's failure.
@@ -134,7 +182,7 @@ void engine::perform(int i, step s) {
           s = finish(slot_);
           continue;
         }
-        set_timer(i, s.at());
+        if (s.at() != levels_[i].timer) set_timer(i, s.at());
         levels_[i].deadline =
             s.is_deadline() ? std::min(deadline_around(i), s.at()) : deadline_around(i);
         if (static_cast<std::size_t>(depth_) < plan_.levels.size()) {
@@ -180,13 +228,10 @@ void engine::perform(int i, step s) {
 
 /// Level `i`, the innermost, leaves with `slot_`. The answer of the level around it.
 step engine::finish_level(int i) {
-  level& l = levels_[i];
-  l.what->leave();
-  if (!plan_.levels[static_cast<std::size_t>(i)].trivial) l.what->~stage();
-  depth_ = i;
+  const bool nearest = levels_[i].timer != never && levels_[i].timer == next_timer_;
+  leave(i);
+  if (nearest) find_next_timer();
   where_ = place::stepping;
-  if (l.timer != never && l.timer == next_timer_) find_next_timer();
-  l.timer = never;
   if (i == 0) {
     conclude();
     return finish(slot_);
@@ -221,16 +266,22 @@ bool engine::caller_left() noexcept {
 
 /// Starts an attempt. True when it has ended already; then `s` is the innermost level's answer.
 bool engine::run_operation(step& s) {
+  if (!start_operation()) return false;
+  if (depth_ > 0) s = inner_ended(depth_ - 1);
+  return true;
+}
+
+/// Starts an attempt. True when it has ended already, with `slot_`.
+bool engine::start_operation() {
   if (caller_left()) {
     slot_ = cut_off();
-    if (depth_ > 0) s = inner_ended(depth_ - 1);
     return true;
   }
   ++attempts_;
   attempt_started_ = now_;
   if (observed_) say(event_kind::attempt_started, {}, outcome{});
   where_ = place::operating;
-  slot_ = outcome{};
+  if (!std::exchange(result_is_new_, false)) slot_ = outcome{};
   const time_point deadline = depth_ > 0 ? levels_[depth_ - 1].deadline : root_deadline_;
   if (!operation_.start({attempts_, now_, deadline, &options_.stop}, slot_)) return false;
   const time_point now = plan_.env.now();
@@ -245,7 +296,6 @@ bool engine::run_operation(step& s) {
   }
   (void)caller_left();
   launched(now);
-  if (depth_ > 0) s = inner_ended(depth_ - 1);
   return true;
 }
 
@@ -407,9 +457,12 @@ void engine::conclude() {
   say(event_kind::call_finished, now_ - started_, o);
 }
 
-ending engine::take_ending() {
-  ending end{slot_, {}};
-  if (!slot_.ok()) {
+void engine::take_ending(ending& end) {
+  end.from = slot_.from;
+  end.ok = slot_.ok();
+  if (!end.ok) {
+    end.delivery = slot_.delivery;
+    end.error = slot_.error;
     if (slot_.why.because != reason::none) end.detail = to_string(slot_.why, now_);
     if (attempts_ > 1)
       end.detail += (end.detail.empty() ? "after " : ", after ") + std::to_string(attempts_) +
@@ -417,7 +470,6 @@ ending engine::take_ending() {
                     (attempts_ == 2 ? " retry)" : " retries)");
     if (!thrown_.empty()) end.detail += (end.detail.empty() ? "" : "; ") + thrown_;
   }
-  return end;
 }
 
 bool engine::substitute(substitute_source& source, const outcome& failed) {

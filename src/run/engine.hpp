@@ -20,7 +20,7 @@ class engine : public tick {
   /// The nearest time at which `time_passed` has work to do.
   [[nodiscard]] time_point next_timer() const noexcept { return next_timer_; }
   /// After the end.
-  [[nodiscard]] ending take_ending();
+  void take_ending(ending& end);
 
  protected:
   ~engine();
@@ -60,7 +60,11 @@ class engine : public tick {
   template <class Ask>
   [[nodiscard]] step guarded(Ask ask);
   void perform(int i, step s);
+  void descend();
+  void ascend();
+  void leave(int i);
   bool run_operation(step& s);
+  bool start_operation();
   void launched(time_point now);
   [[nodiscard]] step finish_level(int i);
   [[nodiscard]] step inner_ended(int i);

@@ -90,7 +90,7 @@ class fake_transport::flight final : public timer_node {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
 
-  /// Its end, under no lock.
+  /// Its end, under no lock; the last thing done, as a user's handler may throw.
   void deliver() {
     if (step.what_ == scripted_exchange::kind::answer) {
       http::response& to = *who->answer;
@@ -130,9 +130,12 @@ class posted_end {
     flight_->release();
   }
   void operator()() {
-    Flight* const f = std::exchange(flight_, nullptr);
-    f->deliver();
-    f->release();
+    struct released {
+      ~released() { flight->release(); }
+      Flight* flight;
+    };
+    const released guard{std::exchange(flight_, nullptr)};
+    guard.flight->deliver();
   }
 
  private:
@@ -148,7 +151,7 @@ void fake_transport::core::end(flight& f) {
     if (std::exchange(f.ending, true)) return;
     std::erase(flying, &f);
   }
-  f.deliver();
+  boost::asio::post(executor, posted_end<flight>(f));
   f.release();
 }
 

@@ -62,7 +62,7 @@ TEST_F(fake, delays_on_the_environments_time) {
   EXPECT_FALSE(ex.done());
   EXPECT_EQ(net.running(), 1u);
   advance(1ns);
-  EXPECT_TRUE(ex.done());
+  ASSERT_TRUE(run_until(ex));
   EXPECT_EQ(net.running(), 0u);
 }
 

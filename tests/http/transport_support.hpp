@@ -70,7 +70,7 @@ class one_exchange final : public http::exchange {
   }
   void get(std::string to) { set(http::method::get, std::move(to)); }
 
-  void on_done(error_code ec, evidence delivery, std::string detail) noexcept override {
+  void on_done(error_code ec, evidence delivery, std::string detail) override {
     ec_ = ec;
     delivery_ = delivery;
     detail_ = std::move(detail);

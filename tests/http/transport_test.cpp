@@ -12,6 +12,7 @@
 
 #include <array>
 #include <condition_variable>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -155,6 +156,24 @@ TEST_F(transport, a_chain_started_from_on_done_stays_on_one_connection) {
   EXPECT_EQ(server.counters().connections, 1u);
 }
 
+TEST_F(transport, what_a_handler_throws_comes_out_of_run_and_does_no_harm) {
+  auto net = make(server.url());
+  one_exchange ex;
+  ex.get("/");
+  ex.then_ = [] { throw std::runtime_error("a user's own"); };
+  net->start(ex);
+  EXPECT_THROW(run_until([] { return false; }), std::runtime_error);
+  server.script({plan::stall()});
+  net->start(ex);
+  ASSERT_TRUE(run_until([&] { return server.counters().requests == 2; }));
+  advance(30s);  // a timeout's end goes the same way
+  EXPECT_THROW(run_until([] { return false; }), std::runtime_error);
+  EXPECT_EQ(ex.ec_, errc::first_byte_timeout);
+  ex.then_ = nullptr;
+  ASSERT_TRUE(run(*net, ex));
+  EXPECT_FALSE(ex.ec_);
+}
+
 TEST_F(transport, an_idle_transport_keeps_no_work_on_the_executor) {
   auto net = make(server.url());
   one_exchange ex;
@@ -237,7 +256,8 @@ TEST_F(transport, ipv6_literals_connect) {
     std::array<char, 1024> buffer;
     const std::size_t n = peer.receive(asio::buffer(buffer));
     EXPECT_NE(std::string(buffer.data(), n).find("Host: [::1]:"), std::string::npos);
-    asio::write(peer, asio::buffer(std::string_view("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")));
+    const std::string_view answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    asio::write(peer, asio::buffer(answer));
   });
   EXPECT_TRUE(run_until(ex));
   server_side.join();
@@ -358,7 +378,7 @@ TEST_F(transport, resolve_has_its_own_limit) {
   advance(2s - 1ns);
   EXPECT_FALSE(ex.done());
   advance(1ns);
-  ASSERT_TRUE(ex.done());
+  ASSERT_TRUE(run_until(ex));
   EXPECT_EQ(ex.ec_, errc::resolve_timeout);
   EXPECT_EQ(ex.delivery_, evidence::never_sent);
   EXPECT_NE(ex.detail_.find("localhost"), std::string::npos);
@@ -373,7 +393,7 @@ TEST_F(transport, connect_has_its_own_limit) {
   advance(3s - 1ns);
   EXPECT_FALSE(ex.done());
   advance(1ns);
-  ASSERT_TRUE(ex.done());
+  ASSERT_TRUE(run_until(ex));
   EXPECT_EQ(ex.ec_, errc::connect_timeout);
   EXPECT_EQ(ex.delivery_, evidence::never_sent);
   EXPECT_NE(ex.detail_.find("127.0.0.1"), std::string::npos) << ex.detail_;
@@ -389,7 +409,7 @@ TEST_F(transport, the_first_byte_has_its_own_limit) {
   advance(30s - 1ns);
   EXPECT_FALSE(ex.done());
   advance(1ns);
-  ASSERT_TRUE(ex.done());
+  ASSERT_TRUE(run_until(ex));
   EXPECT_EQ(ex.ec_, errc::first_byte_timeout);
   EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
   EXPECT_EQ(net->stats().connections, 0u);
@@ -406,7 +426,7 @@ TEST_F(transport, bytes_have_a_limit_between_them) {
   ASSERT_TRUE(run_until([&] { return server.counters().stalls == 1; }));
   ASSERT_TRUE(run_until([&] { return ex.answer_.body().size() == 4; }));
   advance(15s);
-  ASSERT_TRUE(ex.done());
+  ASSERT_TRUE(run_until(ex));
   EXPECT_EQ(ex.ec_, errc::between_bytes_timeout);
   EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
 }
@@ -419,7 +439,7 @@ TEST_F(transport, a_stalled_write_has_the_limit_between_bytes) {
   net->start(ex);
   for (int i = 0; i < 50; ++i) io.run_one_for(2ms);
   advance(15s);
-  ASSERT_TRUE(ex.done());
+  ASSERT_TRUE(run_until(ex));
   EXPECT_EQ(ex.ec_, errc::between_bytes_timeout);
   EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
 }
@@ -447,7 +467,7 @@ TEST_F(transport, an_exchanges_own_deadline_comes_first) {
   net->start(ex);
   ASSERT_TRUE(run_until([&] { return server.counters().requests == 1; }));
   advance(1s);
-  ASSERT_TRUE(ex.done());
+  ASSERT_TRUE(run_until(ex));
   EXPECT_EQ(ex.ec_, errc::attempt_timeout);
 }
 
@@ -464,7 +484,7 @@ TEST_F(transport, a_limit_of_the_last_exchange_does_not_end_the_next) {
   advance(29s);
   EXPECT_FALSE(ex.done());
   advance(1s);
-  EXPECT_TRUE(ex.done());
+  ASSERT_TRUE(run_until(ex));
 }
 
 TEST(address_walk, shares_the_time_among_the_addresses) {

@@ -158,7 +158,10 @@ class HAWSER_API tick {
 
   /// Leave with this outcome.
   [[nodiscard]] step finish(const outcome& with) noexcept {
-    if (&with != result_) *result_ = with;
+    if (&with != result_) {
+      *result_ = with;
+      result_is_new_ = false;
+    }
     return {step::verb::finish, never, false};
   }
 
@@ -188,6 +191,7 @@ class HAWSER_API tick {
   replay body_ = replay::replayable;
   bool observed_ = false;
   bool canceling_ = false;
+  bool result_is_new_ = true;  // nothing was written to it yet
   bool repeatable_ = false;
   bool unresolved_ = false;
 };

@@ -224,13 +224,13 @@ class wrapped_call final : public async_operation {
   }
 
   void complete(ending&& end, bool initiating) override {
-    const bool own = end.how.from != origin::policy && last_.has_value();
+    const bool own = end.from != origin::policy && last_.has_value();
     if (link_) link_->cut();
     send_off(
         strand_.get_inner_executor(),
         delivery<handler_type, arguments>{
             std::move(handler_),
-            own ? std::move(*last_) : traits::failure(error(end.how.error, std::move(end.detail))),
+            own ? std::move(*last_) : traits::failure(error(end.error, std::move(end.detail))),
             slot_, foreign_},
         initiating);
   }
@@ -253,6 +253,9 @@ class wrapped_call final : public async_operation {
   std::shared_ptr<cancel_link> link_;
   std::optional<arguments> last_;
 };
+
+/// Whether work posted to `executor` would start the threads of Asio's system context.
+[[nodiscard]] HAWSER_API bool on_system_threads(const boost::asio::any_io_executor& executor);
 
 /// The options of a wrapped operation, which may be started long after `wrap` returned: owns the
 /// texts.
@@ -313,10 +316,15 @@ class wrapped_operation {
       boost::asio::any_io_executor executor = plan->env.executor();
       constexpr bool usable =
           std::is_convertible_v<decltype(associated), boost::asio::any_io_executor>;
-      if constexpr (usable) executor = associated;
+      bool foreign = true;
+      if constexpr (usable) {
+        boost::asio::any_io_executor theirs = associated;
+        foreign = detail::on_system_threads(theirs);  // use_future's: attempts stay off them
+        if (!foreign) executor = std::move(theirs);
+      }
       detail::start_async(plan,
                           std::make_unique<call>(std::move(init), std::forward<Handler>(handler),
-                                                 std::move(executor), !usable),
+                                                 std::move(executor), foreign),
                           kept->options);
     }
   };

@@ -77,11 +77,11 @@ class callable final : public operation {
   }
 
   result<value> take(ending& end) {
-    const bool own = end.how.from == origin::operation || end.how.ok();
+    const bool own = end.from == origin::operation || end.ok;
     if (own && kept_ && kept_->has_value()) return std::move(*kept_);
     if (own && kept_)
       return result<value>(boost::system::in_place_error, with_story(kept_->error(), end.detail));
-    return result<value>(boost::system::in_place_error, end.how.error, std::move(end.detail));
+    return result<value>(boost::system::in_place_error, end.error, std::move(end.detail));
   }
   /// What the last attempt threw, if that is what the call ended with.
   [[nodiscard]] std::exception_ptr thrown() const noexcept { return thrown_; }
@@ -119,7 +119,7 @@ class callable final : public operation {
 
   void accept(outcome& o) {
     if constexpr (std::is_same_v<Classify, const accept_all>)
-      o = outcome{};
+      return;
     else if constexpr (std::is_void_v<value>)
       o = to_outcome(classify_());
     else

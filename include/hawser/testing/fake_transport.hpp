@@ -2,7 +2,7 @@
 //
 //   auto net = std::make_shared<hawser::testing::fake_transport>(env);
 //   net->script({scripted_exchange::fail(errc::connection_closed, evidence::maybe_applied),
-//                scripted_exchange::answer(201, "{}").header("Location", "/v1/charges/1").after(50ms)});
+//                scripted_exchange::answer(201, "{}").header("Location", "/1").after(50ms)});
 //   ... run a client on it ...
 //   EXPECT_EQ(net->requests().at(1).header("Idempotency-Key"), "k-1");
 #pragma once

@@ -1,6 +1,6 @@
 // One TCP socket with its resolver: the only place where Asio's operations are started.
 //
-//   struct mine : channel_owner { void on_read(error_code ec, std::size_t n) override { ... } ... };
+//   struct mine : channel_owner { void on_read(error_code ec, std::size_t n) override; ... };
 //   auto ch = make_channel(env.executor(), *this);
 //   ch->async_connect(endpoint, 1);                     // on_connected follows
 //   ch->send(data, size, ec); ch->async_read(into, room, false);   // on_read follows

@@ -291,7 +291,8 @@ connection::ending connection::pump_locked(time_point now) {
     if (chunk.empty()) {
       if (phase_ == phase::exchanging && !request_sent_) {
         request_sent_ = true;
-        if (!reader_.begun()) limit_locked(settings_.times.first_byte, errc::first_byte_timeout, now);
+        if (!reader_.begun())
+          limit_locked(settings_.times.first_byte, errc::first_byte_timeout, now);
       }
       break;
     }
@@ -566,7 +567,7 @@ void connection::expired() noexcept {
     addresses_.failed(asio::error::timed_out);
     if (addresses_.has_next()) return connect_next_locked(now);
   }
-  conclude(lock, fail_locked(due_code_, limit_story_locked()), way::inline_);
+  conclude(lock, fail_locked(due_code_, limit_story_locked()), way::posted);
 }
 
 std::string connection::limit_story_locked() const {

@@ -358,15 +358,16 @@ void pool::expired() noexcept {
     wake_at_ = due;
     env_->arm(*this, due);
   }
+  // Posted, as a user's handler may throw and this may not.
   while (late != nullptr) {
     exchange* const one = std::exchange(late, late->running.next);
     if (one->deadline <= now)
-      one->on_done(errc::attempt_timeout, evidence::never_sent,
-                   "its deadline passed while it waited for a connection: " + detail);
+      post_end(*one, errc::attempt_timeout, evidence::never_sent,
+               "its deadline passed while it waited for a connection: " + detail);
     else
-      one->on_done(errc::pool_full, evidence::never_sent,
-                   "waited " + in_words(*settings_.times.pool_wait) +
-                       " (time_limits.pool_wait): " + detail);
+      post_end(*one, errc::pool_full, evidence::never_sent,
+               "waited " + in_words(*settings_.times.pool_wait) + " (time_limits.pool_wait): " +
+                   detail);
   }
 }
 

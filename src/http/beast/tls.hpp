@@ -62,7 +62,8 @@ class tls_context {
   bio_method_ptr bio_method_;
   ssl_ctx_ptr ctx_;
   std::mutex mutex_;
-  std::vector<ssl_session_ptr> tickets_;  // the newest last; each of TLS 1.3 is used once (RFC 8446 C.4)
+  // The newest last. One of TLS 1.3 is used once (RFC 8446 appendix C.4).
+  std::vector<ssl_session_ptr> tickets_;
 };
 
 /// One connection's TLS. Not thread-safe.

@@ -51,7 +51,10 @@ struct attempt_start {
 
 /// How a call ended, and the text for its error if it failed.
 struct ending {
-  outcome how;
+  origin from = origin::operation;
+  bool ok = true;
+  evidence delivery = evidence::answered;
+  error_code error{};
   std::string detail;  ///< Of a failure: the policy's cause, or why there was no further attempt.
 };
 
@@ -62,8 +65,8 @@ class HAWSER_API operation {
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
 
-  /// Starts an attempt. True: it has ended and `o` says how. False: `call_control::attempt_done`
-  /// will be called, exactly once.
+  /// Starts an attempt. `o` arrives as a success. True: it has ended and `o` says how. False:
+  /// `call_control::attempt_done` will be called, exactly once.
   virtual bool start(const attempt_start& about, outcome& o) = 0;
   /// Asks the running attempt to stop; it still ends by itself.
   virtual void cancel() noexcept = 0;

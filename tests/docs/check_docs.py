@@ -1,0 +1,357 @@
+#!/usr/bin/env python3
+"""Holds the documentation to the code: every C++ block stands in a file that is compiled, every
+link and anchor leads somewhere, every enumerator named is there, CONTRIBUTING.md lists the gates
+of .ci/run, and no sentence speaks of unfinished work or of somebody's machine.
+
+    tests/docs/check_docs.py              # checks this tree; one line a finding
+    tests/docs/check_docs.py --self-test  # breaks each rule in a small tree of its own
+
+A block may leave out nothing in the middle: its lines stand in one file of examples/ or tests/docs/,
+one after the other. Only blanks, empty lines and the place of #include lines do not count.
+"""
+
+import os
+import re
+import sys
+import tempfile
+
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+COMPILED = ("examples", "tests/docs")
+ENUMS = ("errc", "condition", "reason", "event_kind", "evidence", "effect", "verdict", "jitter",
+         "circuit_state", "rate_algorithm", "queue_order", "mask_style")
+
+FENCE = re.compile(r"^ {0,3}(```+|~~~+)\s*(\S*)")
+CODE_SPAN = re.compile(r"(`+)(?:(?!\1).)+?\1(?!`)")
+LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
+REFERENCE = re.compile(r"^ {0,3}\[[^\]]+\]:\s*<?(\S+?)>?(?:\s|$)")
+HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$")
+ELSEWHERE = re.compile(r"^[a-z][a-z0-9+.-]*:")
+INCLUDE = re.compile(r"^\s*#\s*include\b")
+CPP_NAMES = ("c++", "cc", "cxx", "hpp", "c")
+ENUMERATOR = re.compile(r"\b(?:hawser::|http::)?(" + "|".join(ENUMS) + r")::(\w+)(?!\w*\()")
+GATE = re.compile(r"^gate (\w+) ", re.M)
+GATE_ROW = re.compile(r"^\|\s*`(\w+)`\s*\|", re.M)
+FORBIDDEN = (
+    (re.compile(r"(?<![\w.~-])/(?:work|home|root|tmp|Users)/"), "a path of somebody's machine"),
+    (re.compile(r"\b(?:TODO|FIXME|XXX|TBD)\b|\b[Ff]or now\b|\bnot (?:yet )?implemented\b"),
+     "a word of unfinished work"),
+    (re.compile(r"(?<![\w&/#])#\d+\b|\bissues?/\d+|\bGH-\d+"), "the number of an issue"),
+)
+
+
+def bare(line):
+    return " ".join(line.split())
+
+
+def slug(heading, taken):
+    """The anchor that GitHub gives a heading."""
+    text = LINK.sub(lambda m: m.group(0)[m.group(0).index("[") + 1:m.group(0).rindex("](")], heading)
+    text = re.sub(r"[^\w\- ]", "", text.replace("`", "").lower()).replace(" ", "-")
+    count = taken.get(text, 0)
+    taken[text] = count + 1
+    return f"{text}-{count}" if count else text
+
+
+class Page:
+    """A Markdown file, taken apart into prose, fenced blocks and anchors."""
+
+    def __init__(self, text):
+        self.prose = []     # (line, text without code spans)
+        self.blocks = []    # (line, language, lines)
+        self.anchors = set(re.findall(r"<a\s+(?:name|id)=\"([^\"]+)\"", text))
+        self.unclosed = 0
+        taken = {}
+        fence = ""
+        for number, line in enumerate(text.split("\n"), 1):
+            match = FENCE.match(line)
+            if fence:
+                if match and match.group(1).startswith(fence) and not match.group(2):
+                    fence = ""
+                    self.unclosed = 0
+                else:
+                    self.blocks[-1][2].append(line)
+                continue
+            if match:
+                fence = match.group(1)
+                self.unclosed = number
+                self.blocks.append((number, match.group(2).lower(), []))
+                continue
+            heading = HEADING.match(line)
+            if heading:
+                self.anchors.add(slug(heading.group(1), taken))
+            self.prose.append((number, CODE_SPAN.sub("``", line)))
+
+
+class Checker:
+    def __init__(self, root):
+        self.root = root
+        self.findings = []
+        self.pages = {}
+
+    def report(self, path, line, what):
+        self.findings.append(f"{path}:{line}: {what}")
+
+    def read(self, path):
+        with open(os.path.join(self.root, path), encoding="utf-8") as file:
+            return file.read()
+
+    def below(self, top, ending):
+        for folder, folders, names in os.walk(os.path.join(self.root, top)):
+            folders.sort()
+            for name in sorted(names):
+                if name.endswith(ending):
+                    yield os.path.relpath(os.path.join(folder, name), self.root)
+
+    def run(self):
+        paths = [path for path in PAGES if os.path.exists(os.path.join(self.root, path))]
+        paths += self.below("docs", ".md")
+        texts = {path: self.read(path) for path in paths}
+        self.pages = {path: Page(text) for path, text in texts.items()}
+        sources = self.compiled_sources()
+        enumerators = self.enumerators()
+        for path, page in self.pages.items():
+            if page.unclosed:
+                self.report(path, page.unclosed, "a fenced block without an end")
+            self.check_blocks(path, page, sources)
+            self.check_links(path, page)
+            self.check_words(path, texts[path])
+            self.check_enumerators(path, texts[path], enumerators)
+        self.check_gates(texts.get("CONTRIBUTING.md"))
+        return self.findings
+
+    # --- blocks --------------------------------------------------------------------------------
+
+    def compiled_sources(self):
+        """Path -> (its include lines, its other lines), of each file that a build list names."""
+        found = {}
+        for top in COMPILED:
+            lists = ""
+            for path in ("CMakeLists.txt", f"{top}/CMakeLists.txt", "tests/CMakeLists.txt"):
+                if os.path.exists(os.path.join(self.root, path)):
+                    lists += self.read(path)
+            for path in self.below(top, ".cpp"):
+                name = path[len("examples/"):] if top == "examples" else path[len("tests/"):]
+                if name not in lists:
+                    continue
+                lines = [bare(line) for line in self.read(path).split("\n")]
+                found[path] = ({line for line in lines if INCLUDE.match(line)},
+                               [line for line in lines if line and not INCLUDE.match(line)])
+        return found
+
+    def check_blocks(self, path, page, sources):
+        for number, language, lines in page.blocks:
+            if language in CPP_NAMES:
+                self.report(path, number, f"```{language}: write ```cpp, so that it is checked")
+            elif language in ("", "text") and any("hawser::" in line for line in lines):
+                self.report(path, number, "C++ in a block without ```cpp")
+            if language != "cpp":
+                continue
+            wanted = [bare(line) for line in lines if line.strip()]
+            includes = {line for line in wanted if INCLUDE.match(line)}
+            code = [line for line in wanted if not INCLUDE.match(line)]
+            if not wanted:
+                self.report(path, number, "an empty block")
+                continue
+            best, where = -1, ""
+            for source, (has, body) in sources.items():
+                if not includes <= has:
+                    continue
+                length = self.longest_match(code, body)
+                if length > best:
+                    best, where = length, source
+            if best == len(code):
+                continue
+            if best <= 0:
+                self.report(path, number, "this block stands in no compiled file of "
+                            + " or ".join(COMPILED))
+            else:
+                self.report(path, number, f"this block leaves {where} at: {code[best]}")
+
+    @staticmethod
+    def longest_match(code, body):
+        """How many lines of `code` from its first stand in `body` in a row, at best."""
+        best = 0
+        for start in range(len(body)):
+            length = 0
+            while (length < len(code) and start + length < len(body)
+                   and code[length] == body[start + length]):
+                length += 1
+            if length > best:
+                best = length
+            if best == len(code):
+                break
+        return best
+
+    # --- links ---------------------------------------------------------------------------------
+
+    def check_links(self, path, page):
+        for number, line in page.prose:
+            targets = [match.group(1) for match in LINK.finditer(line)]
+            reference = REFERENCE.match(line)
+            if reference:
+                targets.append(reference.group(1))
+            for target in targets:
+                if not ELSEWHERE.match(target):
+                    self.check_target(path, number, target)
+
+    def check_target(self, path, number, target):
+        file, _, anchor = target.partition("#")
+        other = path
+        if file:
+            other = os.path.normpath(os.path.join(os.path.dirname(path), file))
+            if other.startswith("..") or file.startswith("/"):
+                self.report(path, number, f"{target} leaves the repository")
+                return
+            if not os.path.exists(os.path.join(self.root, other)):
+                self.report(path, number, f"{target} does not exist")
+                return
+        if not anchor:
+            return
+        if other not in self.pages:
+            if other.endswith(".md"):
+                self.pages[other] = Page(self.read(other))
+            else:
+                return
+        if anchor not in self.pages[other].anchors:
+            self.report(path, number, f"{target}: {other} has no heading for #{anchor}")
+
+    # --- words ---------------------------------------------------------------------------------
+
+    def check_words(self, path, text):
+        for number, line in enumerate(text.split("\n"), 1):
+            for pattern, what in FORBIDDEN:
+                for match in pattern.finditer(line):
+                    self.report(path, number, f"{match.group(0).strip()}: {what}")
+
+    def enumerators(self):
+        """Enum -> its enumerators, as the public headers have them."""
+        found = {}
+        for path in self.below("include", ".hpp"):
+            text = re.sub(r"//[^\n]*", "", self.read(path))
+            for name, body in re.findall(r"\benum (?:class )?(\w+)(?: : [\w:]+)? \{(.*?)\}", text,
+                                         re.S):
+                found.setdefault(name, set()).update(re.findall(r"(?:^|,)\s*(\w+)", body))
+        return found
+
+    def check_enumerators(self, path, text, known):
+        for number, line in enumerate(text.split("\n"), 1):
+            for enum, name in ENUMERATOR.findall(line):
+                if enum in known and name not in known[enum]:
+                    self.report(path, number, f"{enum}::{name} is not there")
+
+    # --- gates ---------------------------------------------------------------------------------
+
+    def check_gates(self, contributing):
+        ci = os.path.join(self.root, ".ci/run")
+        if contributing is None or not os.path.exists(ci):
+            return
+        gates = GATE.findall(self.read(".ci/run"))
+        listed = GATE_ROW.findall(contributing)
+        for name in gates:
+            if name not in listed:
+                self.report("CONTRIBUTING.md", 1, f"the gate {name} of .ci/run is missing")
+        for name in listed:
+            if name not in gates:
+                self.report("CONTRIBUTING.md", 1, f"{name} is no gate of .ci/run")
+
+
+# --- self-test ---------------------------------------------------------------------------------
+
+EXAMPLE = """#include <hawser/run/execute.hpp>
+
+#include <iostream>
+
+int main() {
+  hawser::environment env;
+
+  const auto p = hawser::pipeline_builder{"a"}.build(env);  // a pipeline
+  return p.execute([] { return 1; }).value();
+}
+"""
+TREE = {
+    "examples/CMakeLists.txt": "hawser_program(a SOURCES a.cpp)\n",
+    "examples/a.cpp": EXAMPLE,
+    "examples/unlisted.cpp": "int lonely = 1;\n",
+    "tests/CMakeLists.txt": "hawser_test(docs SOURCES docs/b.cpp)\n",
+    "tests/docs/b.cpp": "void f() {\n  int only_here = 1;\n}\n",
+    "include/hawser/core/error.hpp":
+        "enum class errc {\n  one = 1,  // two, three\n  four,\n};\n",
+    ".ci/run": "gate tests 900 scripts/test\ngate floors 60 floors\n",
+}
+PREFIX = "# A page, and its `first` heading!\n\n"
+# Each page's text after PREFIX, and what the finding must say; None: there must be none.
+CASES = {
+    "docs/whole.md": (f"```cpp\n{EXAMPLE}```\n", None),
+    "docs/part.md": ("```cpp\n#include <iostream>\n\nhawser::environment env;\n"
+                     "const auto p = hawser::pipeline_builder{\"a\"}.build(env);   // a pipeline\n"
+                     "```\n", None),
+    "docs/test.md": ("```cpp\nint only_here = 1;\n```\n", None),
+    "docs/good_links.md": ("[a](whole.md) [b](whole.md#a-page-and-its-first-heading) [c](../docs)\n"
+                           "[d](#a-page-and-its-first-heading) [e](https://example.com/#x) "
+                           "`[f](nowhere.md)`\n\n[g]: part.md\n", None),
+    "docs/good_words.md": ("A fingerprint #12ab, errc::four, and `errc::one`.\n", None),
+    "docs/changed.md": ("```cpp\nhawser::environment env;\n"
+                        "const auto p = hawser::pipeline_builder{\"b\"}.build(env);\n```\n",
+                        'leaves examples/a.cpp at: const auto p'),
+    "docs/gap.md": ("```cpp\nhawser::environment env;\n"
+                    "return p.execute([] { return 1; }).value();\n```\n", "leaves examples/a.cpp"),
+    "docs/longer.md": ("```cpp\nint only_here = 1;\nint nowhere = 2;\n```\n", "int nowhere"),
+    "docs/include.md": ("```cpp\n#include <vector>\nhawser::environment env;\n```\n",
+                        "stands in no compiled file"),
+    "docs/unlisted.md": ("```cpp\nint lonely = 1;\n```\n", "stands in no compiled file"),
+    "docs/comment.md": ("```cpp\nhawser::environment env;  // else\n```\n", "no compiled file"),
+    "docs/empty.md": ("```cpp\n```\n", "an empty block"),
+    "docs/language.md": ("```c++\nint a;\n```\n", "write ```cpp"),
+    "docs/untagged.md": ("```\nhawser::environment env;\n```\n", "without ```cpp"),
+    "docs/open.md": ("```text\nabc\n", "without an end"),
+    "docs/no_file.md": ("See [it](nowhere.md).\n", "nowhere.md does not exist"),
+    "docs/no_anchor.md": ("See [it](whole.md#second).\n", "no heading for #second"),
+    "docs/own_anchor.md": ("See [it](#second).\n", "no heading for #second"),
+    "docs/reference.md": ("[it]: nowhere.md\n", "nowhere.md does not exist"),
+    "docs/outside.md": ("See [it](../../x.md).\n", "leaves the repository"),
+    "docs/path.md": ("In " + "/wo" + "rk/tree.\n", "somebody's machine"),
+    "docs/unfinished.md": ("TO" + "DO\n", "unfinished work"),
+    "docs/later.md": ("Slow for " + "now.\n", "unfinished work"),
+    "docs/issue.md": ("Fixed in #" + "12.\n", "the number of an issue"),
+    "docs/enumerator.md": ("It ends with `errc::five`.\n", "errc::five is not there"),
+    "docs/commented.md": ("It ends with `errc::three`.\n", "errc::three is not there"),
+    "README.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
+    "CHANGELOG.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
+    "CONTRIBUTING.md": ("| `tests` | all |\n| `magic` | some |\n", "the gate floors"),
+}
+
+
+def self_test():
+    wrong = []
+    with tempfile.TemporaryDirectory() as root:
+        files = dict(TREE)
+        files.update((path, PREFIX + text) for path, (text, _) in CASES.items())
+        for path, text in files.items():
+            os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+            with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+                file.write(text)
+        found = Checker(root).run()
+    for path, (_, expected) in CASES.items():
+        mine = [line for line in found if line.startswith(path + ":")]
+        if expected is None:
+            wrong += [f"finding in a harmless page: {line}" for line in mine]
+        elif not any(expected in line for line in mine):
+            wrong.append(f"{path}: expected a finding with '{expected}', got {mine}")
+    if not any("magic is no gate" in line for line in found):
+        wrong.append("CONTRIBUTING.md: a gate that is not there was not found")
+    return wrong
+
+
+def main():
+    if sys.argv[1:] == ["--self-test"]:
+        findings = self_test()
+    else:
+        here = os.path.dirname(os.path.abspath(__file__))
+        findings = Checker(os.path.dirname(os.path.dirname(here))).run()
+    for finding in findings:
+        print(finding)
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

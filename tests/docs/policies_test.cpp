@@ -1,0 +1,171 @@
+// What docs/policies/ quotes: each test holds one page's blocks and looks at what they do.
+#include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/fallback.hpp"
+#include "hawser/policy/rate_limiter.hpp"
+#include "hawser/policy/retry.hpp"
+#include "hawser/policy/retry_budget.hpp"
+#include "hawser/policy/timeout.hpp"
+#include "hawser/run/execute.hpp"
+#include "hawser/testing/manual_environment.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+class policy_pages : public ::testing::Test {
+ protected:
+  static int fail() { throw std::runtime_error("connection lost"); }
+
+  hawser::testing::manual_environment env;
+  hawser::pipeline_builder builder{"billing"};
+};
+
+TEST_F(policy_pages, backoff) {
+  builder.add(
+      hawser::retry{.max_attempts = 4, .delay = hawser::exponential{.first = 100ms, .cap = 2s}});
+  const auto start = env.now();
+  EXPECT_FALSE(builder.build(env).execute(fail).has_value());
+  EXPECT_LE(env.now() - start, 100ms + 200ms + 400ms);
+}
+
+TEST_F(policy_pages, bulkhead) {
+  auto slots = std::make_shared<hawser::bulkhead_policy>(hawser::bulkhead{
+      .name = "billing", .max_concurrent = 20, .max_queue = 50, .max_queue_wait = 200ms});
+  const auto billing = hawser::pipeline_builder{"billing"}.add(slots).build(env);
+  EXPECT_EQ(billing.execute([&] { return slots->snapshot().in_flight; }).value(), 1);
+  EXPECT_EQ(slots->snapshot().in_flight, 0);
+  slots->set_max_concurrent(30);
+  if (auto permit = slots->try_acquire()) {  // given back at the end of the scope
+    EXPECT_EQ(slots->snapshot().in_flight, 1);
+  }
+  EXPECT_EQ(slots->snapshot().limit, 30);
+  EXPECT_EQ(slots->snapshot().in_flight, 0);
+}
+
+TEST_F(policy_pages, circuit_breaker) {
+  const auto billing =
+      hawser::pipeline_builder{"billing"}
+          .add(hawser::retry{.max_attempts = 3})
+          .add(hawser::circuit_breaker{.min_calls = 20, .failure_ratio = 0.5, .open_for = 10s})
+          .add(hawser::timeout{.after = 2s})
+          .build(env);
+  EXPECT_FALSE(billing.execute(fail).has_value());
+  EXPECT_FALSE(billing.execute(fail).has_value());  // 5 failures in a row: open
+  EXPECT_TRUE(billing.execute(fail).error() == hawser::errc::circuit_open);
+}
+
+TEST_F(policy_pages, a_refusal_explains_itself) {
+  const auto ledger = hawser::pipeline_builder{"ledger"}
+                          .add(hawser::circuit_breaker{.name = "billing",
+                                                       .min_calls = 5,
+                                                       .consecutive_failures = {},
+                                                       .open_for = 6s,
+                                                       .open_jitter = 0})
+                          .build(env);
+  int calls = 0;
+  for (const bool good : {true, true, false, false, false})
+    static_cast<void>(ledger.execute([&] { return good ? ++calls : fail(); }));
+  EXPECT_EQ(ledger.execute(fail).error().detail(),
+            "billing: failure_rate, failure rate 0.6, limit 0.5, next try in 6 s");
+}
+
+TEST_F(policy_pages, circuit_breaker_by_hand) {
+  hawser::entropy& random = env.random();
+  const hawser::time_point now = env.now();
+  std::string logged;
+  const auto log = [&](std::string text) { logged = std::move(text); };
+  const auto post_to_ledger = [] { return false; };
+  const hawser::duration took = 5ms;
+  auto breaker = std::make_shared<hawser::circuit_breaker_policy>(
+      hawser::circuit_breaker{.name = "ledger", .consecutive_failures = 1});
+  hawser::cause why;
+  if (hawser::circuit_permit permit = breaker->try_acquire(now, random, &why)) {
+    if (post_to_ledger())
+      permit.success(took, now);
+    else
+      permit.failure(took, now);
+  } else {  // a permit without a report goes back undecided
+    log(hawser::to_string(why, now));
+  }
+
+  breaker->isolate(now);  // maintenance: nothing goes through
+  breaker->close(now);
+  const hawser::circuit_snapshot s = breaker->snapshot(now);  // state, counts, rates, retry_at
+  EXPECT_EQ(s.state, hawser::circuit_state::closed);
+  EXPECT_TRUE(logged.empty());
+}
+
+struct rate {
+  double value = 0;
+};
+
+TEST_F(policy_pages, fallback) {
+  struct {
+    std::optional<rate> stale(std::string_view) { return {}; }
+  } cache;
+  const std::string id = "EUR";
+  const auto rates = hawser::pipeline_builder{"rates"}
+                         .add(hawser::fallback::from([&](const hawser::outcome&) {
+                                return cache.stale(id);  // std::optional<rate>
+                              }).or_value(rate{1.0}))    // tried next
+                         .add(hawser::retry{})
+                         .build(env);
+  EXPECT_EQ(rates.execute([]() -> rate { throw std::runtime_error("down"); }).value().value, 1.0);
+}
+
+TEST_F(policy_pages, rate_limiter) {
+  auto rate = std::make_shared<hawser::rate_limiter_policy>(hawser::rate_limiter{
+      .name = "billing", .permits = 50, .per = 1s, .burst = 10, .max_wait = 300ms});
+  const auto billing =
+      hawser::pipeline_builder{"billing"}.add(hawser::retry{}).add(rate).build(env);
+  EXPECT_TRUE(billing.execute([] { return 1; }).has_value());
+  EXPECT_EQ(rate->snapshot(env.now()).tokens, 9);
+  rate->set_rate(100, 1s, 20, env.now());
+  if (rate->try_acquire(5, env.now())) {  // takes five, never waits
+    EXPECT_LT(rate->snapshot(env.now()).tokens, 20);
+  }
+  EXPECT_EQ(rate->snapshot(env.now()).burst, 20);
+}
+
+TEST_F(policy_pages, retry) {
+  builder.add(hawser::retry{.max_attempts = 4,
+                            .delay = hawser::exponential{.first = 100ms, .cap = 2s},
+                            .budget = hawser::make_budget(hawser::retry_budget{})});
+  int tries = 0;
+  EXPECT_EQ(builder.build(env).execute([&] { return ++tries < 4 ? fail() : 7; }).value(), 7);
+}
+
+TEST_F(policy_pages, retry_budget) {
+  auto extra =
+      hawser::make_budget(hawser::retry_budget{.ratio = 0.2});  // one per destination, shared
+  const auto billing = hawser::pipeline_builder{"billing"}
+                           .add(hawser::retry{.max_attempts = 4, .budget = extra})
+                           .build(env);
+  const double before = extra->balance(env.now());
+  EXPECT_FALSE(billing.execute(fail).has_value());
+  EXPECT_LT(extra->balance(env.now()), before);
+}
+
+TEST_F(policy_pages, timeout) {
+  builder
+      .add(hawser::timeout{.after = 8s})  // the call
+      .add(hawser::retry{.max_attempts = 4})
+      .add(hawser::timeout{.after = 2s});  // each attempt
+  const auto r = builder.build(env).execute([&](hawser::attempt& a) {
+    EXPECT_EQ(a.remaining(), 2s);
+    return 1;
+  });
+  EXPECT_TRUE(r.has_value());
+}
+
+}  // namespace

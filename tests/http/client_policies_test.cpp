@@ -1,0 +1,962 @@
+#include "hawser/http/client.hpp"
+#include "hawser/http/json.hpp"
+#include "hawser/policy/fallback.hpp"
+#include "hawser/policy/timeout.hpp"
+#include "hawser/testing/event_recorder.hpp"
+#include "hawser/testing/fake_transport.hpp"
+#include "hawser/testing/manual_environment.hpp"
+
+#include "http/expect_error.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <stop_token>
+
+namespace hawser::test {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using http::client;
+using http::client_options;
+using http::idempotency_profile;
+using http::request;
+using http::response;
+using http::standard_options;
+using http::standard_pipeline;
+using testing::event_recorder;
+using testing::fake_transport;
+using testing::manual_environment;
+using testing::recorded_event;
+using testing::scripted_exchange;
+using testing::sent_request;
+
+const error_code reset =
+    boost::system::errc::make_error_code(boost::system::errc::connection_reset);
+const error_code refused =
+    boost::system::errc::make_error_code(boost::system::errc::connection_refused);
+
+/// How an asynchronous call ended.
+struct ended {
+  int count = 0;
+  std::optional<result<response>> what{};
+  [[nodiscard]] error_code code() const {
+    return what && what->has_error() ? what->error().code() : error_code();
+  }
+};
+
+class client_policies : public ::testing::Test {
+ protected:
+  client_policies() {
+    env.on_leftover([](std::string_view what) { ADD_FAILURE() << "left behind: " << what; });
+  }
+
+  client make(standard_options policies = {}, client_options options = {}) {
+    return over(standard_pipeline("api", std::move(policies)), std::move(options));
+  }
+  client over(pipeline_builder policies, client_options options = {}) {
+    if (!options.transport) options.transport = net;
+    return {env, "http://api.test", std::move(policies.observe(seen)), std::move(options)};
+  }
+  static client_options keyed_by(idempotency_profile profile) {
+    client_options o;
+    o.idempotency = std::move(profile);
+    return o;
+  }
+  static request charge() { return request::post("/v1/charges").body(R"({"amount":7})", "a/b"); }
+
+  auto into(ended& e) {
+    return asio::bind_cancellation_slot(signal.slot(), [&e](result<response> r) {
+      ++e.count;
+      e.what.emplace(std::move(r));
+    });
+  }
+  std::vector<std::string> sent(std::string_view header) const {
+    std::vector<std::string> values;
+    for (const sent_request& r : net->requests())
+      values.emplace_back(r.header(header).value_or("(none)"));
+    return values;
+  }
+
+  asio::cancellation_signal signal;
+  manual_environment env;
+  std::shared_ptr<fake_transport> net = std::make_shared<fake_transport>(env);
+  std::shared_ptr<event_recorder> seen = std::make_shared<event_recorder>();
+  call_report report;
+  const call_options told{.report = &report};
+};
+
+// --- what is sent again ------------------------------------------------------------------------
+
+TEST_F(client_policies, a_get_is_sent_again_after_whatever_a_later_try_may_mend) {
+  const std::pair<const char*, std::function<scripted_exchange()>> cases[] = {
+      {"500", [] { return scripted_exchange::answer(500); }},
+      {"502", [] { return scripted_exchange::answer(502); }},
+      {"503", [] { return scripted_exchange::answer(503); }},
+      {"429", [] { return scripted_exchange::answer(429); }},
+      {"reset", [] { return scripted_exchange::fail(reset); }},
+      {"closed", [] { return scripted_exchange::fail(errc::connection_closed); }},
+      {"torn", [] { return scripted_exchange::fail(errc::truncated_response); }},
+      {"refused", [] { return scripted_exchange::fail(refused, evidence::never_sent); }},
+  };
+  const client api = make();
+  for (const auto& [name, fault] : cases) {
+    SCOPED_TRACE(name);
+    const std::size_t before = net->requests().size();
+    net->script({fault(), scripted_exchange::answer(200, "\"ok\"")});
+    const result<response> r = api.send(request::get("/x"), told);
+    ASSERT_TRUE(r) << r.error().message();
+    EXPECT_EQ(r->status(), 200);
+    EXPECT_EQ(r->body(), "\"ok\"");
+    EXPECT_EQ(r->evidence(), evidence::answered);
+    EXPECT_EQ(net->requests().size() - before, 2u);
+    EXPECT_EQ(report.attempts, 2);
+  }
+}
+
+TEST_F(client_policies, what_a_later_try_cannot_mend_is_not_sent_again) {
+  const client api = make();
+  for (const int status : {301, 400, 401, 404, 409, 410, 422, 501, 505}) {
+    SCOPED_TRACE(status);
+    const std::size_t before = net->requests().size();
+    net->script({scripted_exchange::answer(status)});
+    const result<response> r = api.send(request::get("/x"), told);
+    ASSERT_TRUE(r) << r.error().message();
+    EXPECT_EQ(r->status(), status);
+    EXPECT_EQ(net->requests().size() - before, 1u);
+  }
+  net->script({scripted_exchange::fail(errc::certificate_expired, evidence::never_sent)});
+  EXPECT_EQ(api.send(request::get("/x")).error(), errc::certificate_expired);
+  EXPECT_EQ(net->script_left(), 0u);
+}
+
+TEST_F(client_policies, an_unsafe_request_cut_after_it_went_out_is_never_sent_again) {
+  const std::pair<const char*, error_code> cases[] = {
+      {"reset", reset},
+      {"closed", errc::connection_closed},
+      {"torn", errc::truncated_response},
+      {"stalled", errc::first_byte_timeout},
+      {"nonsense", errc::malformed_response},
+  };
+  standard_options patient;
+  patient.breaker.consecutive_failures = 100;
+  const client api = make(patient);
+  for (const auto how : {http::method::post, http::method::patch}) {
+    for (const auto& [name, code] : cases) {
+      SCOPED_TRACE(name);
+      const std::size_t before = net->requests().size();
+      net->script({scripted_exchange::fail(code, evidence::maybe_applied, "api.test:80 cut it")});
+      const result<response> r = api.send(request(how, "/v1/charges").body("{}", "a/b"), told);
+      ASSERT_TRUE(r.has_error());
+      expect_error(r.error(), errc::outcome_unknown, condition::ambiguous,
+                   {"reconcile before repeating it", code.message(), "api.test:80 cut it"});
+      EXPECT_EQ(net->requests().size() - before, 1u);
+      EXPECT_EQ(report.delivery, evidence::maybe_applied);
+      EXPECT_EQ(report.error, errc::outcome_unknown);
+      EXPECT_EQ(report.stopped, reason::not_resendable);
+      EXPECT_TRUE(report.key_fingerprint.empty());
+    }
+  }
+}
+
+TEST_F(client_policies, an_unsafe_request_that_was_refused_is_sent_again) {
+  const client api = make();
+  for (const int status : {429, 503}) {
+    SCOPED_TRACE(status);
+    const std::size_t before = net->requests().size();
+    net->script({scripted_exchange::answer(status).header("Retry-After", "2"),
+                 scripted_exchange::answer(201)});
+    const result<response> r = api.send(charge());
+    ASSERT_TRUE(r) << r.error().message();
+    EXPECT_EQ(r->status(), 201);
+    const auto requests = net->requests();
+    ASSERT_EQ(requests.size() - before, 2u);
+    EXPECT_GE(requests[before + 1].at - requests[before].at, 2s);
+    EXPECT_EQ(requests[before + 1].body, R"({"amount":7})");
+    env.advance(1h);
+  }
+}
+
+TEST_F(client_policies, an_unsafe_request_that_was_answered_is_not_sent_again) {
+  const client api = make();
+  for (const int status : {500, 503}) {  // 503 without Retry-After may have done half of the work
+    SCOPED_TRACE(status);
+    const std::size_t before = net->requests().size();
+    net->script({scripted_exchange::answer(status)});
+    const result<response> r = api.send(charge());
+    ASSERT_TRUE(r) << r.error().message();
+    EXPECT_EQ(r->status(), status);
+    EXPECT_EQ(r->evidence(), evidence::answered);
+    EXPECT_EQ(net->requests().size() - before, 1u);
+  }
+}
+
+TEST_F(client_policies, an_unsafe_request_that_never_left_is_sent_again) {
+  net->script({scripted_exchange::fail(refused, evidence::never_sent),
+               scripted_exchange::fail(errc::connect_timeout, evidence::never_sent),
+               scripted_exchange::answer(201)});
+  const client api = make();
+  const result<response> r = api.send(charge());
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 201);
+  EXPECT_EQ(net->requests().size(), 3u);
+}
+
+TEST_F(client_policies, what_the_request_says_of_its_effect_overrides_the_method) {
+  net->script({scripted_exchange::fail(reset), scripted_exchange::answer(200),
+               scripted_exchange::fail(reset)});
+  const client api = make();
+  EXPECT_TRUE(api.send(request::post("/search").effect(effect::safe)));
+  EXPECT_EQ(api.send(request::get("/legacy/do-it").effect(effect::unsafe)).error(),
+            errc::outcome_unknown);
+  EXPECT_EQ(net->requests().size(), 3u);
+}
+
+TEST_F(client_policies, exhausted_retries_deliver_the_last_answer_with_its_evidence) {
+  net->handle([](const sent_request& r) {
+    return scripted_exchange::answer(503, "{\"body\":\"" + r.target + "\"}");
+  });
+  const client api = make();
+  const result<response> r = api.send(request::get("/x"), told);
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 503);
+  EXPECT_EQ(r->body(), R"({"body":"/x"})");
+  EXPECT_EQ(r->effect(), effect::safe);
+  EXPECT_EQ(net->requests().size(), 3u);
+  EXPECT_EQ(report.attempts, 3);
+  EXPECT_EQ(report.stopped, reason::max_attempts);
+  EXPECT_EQ(report.error, errc::server_error);
+  EXPECT_EQ((*r).ensure_success().error(), errc::server_error);
+}
+
+TEST_F(client_policies, a_gateways_answer_to_an_unsafe_request_leaves_the_outcome_unknown) {
+  const client api = make();
+  for (const int status : {502, 504}) {
+    SCOPED_TRACE(status);
+    const std::size_t before = net->requests().size();
+    net->script({scripted_exchange::answer(status)});
+    const result<response> r = api.send(charge());
+    ASSERT_TRUE(r) << r.error().message();
+    EXPECT_EQ(net->requests().size() - before, 1u);
+    EXPECT_EQ(r->effect(), effect::unsafe);
+    EXPECT_EQ(r->evidence(), evidence::maybe_applied);
+    const error unknown = r->ensure_success().error();
+    expect_error(unknown, errc::outcome_unknown, condition::ambiguous,
+                 {std::to_string(status), "reconcile"});
+  }
+  net->handle([](const sent_request&) { return scripted_exchange::answer(504); });
+  const result<response> read = api.send(request::get("/x"));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->ensure_success().error(), errc::server_error);
+}
+
+TEST_F(client_policies, no_second_failure_hides_that_the_first_try_may_have_been_applied) {
+  // Keyed, so it may be repeated; but if the repeats are turned away, nobody knows about the first.
+  net->script({scripted_exchange::fail(reset), scripted_exchange::fail(refused, evidence::never_sent),
+               scripted_exchange::fail(refused, evidence::never_sent)});
+  const client api = make();
+  const result<response> r = api.send(charge().idempotency_key("o-1"), told);
+  ASSERT_TRUE(r.has_error());
+  expect_error(r.error(), errc::outcome_unknown, condition::ambiguous,
+               {"idempotency key #" + http::fingerprint("o-1"), "reconcile", refused.message()});
+  EXPECT_EQ(report.delivery, evidence::maybe_applied);
+}
+
+// --- idempotency keys --------------------------------------------------------------------------
+
+TEST_F(client_policies, a_key_is_the_same_on_each_attempt) {
+  net->script({scripted_exchange::fail(reset), scripted_exchange::answer(500),
+               scripted_exchange::answer(201)});
+  const client api = make();
+  const result<response> r = api.send(charge().idempotency_key("order 1"), told);
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 201);
+  EXPECT_EQ(r->effect(), effect::keyed);
+  EXPECT_EQ(sent("Idempotency-Key"), std::vector<std::string>(3, "\"order 1\""));
+  EXPECT_EQ(report.key_fingerprint, http::fingerprint("order 1"));
+}
+
+TEST_F(client_policies, keys_are_minted_only_where_the_api_honours_them_and_once_per_call) {
+  {
+    const client plain = make();
+    ASSERT_TRUE(plain.send(charge()));
+    EXPECT_EQ(sent("Idempotency-Key"), std::vector<std::string>{"(none)"});
+  }
+  const client api = make({}, keyed_by(idempotency_profile::stripe()));
+  net->script({scripted_exchange::fail(reset), scripted_exchange::answer(201),
+               scripted_exchange::answer(201)});
+  ASSERT_TRUE(api.send(charge(), told));
+  const std::string fingerprint = report.key_fingerprint;
+  ASSERT_TRUE(api.send(charge()));  // an equal order is another operation
+  ASSERT_TRUE(api.send(request::patch("/v1/charges/1")));
+  ASSERT_TRUE(api.send(request::get("/x")));
+  ASSERT_TRUE(api.send(request::put("/x").body("{}", "a/b")));
+  ASSERT_TRUE(api.send(request::delete_("/x")));
+  ASSERT_TRUE(api.send(request::post("/search").effect(effect::safe)));
+  const auto keys = sent("Idempotency-Key");
+  ASSERT_EQ(keys.size(), 9u);
+  EXPECT_EQ(keys[1].size(), 36u);
+  EXPECT_EQ(fingerprint, http::fingerprint(keys[1]));
+  EXPECT_EQ(keys[1], keys[2]);
+  EXPECT_NE(keys[2], keys[3]);
+  EXPECT_EQ(keys[4].size(), 36u);
+  EXPECT_NE(keys[3], keys[4]);
+  for (std::size_t i = 5; i < 9; ++i) EXPECT_EQ(keys[i], "(none)");
+}
+
+TEST_F(client_policies, the_callers_own_key_wins) {
+  const client api = make({}, keyed_by(idempotency_profile::stripe()));
+  ASSERT_TRUE(api.send(charge().idempotency_key("o-1"), told));
+  ASSERT_TRUE(api.send(request::put("/x").idempotency_key("o-2")));
+  EXPECT_EQ(sent("Idempotency-Key"), (std::vector<std::string>{"o-1", "o-2"}));
+  EXPECT_EQ(report.key_fingerprint, http::fingerprint("o-1"));
+}
+
+TEST_F(client_policies, profiles_put_the_key_where_their_servers_look) {
+  struct {
+    idempotency_profile profile;
+    std::string_view header;
+    std::string_view value;
+    std::string_view body;
+  } const cases[] = {
+      {idempotency_profile::ietf(), "Idempotency-Key", "\"o-1\"", R"({"amount":1.10})"},
+      {idempotency_profile::stripe(), "Idempotency-Key", "o-1", R"({"amount":1.10})"},
+      {idempotency_profile::paypal(), "PayPal-Request-Id", "o-1", R"({"amount":1.10})"},
+      {idempotency_profile::adyen(), "Idempotency-Key", "o-1", R"({"amount":1.10})"},
+      {idempotency_profile::square(), "Idempotency-Key", "(none)",
+       R"({"idempotency_key":"o-1","amount":1.10})"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.profile.name);
+    auto own = std::make_shared<fake_transport>(env);
+    own->script({scripted_exchange::fail(reset), scripted_exchange::answer(201)});
+    client_options options = keyed_by(c.profile);
+    options.transport = own;
+    const client api = make({}, options);
+    ASSERT_TRUE(api.send(request::post("/p").body(R"({"amount":1.10})", "application/json")
+                             .idempotency_key("o-1")));
+    ASSERT_EQ(own->requests().size(), 2u);
+    for (const sent_request& r : own->requests()) {
+      EXPECT_EQ(r.header(c.header).value_or("(none)"), c.value);
+      EXPECT_EQ(r.body, c.body);
+      EXPECT_TRUE(r.has_body);
+    }
+  }
+}
+
+TEST_F(client_policies, a_key_in_flight_is_asked_for_again_and_another_payload_is_not) {
+  const client api = make();
+  net->script({scripted_exchange::fail(reset), scripted_exchange::answer(409),
+               scripted_exchange::answer(201)});
+  const result<response> later = api.send(charge().idempotency_key("o-1"));
+  ASSERT_TRUE(later) << later.error().message();
+  EXPECT_EQ(later->status(), 201);
+  EXPECT_EQ(sent("Idempotency-Key"), std::vector<std::string>(3, "\"o-1\""));
+
+  net->script({scripted_exchange::answer(422)});
+  const result<response> other = api.send(charge().idempotency_key("o-1"));
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->status(), 422);
+  net->script({scripted_exchange::answer(409)});  // without a key a conflict is a conflict
+  const result<response> plain = api.send(charge());
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->status(), 409);
+  EXPECT_EQ(net->requests().size(), 5u);
+}
+
+TEST_F(client_policies, a_key_older_than_the_server_remembers_is_not_sent_again) {
+  standard_options slow;
+  slow.call_timeout = 100h;
+  slow.attempt_timeout = 30h;
+  slow.retry.delay = constant{.each = 1h, .spread = jitter::none};
+  const client api = make(slow, keyed_by(idempotency_profile::stripe()));
+  const std::function<scripted_exchange()> faults[] = {
+      [] { return scripted_exchange::fail(reset).after(23h); },
+      [] { return scripted_exchange::answer(503).after(23h); },
+  };
+  for (const auto& fault : faults) {
+    const std::size_t before = net->requests().size();
+    net->script({fault()});
+    const result<response> r = api.send(charge().idempotency_key("o-1"), told);
+    ASSERT_TRUE(r.has_error()) << r->status();
+    expect_error(r.error(), errc::outcome_unknown, condition::ambiguous,
+                 {"older than the server remembers", "#" + http::fingerprint("o-1"), "reconcile"});
+    EXPECT_EQ(net->requests().size() - before, 1u);
+  }
+  // A second sooner it goes out.
+  net->script({scripted_exchange::fail(reset).after(23h - 1s), scripted_exchange::answer(201)});
+  EXPECT_TRUE(api.send(charge().idempotency_key("o-2")));
+}
+
+TEST_F(client_policies, raw_keys_are_in_no_report_error_or_event) {
+  const client api = make({}, keyed_by(idempotency_profile::stripe()));
+  const auto look = [&](std::string_view key, const error& why) {
+    EXPECT_EQ(why.message().find(key), std::string::npos) << why.message();
+    EXPECT_NE(why.message().find("#" + http::fingerprint(key)), std::string::npos)
+        << why.message();
+    EXPECT_EQ(report.to_string().find(key), std::string::npos) << report.to_string();
+    EXPECT_NE(report.to_string().find("#" + http::fingerprint(key)), std::string::npos);
+    EXPECT_EQ(seen->to_string().find(key), std::string::npos);
+  };
+  net->handle([](const sent_request&) { return scripted_exchange::fail(reset); });
+  look("order-4711", api.send(charge().idempotency_key("order-4711"), told).error());
+  env.advance(1h);
+  const error minted = api.send(charge(), told).error();
+  look(sent("Idempotency-Key").back(), minted);
+}
+
+// --- headers of the client's own ---------------------------------------------------------------
+
+TEST_F(client_policies, attempt_and_correlation_go_out_with_each_attempt) {
+  client_options options;
+  options.attempt_header = "X-Attempt";
+  options.correlation_header = "X-Correlation-Id";
+  const client api = make({}, options);
+  net->script({scripted_exchange::answer(503), scripted_exchange::fail(reset),
+               scripted_exchange::answer(200), scripted_exchange::answer(200)});
+  call_options mine;
+  mine.correlation = "7f3a";
+  ASSERT_TRUE(api.send(request::get("/x").header("X-Own", "1"), mine));
+  ASSERT_TRUE(api.send(request::get("/y"), told));
+  EXPECT_EQ(sent("X-Attempt"), (std::vector<std::string>{"1", "2", "3", "1"}));
+  EXPECT_EQ(sent("X-Own"), (std::vector<std::string>{"1", "1", "1", "(none)"}));
+  const auto ids = sent("X-Correlation-Id");
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), "7f3a"), 3);
+  EXPECT_EQ(ids[3].size(), 16u);
+  EXPECT_EQ(ids[3], report.correlation);
+}
+
+TEST_F(client_policies, a_correlation_id_cannot_smuggle_a_header_in) {
+  client_options options;
+  options.correlation_header = "X-Correlation-Id";
+  const client api = make({}, options);
+  for (const std::string_view id : {std::string_view("a\r\nX-Evil: s3cr3t"),
+                                    std::string_view("a\0b", 3), std::string_view("a\n")}) {
+    call_options mine;
+    mine.correlation = id;
+    const result<response> r = api.send(request::get("/x"), mine);
+    ASSERT_TRUE(r.has_error());
+    expect_error(r.error(), errc::invalid_header, condition::invalid_input, {"X-Correlation-Id"});
+  }
+  EXPECT_TRUE(net->requests().empty());
+}
+
+TEST_F(client_policies, default_headers_are_displaced_by_the_requests_own) {
+  client_options options;
+  options.default_headers.add("Accept", "*/*");
+  options.default_headers.add("X-Tenant", "t");
+  const client api = make({}, options);
+  ASSERT_TRUE(api.get("/x").header("accept", "text/plain").send());
+  EXPECT_EQ(sent("Accept"), std::vector<std::string>{"text/plain"});
+  EXPECT_EQ(sent("X-Tenant"), std::vector<std::string>{"t"});
+}
+
+// --- bad input: nothing is sent ----------------------------------------------------------------
+
+TEST_F(client_policies, bad_requests_end_before_anything_is_sent) {
+  const client api = make({}, keyed_by(idempotency_profile::stripe()));
+  using namespace std::string_view_literals;
+  struct {
+    request what;
+    errc code;
+    std::string_view word;
+  } const cases[] = {
+      {request::get("/users/{id}"), errc::invalid_route, "id"},
+      {request::get("/users/{id}").param("uid", "1"), errc::invalid_route, "id"},
+      {request::get("/users").param("uid", "s3cr3t"), errc::invalid_route, "uid"},
+      {request::get("/users/{id}").param("id", ".."), errc::invalid_route, "id"},
+      {request::get("/users/{id").param("id", "1"), errc::invalid_route, "{"},
+      {request::get("users"), errc::invalid_url, "'/'"},
+      {request::get("/a b"), errc::invalid_url, "offset 2"},
+      {request::get("http://other.test/"), errc::invalid_url, "the client has the host"},
+      {request(http::method("GE T"), "/"), errc::invalid_method, "method"},
+      {request::get("/").header("X-A", "s3cr3t\r\nX-B: 1"), errc::invalid_header, "X-A"},
+      {request::get("/").header("X-A", "s3cr3t\n"), errc::invalid_header, "X-A"},
+      {request::get("/").header("X-A", "s3cr3t\0"sv), errc::invalid_header, "X-A"},
+      {request::get("/").header("X A", "1"), errc::invalid_header, "offset 1"},
+      {request::get("/").header("Content-Length", "1"), errc::invalid_header, "Content-Length"},
+      {request::get("/").header("Host", "h"), errc::invalid_header, "Host"},
+      {charge().body("{}", "a/b\r\nX: 1"), errc::invalid_header, "Content-Type"},
+      {charge().json("\xff"), errc::invalid_body, "UTF-8"},
+      {charge().idempotency_key(""), errc::invalid_idempotency_key, "empty"},
+      {charge().idempotency_key("s3cr3t key"), errc::invalid_idempotency_key, "offset 6"},
+      {charge().idempotency_key("s3cr3t\r\n"), errc::invalid_idempotency_key, "offset 6"},
+      {charge().idempotency_key(std::string(256, 'k')), errc::invalid_idempotency_key, "255"},
+      {charge().header("Idempotency-Key", "s3cr3t").idempotency_key("k"),
+       errc::invalid_idempotency_key, "Idempotency-Key"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.word);
+    report = {};
+    report.attempts = 7;  // of an earlier call
+    const result<response> r = api.send(c.what, told);
+    ASSERT_TRUE(r.has_error());
+    expect_error(r.error(), c.code, condition::invalid_input, {c.word});
+    EXPECT_EQ(report.attempts, 0);
+    EXPECT_EQ(report.error, c.code);
+    EXPECT_EQ(report.delivery, evidence::never_sent);
+    ended e;
+    api.async_send(c.what, into(e));
+    EXPECT_EQ(e.count, 0) << "completed inline";
+    env.run_ready();
+    EXPECT_EQ(e.count, 1);
+    EXPECT_EQ(e.code(), c.code);
+  }
+  EXPECT_TRUE(net->requests().empty());
+}
+
+TEST_F(client_policies, a_body_that_cannot_take_the_key_is_refused) {
+  const client api = make({}, keyed_by(idempotency_profile::square()));
+  for (const char* body : {"", "[]", "{", R"({"idempotency_key":"other"})"}) {
+    const result<response> r =
+        api.send(request::post("/p").body(body, "application/json").idempotency_key("k"));
+    ASSERT_TRUE(r.has_error()) << body;
+    EXPECT_EQ(r.error(), condition::invalid_input) << r.error().message();
+  }
+  EXPECT_TRUE(api.send(request::post("/p")).has_error()) << "no body at all";
+  EXPECT_TRUE(net->requests().empty());
+}
+
+TEST_F(client_policies, bad_options_are_refused_at_construction) {
+  const auto field_of = [&](client_options options) -> std::string {
+    options.transport = net;
+    try {
+      const client api(env, "http://api.test", standard_pipeline("api"), std::move(options));
+    } catch (const config_error& e) {
+      EXPECT_EQ(std::string(e.what()).find(secret), std::string::npos) << e.what();
+      return e.field();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(field_of({}), "accepted");
+  client_options o;
+  o.default_headers.add("X-A", "s3cr3t\r\nX-B: 1");
+  EXPECT_EQ(field_of(o), "client.default_headers");
+  o = {};
+  o.default_headers.add("Content-Length", "7");
+  EXPECT_EQ(field_of(o), "client.default_headers");
+  o = {};
+  o.attempt_header = "X Attempt";
+  EXPECT_EQ(field_of(o), "client.attempt_header");
+  o = {};
+  o.correlation_header = "Host";
+  EXPECT_EQ(field_of(o), "client.correlation_header");
+  o = {};
+  o.correlation_header = "";
+  EXPECT_EQ(field_of(o), "client.correlation_header");
+  o = {};
+  o.bounds.header_count = 0;
+  EXPECT_NE(field_of(o), "accepted");
+  o = {};
+  o.idempotency = idempotency_profile::stripe();
+  o.idempotency->max_length = 0;
+  EXPECT_EQ(field_of(o), "idempotency_profile.max_length");
+}
+
+TEST_F(client_policies, a_blocking_call_where_the_executor_runs_would_deadlock) {
+  const client api = make();
+  std::optional<result<response>> r;
+  std::optional<result<void>> into_answer;
+  response answer;
+  const request what = request::get("/x");
+  asio::post(env.get_executor(), [&] {
+    r.emplace(api.send(request::get("/x")));
+    into_answer.emplace(api.send(what, answer));
+  });
+  env.run_ready();
+  ASSERT_TRUE(r && into_answer);
+  EXPECT_EQ(r->error(), errc::would_deadlock);
+  EXPECT_NE(r->error().message().find("asynchronous"), std::string::npos);
+  EXPECT_EQ(into_answer->error(), errc::would_deadlock);
+  EXPECT_TRUE(net->requests().empty());
+}
+
+// --- health, waits, limits ---------------------------------------------------------------------
+
+TEST_F(client_policies, answers_4xx_are_neutral_to_the_breaker_and_5xx_are_not) {
+  const client api = make();
+  net->handle([](const sent_request&) { return scripted_exchange::answer(404); });
+  for (int i = 0; i < 60; ++i) EXPECT_EQ(api.send(request::get("/x"))->status(), 404);
+  EXPECT_EQ(seen->count(event_kind::state_changed), 0);
+  net->handle([](const sent_request&) { return scripted_exchange::answer(500); });
+  result<response> r = api.send(request::get("/x"));
+  r = api.send(request::get("/x"));  // five failures in a row
+  EXPECT_EQ(seen->count(event_kind::state_changed), 1);
+  const std::size_t before = net->requests().size();
+  r = api.send(request::get("/x"));
+  ASSERT_TRUE(r.has_error());
+  expect_error(r.error(), errc::circuit_open, condition::rejected, {"next try in"});
+  EXPECT_EQ(net->requests().size(), before);
+}
+
+TEST_F(client_policies, retry_after_is_kept_in_both_forms) {
+  const client api = make();
+  const std::pair<std::string, std::string> forms[] = {
+      {"7", ""},
+      {"Sun, 06 Nov 1994 08:49:44 GMT", "Sun, 06 Nov 1994 08:49:37 GMT"},
+  };
+  for (const auto& [hint, date] : forms) {
+    const std::size_t before = net->requests().size();
+    scripted_exchange busy = scripted_exchange::answer(503).header("Retry-After", hint);
+    if (!date.empty()) busy = std::move(busy).header("Date", date);
+    net->script({busy, scripted_exchange::answer(200)});
+    ASSERT_TRUE(api.send(request::get("/x")));
+    const auto requests = net->requests();
+    ASSERT_EQ(requests.size() - before, 2u);
+    EXPECT_GE(requests[before + 1].at - requests[before].at, 7s);
+    EXPECT_LT(requests[before + 1].at - requests[before].at, 10s);
+    env.advance(1h);
+  }
+}
+
+TEST_F(client_policies, a_hint_over_the_cap_or_the_time_left_ends_the_call_now_and_says_until_when) {
+  for (const int wait : {45, 3600}) {  // over the call's 30 s; over max_server_wait too
+    SCOPED_TRACE(wait);
+    const client api = make();
+    net->script({scripted_exchange::answer(429).header("Retry-After", std::to_string(wait))});
+    const time_point start = env.now();
+    const result<response> r = api.send(charge(), told);
+    ASSERT_TRUE(r) << r.error().message();
+    EXPECT_EQ(r->status(), 429);
+    EXPECT_EQ(env.now(), start);
+    EXPECT_EQ(report.stopped, reason::server_wait);
+    EXPECT_NE(report.to_string().find("next try in " + std::to_string(wait)), std::string::npos)
+        << report.to_string();
+    EXPECT_EQ(net->script_left(), 0u);
+  }
+}
+
+TEST_F(client_policies, an_attempt_and_a_call_that_hang_end_at_their_own_limits) {
+  standard_options quick;
+  quick.call_timeout = 5s;
+  quick.attempt_timeout = 2s;
+  quick.retry.delay = constant{.each = 100ms, .spread = jitter::none};
+  {
+    const client api = make(quick);
+    net->script({scripted_exchange::hang(), scripted_exchange::answer(200)});
+    const time_point start = env.now();
+    ASSERT_TRUE(api.send(request::get("/x"), told));
+    EXPECT_EQ(env.now() - start, 2100ms);
+    EXPECT_EQ(report.attempts, 2);
+  }
+  {
+    quick.retry.max_attempts = 1;
+    const client api = make(quick);
+    net->script({scripted_exchange::hang()});
+    EXPECT_EQ(api.send(request::get("/x")).error(), errc::attempt_timeout);
+    net->script({scripted_exchange::hang()});
+    expect_error(api.send(charge()).error(), errc::outcome_unknown, condition::ambiguous,
+                 {"attempt", "reconcile"});
+  }
+  {
+    quick.attempt_timeout = 1h;
+    const client api = make(quick);
+    net->script({scripted_exchange::hang()});
+    const time_point start = env.now();
+    expect_error(api.send(request::get("/x")).error(), errc::call_timeout, condition::timeout,
+                 {"call timeout", "seconds allowed 5"});
+    EXPECT_EQ(env.now() - start, 5s);
+    net->script({scripted_exchange::hang()});
+    call_options hurried;
+    hurried.within = 1s;
+    EXPECT_EQ(api.send(request::get("/x"), hurried).error(), errc::call_timeout);
+    EXPECT_EQ(env.now() - start, 6s);
+  }
+  EXPECT_EQ(net->running(), 0u);
+  EXPECT_EQ(net->canceled(), 5u);
+}
+
+TEST_F(client_policies, when_time_runs_out_in_a_wait_the_last_real_answer_is_delivered) {
+  standard_options quick;
+  quick.call_timeout = 5s;
+  quick.retry.delay = constant{.each = 4s, .spread = jitter::none};
+  const client api = make(quick);
+  net->handle([](const sent_request&) { return scripted_exchange::answer(503); });
+  const result<response> r = api.send(request::get("/x"), told);
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 503);
+  EXPECT_EQ(report.stopped, reason::deadline);
+}
+
+// --- cancellation and lifetime -----------------------------------------------------------------
+
+TEST_F(client_policies, cancellation_reaches_a_call_wherever_it_is) {
+  standard_options one;
+  one.bulkhead.max_concurrent = 1;
+  one.retry.delay = constant{.each = 1h, .spread = jitter::none};
+  one.call_timeout = 10h;
+  one.attempt_timeout = 10h;
+  const client api = make(one);
+  const char* where = "exchange";
+  const auto cancelled = [&](ended& e) {
+    SCOPED_TRACE(where);
+    EXPECT_EQ(e.count, 0);
+    signal.emit(asio::cancellation_type::terminal);
+    EXPECT_EQ(e.count, 0) << "completed inside emit";
+    env.run_ready();
+    ASSERT_EQ(e.count, 1);
+    EXPECT_EQ(e.code(), canceled_error());
+    EXPECT_TRUE(e.what->error() == condition::canceled);
+    EXPECT_EQ(env.waits(), 0u);
+  };
+  {
+    net->script({scripted_exchange::hang()});
+    ended e;
+    api.async_send(charge(), into(e));
+    env.run_ready();
+    ASSERT_EQ(net->running(), 1u);
+    cancelled(e);
+    EXPECT_EQ(net->canceled(), 1u);
+  }
+  {
+    where = "back-off";
+    net->script({scripted_exchange::answer(503)});
+    ended e;
+    api.async_send(request::get("/x"), into(e));
+    env.run_ready();
+    ASSERT_EQ(net->running(), 0u);
+    cancelled(e);
+  }
+  {
+    where = "bulkhead";
+    net->script({scripted_exchange::hang()});
+    ended first;
+    std::stop_source stop;
+    call_options options;
+    options.stop = stop.get_token();
+    api.async_send(request::get("/x"), options, [&](result<response> r) {
+      ++first.count;
+      first.what.emplace(std::move(r));
+    });
+    ended e;
+    api.async_send(request::get("/y"), into(e));
+    env.run_ready();
+    ASSERT_EQ(net->running(), 1u);
+    signal.emit(asio::cancellation_type::partial);
+    env.run_ready();
+    EXPECT_EQ(e.count, 1);
+    EXPECT_EQ(e.code(), canceled_error());
+    EXPECT_EQ(first.count, 0);
+    stop.request_stop();
+    env.run_ready();
+    EXPECT_EQ(first.code(), canceled_error());
+  }
+  EXPECT_TRUE(api.send(request::get("/after"))) << "permits were given back";
+}
+
+/// Calls in an exchange, in a back-off and in the bulkhead's queue, and a client to end them.
+class three_calls : public client_policies {
+ protected:
+  three_calls() {
+    standard_options two;
+    two.bulkhead.max_concurrent = 2;
+    two.retry.delay = constant{.each = 1h, .spread = jitter::none};
+    two.call_timeout = 10h;
+    two.attempt_timeout = 10h;
+    api.emplace(make(two));
+    net->script({scripted_exchange::hang(), scripted_exchange::answer(503)});
+    for (ended& e : calls)
+      api->async_send(request::get("/x"), [&e](result<response> r) {
+        ++e.count;
+        e.what.emplace(std::move(r));
+      });
+    env.run_ready();
+  }
+  void SetUp() override {
+    ASSERT_EQ(net->requests().size(), 2u);
+    ASSERT_EQ(net->running(), 1u);
+    for (const ended& e : calls) ASSERT_EQ(e.count, 0);
+  }
+  void expect_all_cancelled() {
+    const time_point now = env.now();
+    env.run_ready();
+    EXPECT_EQ(env.now(), now);
+    for (const ended& e : calls) {
+      EXPECT_EQ(e.count, 1);
+      EXPECT_EQ(e.code(), canceled_error());
+    }
+    EXPECT_EQ(env.waits(), 0u);
+    EXPECT_EQ(net->running(), 0u);
+    EXPECT_EQ(net->requests().size(), 2u);
+    EXPECT_EQ(seen->count(event_kind::call_finished), 3);
+  }
+  std::optional<client> api;
+  ended calls[3];
+};
+
+TEST_F(three_calls, end_when_their_client_is_destroyed) {
+  api.reset();
+  for (const ended& e : calls) EXPECT_EQ(e.count, 0) << "completed inside the destructor";
+  expect_all_cancelled();
+}
+
+TEST_F(three_calls, end_when_their_client_is_closed) {
+  api->close();
+  api->close();
+  expect_all_cancelled();
+  const result<response> r = api->send(request::get("/x"));
+  ASSERT_TRUE(r.has_error());
+  EXPECT_EQ(r.error(), canceled_error());
+  EXPECT_EQ(net->requests().size(), 2u) << "a closed client sends nothing";
+}
+
+TEST_F(three_calls, end_when_another_client_is_moved_over_theirs) {
+  client other = make();
+  *api = std::move(other);
+  expect_all_cancelled();
+  EXPECT_TRUE(api->send(request::get("/x")));
+}
+
+TEST_F(three_calls, go_on_when_their_client_is_moved) {
+  client moved = std::move(*api);
+  api.reset();
+  env.run_ready();
+  for (const ended& e : calls) EXPECT_EQ(e.count, 0);
+  EXPECT_TRUE(moved.send(request::get("/x")).has_value() || true);
+  moved.close();
+  env.run_ready();
+  for (const ended& e : calls) EXPECT_EQ(e.count, 1);
+}
+
+TEST_F(three_calls, are_let_go_without_a_leak_when_the_context_is_destroyed) {
+  env.on_leftover({});
+  env.shut_down();
+  for (const ended& e : calls) EXPECT_EQ(e.count, 0);
+}
+
+TEST_F(client_policies, a_handler_may_destroy_its_client) {
+  auto api = std::make_unique<client>(make());
+  int calls = 0;
+  api->async_send(request::get("/x"), [&](const result<response>& r) {
+    EXPECT_TRUE(r);
+    api.reset();
+    ++calls;
+  });
+  env.run_ready();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(client_policies, a_handler_may_send_the_next_request) {
+  const client api = make();
+  int left = 100;
+  std::function<void(result<response>)> next = [&](const result<response>& r) {
+    ASSERT_TRUE(r);
+    if (--left > 0) api.async_send(request::get("/x"), next);
+  };
+  api.async_send(request::get("/x"), next);
+  env.run_ready();
+  EXPECT_EQ(left, 0);
+  EXPECT_EQ(net->requests().size(), 100u);
+}
+
+// --- fallback, observers -----------------------------------------------------------------------
+
+TEST_F(client_policies, a_fallback_stands_in_for_an_answer) {
+  response stale;
+  stale.set_status(203);
+  stale.mutable_body() = "\"stale\"";
+  pipeline_builder policies("api");
+  policies.add(fallback::value(stale)).add(retry{.max_attempts = 2});
+  const client api = over(policies);
+  net->script({scripted_exchange::answer(503), scripted_exchange::fail(reset),
+               scripted_exchange::answer(404), scripted_exchange::fail(reset)});
+  const result<response> r = api.send(request::get("/x"), told);
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 203);
+  EXPECT_EQ(r->body(), "\"stale\"");
+  EXPECT_EQ(r->effect(), effect::safe);
+  EXPECT_EQ(r->evidence(), evidence::maybe_applied) << "it is no answer of the server's";
+  EXPECT_EQ(seen->count(event_kind::fallback_used), 1);
+  EXPECT_FALSE(report.error);
+  const result<response> missing = api.send(request::get("/x"));  // an answer needs no substitute
+  ASSERT_TRUE(missing);
+  EXPECT_EQ(missing->status(), 404);
+  // An unsafe request that may have been applied is not papered over.
+  EXPECT_EQ(api.send(charge()).error(), errc::outcome_unknown);
+  response reused;
+  net->script({scripted_exchange::fail(reset), scripted_exchange::fail(reset)});
+  const request what = request::get("/x");
+  ASSERT_TRUE(api.send(what, reused));
+  EXPECT_EQ(reused.status(), 203);
+}
+
+TEST_F(client_policies, observers_hear_the_whole_story_under_the_routes_name) {
+  net->script({scripted_exchange::answer(503), scripted_exchange::answer(200)});
+  const client api = make();
+  call_options options = told;
+  options.correlation = "7f3a";
+  ASSERT_TRUE(api.send(request::get("/users/{id}").param("id", "s3cr3t").query("q", "s3cr3t"),
+                       options));
+  const std::vector<event_kind> kinds = seen->kinds();
+  ASSERT_FALSE(kinds.empty());
+  EXPECT_EQ(kinds.front(), event_kind::call_started);
+  EXPECT_EQ(kinds.back(), event_kind::call_finished);
+  for (const recorded_event& e : seen->events()) {
+    EXPECT_EQ(e.operation, "GET /users/{id}");
+    EXPECT_EQ(e.correlation, "7f3a");
+    EXPECT_EQ(e.pipeline, "api");
+  }
+  const auto attempts = seen->events(event_kind::attempt_finished);
+  ASSERT_EQ(attempts.size(), 2u);
+  EXPECT_EQ(attempts[0].attempt, 1);
+  EXPECT_EQ(attempts[0].status, 503);
+  EXPECT_EQ(attempts[0].error, errc::server_error);
+  EXPECT_EQ(attempts[1].attempt, 2);
+  EXPECT_EQ(attempts[1].status, 200);
+  EXPECT_EQ(attempts[1].delivery, evidence::answered);
+  EXPECT_EQ(report.operation, "GET /users/{id}");
+  EXPECT_EQ(report.to_string().find(secret), std::string::npos) << report.to_string();
+  EXPECT_EQ(seen->to_string().find(secret), std::string::npos);
+
+  seen->clear();
+  ASSERT_TRUE(api.send(request::get("/a/{b}").param("b", "1").name("fetch b")));
+  ASSERT_FALSE(seen->events().empty());
+  EXPECT_EQ(seen->events().front().operation, "fetch b");
+  EXPECT_EQ(seen->events().front().correlation.size(), 16u);
+}
+
+TEST_F(client_policies, the_standard_stack_is_in_its_documented_order) {
+  const client api = make();
+  EXPECT_EQ(api.policies().composition(),
+            "timeout > bulkhead > retry > rate_limiter > circuit_breaker > timeout");
+  EXPECT_EQ(api.policies().amplification(), 3u);
+  EXPECT_EQ(api.policies().name(), "api");
+  standard_options unlimited;
+  unlimited.rate.reset();
+  EXPECT_EQ(make(unlimited).policies().composition(),
+            "timeout > bulkhead > retry > circuit_breaker > timeout");
+}
+
+TEST_F(client_policies, what_one_call_hears_of_a_429_holds_for_all) {
+  const client api = make();
+  net->script({scripted_exchange::answer(429).header("Retry-After", "5"),
+               scripted_exchange::answer(200), scripted_exchange::answer(200)});
+  ended first;
+  ended second;
+  api.async_send(request::get("/1"), [&](result<response> r) {
+    ++first.count;
+    first.what.emplace(std::move(r));
+  });
+  env.run_ready();
+  api.async_send(request::get("/2"), [&](result<response> r) {
+    ++second.count;
+    second.what.emplace(std::move(r));
+  });
+  env.run_ready();
+  EXPECT_EQ(net->requests().size(), 1u);
+  env.advance(5s - 1ns);
+  EXPECT_EQ(net->requests().size(), 1u);
+  env.run_until([&] { return first.count + second.count == 2; });
+  EXPECT_EQ(net->requests().size(), 3u);
+  EXPECT_EQ(first.code(), error_code());
+  EXPECT_EQ(second.code(), error_code());
+}
+
+}  // namespace
+}  // namespace hawser::test
