@@ -16,10 +16,10 @@ int order_book::take() noexcept { return next_ < orders_ ? next_++ : -1; }
 
 void order_book::done(bool success, clock::time_point since) {
   const auto now = clock::now();
-  milliseconds_.push_back(std::chrono::duration<double, std::milli>(now - since).count());
   ++finished_;
   if (!success) return;
   ++succeeded_;
+  milliseconds_.push_back(std::chrono::duration<double, std::milli>(now - since).count());
   longest_gap_ = std::max(longest_gap_, std::chrono::duration<double>(now - last_success_).count());
   last_success_ = now;
 }

@@ -19,7 +19,7 @@ struct run_result {
   std::string name;
   int orders = 0;
   int succeeded = 0;
-  std::vector<double> milliseconds;  ///< Of each order, from first attempt to the end.
+  std::vector<double> milliseconds;  ///< Of each order that succeeded, first attempt to end.
   double seconds = 0;
   double recovery_seconds = 0;  ///< From the outage's end to the next success.
   long long charges = 0;        ///< In the gateway's ledger.

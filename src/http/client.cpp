@@ -12,7 +12,9 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/post.hpp>
 
+#include <atomic>
 #include <condition_variable>
+#include <initializer_list>
 #include <mutex>
 #include <tuple>
 #include <utility>
@@ -39,8 +41,13 @@ std::string hex(std::uint64_t value) {
   return text;
 }
 
-void check_name(const std::optional<std::string>& name, std::string_view field) {
+/// `taken` are the names that the client writes already.
+void check_name(const std::optional<std::string>& name, std::string_view field,
+                std::initializer_list<std::string_view> taken) {
   if (!name) return;
+  for (const std::string_view other : taken)
+    if (same_name(*name, other))
+      throw config_error(field, *name, "must differ from the client's other headers");
   const result<void> fit = check_request_field(*name, "");
   if (!fit)
     throw config_error(field, *name, "must be a header name the client does not write itself");
@@ -62,8 +69,10 @@ class client::state {
         throw config_error("client.default_headers", f.name, fit.error().message());
     validate(options.bounds);
     if (options.idempotency) validate(*options.idempotency);
-    check_name(options.correlation_header, "client.correlation_header");
-    check_name(options.attempt_header, "client.attempt_header");
+    const std::string_view key = options.idempotency ? options.idempotency->header : ietf.header;
+    check_name(options.correlation_header, "client.correlation_header", {key});
+    check_name(options.attempt_header, "client.attempt_header",
+               {key, options.correlation_header.value_or("")});
     prefix = base.path();
     while (!prefix.empty() && prefix.back() == '/') prefix.pop_back();
     carrier = options.transport ? options.transport
@@ -74,6 +83,7 @@ class client::state {
   void enter(call& c);
   void leave(call& c) noexcept;
   void close() noexcept;
+  [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
   environment env;
   url base;
@@ -86,7 +96,7 @@ class client::state {
  private:
   std::mutex mutex_;
   call* first_ = nullptr;  // running calls
-  bool closed_ = false;
+  std::atomic<bool> closed_{false};  // set under the lock
 };
 
 /// One logical call: the operation the engine runs, and the exchange the transport carries.
@@ -130,6 +140,13 @@ class client::call final : public hawser::detail::async_operation, private excha
   /// Ends a call that never began, by its handler.
   void refuse() {
     error why = *problem_;
+    if (call_report* report = options_.report) {
+      report->clear();
+      report->pipeline = state_->policies.name();
+      report->operation = options_.name;
+      report->correlation = options_.correlation;
+      report->error = why.code();
+    }
     deliver(std::move(why), true);
   }
 
@@ -145,6 +162,13 @@ class client::call final : public hawser::detail::async_operation, private excha
 
   bool start(const hawser::detail::attempt_start& about, outcome& o) override {
     if (about.number == 1) first_attempt_ = about.now;
+    answered_ = false;
+    if (state_->closed()) {
+      failure_ = canceled_error();
+      o = hawser::classify(failure_.code());
+      o.delivery = hawser::evidence::never_sent;
+      return true;
+    }
     if (expired_key(about)) {
       failure_ = error(errc::outcome_unknown,
                        "the idempotency key is older than the server remembers keys");
@@ -156,7 +180,6 @@ class client::call final : public hawser::detail::async_operation, private excha
       fields_.set(*state_->options.attempt_header, std::to_string(about.number));
     answer_->clear();
     failure_ = {};
-    answered_ = false;
     keep_ = hawser::detail::call_ref(control());
     state_->carrier->start(*this);
     return false;
@@ -184,8 +207,10 @@ class client::call final : public hawser::detail::async_operation, private excha
       options_.report->key_fingerprint = fingerprint(minted_);
     const bool own = end.from != origin::policy;
     if (own && answered_) {
-      answer_->set_exchange(options_.effect,
-                            end.ok ? hawser::evidence::answered : end.delivery);
+      // A fallback's answer keeps what is known of the request: see substitute().
+      if (end.from == origin::operation)
+        answer_->set_exchange(options_.effect,
+                              end.ok ? hawser::evidence::answered : end.delivery);
       deliver(error(), initiating);
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.detail), initiating);
@@ -234,9 +259,17 @@ class client::call final : public hawser::detail::async_operation, private excha
     correlate();
     if (!keyed && !set.attempt_header && !set.correlation_header) return;
     fields_ = request_.headers();
-    if (set.correlation_header) fields_.set(*set.correlation_header, correlation_);
-    if (keyed) put_key();
+    if (set.correlation_header) put_correlation(*set.correlation_header);
+    if (keyed && !problem_) put_key();
     exchange::own_headers = &fields_;
+  }
+
+  /// Ids often come from the caller's own caller, so they are looked at like any header.
+  void put_correlation(std::string_view header) {
+    if (const result<void> fit = check_request_field(header, correlation_); !fit)
+      problem_ = fit.error();
+    else
+      fields_.set(header, correlation_);
   }
 
   [[nodiscard]] const idempotency_profile& profile() const noexcept {
@@ -252,12 +285,12 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (!request_.idempotency_key()) minted_ = mint_idempotency_key(state_->env.random());
     const std::string_view key =
         request_.idempotency_key() ? std::string_view(*request_.idempotency_key()) : minted_;
-    body_ = request_.body();
+    if (profile().body_field) body_ = request_.body();
     if (const result<void> put = apply_idempotency_key(profile(), key, fields_, body_); !put) {
       problem_ = put.error();
       return;
     }
-    exchange::body = body_;
+    if (profile().body_field) exchange::body = body_;
     if (options_.effect == hawser::effect::unsafe) options_.effect = hawser::effect::keyed;
   }
 

@@ -60,6 +60,22 @@ request::request(http::method how, std::string_view target)
   name_ += route();
 }
 
+request& request::operator=(request&& other) noexcept {
+  if (this == &other) return *this;
+  method_ = std::move(other.method_);
+  target_ = std::move(other.target_);
+  query_ = std::move(other.query_);
+  name_ = std::move(other.name_);
+  body_ = std::move(other.body_);
+  headers_ = std::move(other.headers_);
+  params_ = std::move(other.params_);
+  key_ = std::move(other.key_);
+  effect_ = other.effect_;
+  problem_ = std::move(other.problem_);
+  has_body_ = other.has_body_;
+  return *this;
+}
+
 request&& request::header(std::string_view name, std::string_view value) && {
   if (auto checked = check_request_field(name, value); !checked)
     set_problem(checked.error());

@@ -3,7 +3,6 @@
 #include "hawser/http/json.hpp"
 #include "hawser/observe/observer.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
-#include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/timeout.hpp"
 #include "hawser/run/async.hpp"
@@ -83,7 +82,8 @@ TEST(getting_started, tests_run_on_virtual_time) {
     if (++tries < 3) throw std::runtime_error("connection lost");
     return 42.5;
   };
-  manual_environment env;  // its clock moves only when told, and waits cost nothing
+  hawser::testing::manual_environment
+      env;  // its clock moves only when told, and waits cost nothing
   const auto quotes =
       hawser::pipeline_builder{"quotes"}
           .add(hawser::retry{.max_attempts = 3,
@@ -289,8 +289,16 @@ TEST(errors, a_report_tells_the_story) {
   EXPECT_FALSE(q.has_value());
   EXPECT_EQ(report.stopped, hawser::reason::max_attempts);
   EXPECT_EQ(story,
-            "billing quote: Connection reset by peer after 2 attempts in 100.0 ms, maybe_applied\n"
-            "  +0.000 s  call started\n");
+            R"(billing quote: Connection reset by peer after 2 attempts in 100.0 ms, maybe applied
+  +0.000 s  call started
+  +0.000 s  attempt 1 started
+  +0.000 s  attempt 1 finished: Connection reset by peer after 0.0 ms, maybe applied
+  +0.000 s  waiting 100.0 ms (retry: own_delay, seconds 0.1, next try in 0.1 s)
+  +0.100 s  attempt 2 started
+  +0.100 s  attempt 2 finished: Connection reset by peer after 0.0 ms, maybe applied
+  +0.100 s  no further attempt (retry: max_attempts, attempts made 2, allowed 2)
+  +0.100 s  call finished: Connection reset by peer after 100.0 ms
+)");
 }
 
 TEST(cancellation, of_blocking_calls) {
@@ -328,8 +336,8 @@ TEST(cancellation, of_wrapped_operations) {
 TEST(cancellation, of_clients) {
   fault_server server;
   server.script({plan::stall()});
-  hawser::environment env;
   std::promise<hawser::error_code> ended;
+  hawser::environment env;
   hawser::http::client api{env, server.url()};
   api.async_send(hawser::http::request::get("/slow"),
                  [&](hawser::result<hawser::http::response> r) {

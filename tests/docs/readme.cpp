@@ -1,12 +1,22 @@
 // The program at the top of README.md.
-#include <hawser/http/client.hpp>
+#include <hawser/hawser.hpp>
 
 #include <iostream>
+#include <stdexcept>
+
+using namespace std::chrono_literals;
 
 int main() {
-  hawser::environment env;  // a thread of its own; or give it your executor
-  hawser::http::client api{env, "https://billing.example",
-                           hawser::http::standard_pipeline("billing")};
-  auto r = api.get("/users/{id}", {{"id", "42"}}).send();
-  std::cout << (r ? std::to_string(r->status()) : r.error().message()) << '\n';
+  hawser::environment env;  // a thread of its own for timers; or give it your executor
+  auto quotes = hawser::pipeline_builder{"quotes"}
+                    .add(hawser::timeout{.after = 8s})  // the whole call
+                    .add(hawser::retry{.max_attempts = 4})
+                    .add(hawser::circuit_breaker{.failure_ratio = 0.5})
+                    .build(env);
+  int calls = 0;
+  auto quote = quotes.execute([&] {
+    if (++calls < 3) throw std::runtime_error("connection lost");
+    return 42.5;
+  });
+  std::cout << quote.value() << " after " << calls << " attempts\n";
 }

@@ -31,6 +31,12 @@ class HAWSER_API request {
   /// `target` is a path with an optional query, starting with '/', in which "{name}" stands for a
   /// parameter. Bytes outside of RFC 3986 must come percent-encoded: errc::invalid_url.
   request(http::method how, std::string_view target);
+  request(const request&) = default;
+  request(request&&) noexcept = default;
+  request& operator=(const request&) = default;
+  /// Onto itself too: `r = std::move(r).header(...)` keeps the request.
+  request& operator=(request&& other) noexcept;
+  ~request() = default;
 
   [[nodiscard]] static request get(std::string_view target) { return {method::get, target}; }
   [[nodiscard]] static request head(std::string_view target) { return {method::head, target}; }
