@@ -74,7 +74,7 @@ inline constexpr std::array<std::uint8_t, 256> table = make_table();
   constexpr std::uint64_t highs = 0x8080808080808080U;
   std::size_t i = 0;
   for (; i + 8 <= text.size(); i += 8) {
-    std::uint64_t word;
+    std::uint64_t word = 0;
     std::memcpy(&word, text.data() + i, 8);
     const std::uint64_t below_blank = (word - ones * 0x20) & ~word & highs;
     const std::uint64_t del = word ^ (ones * 0x7F);

@@ -95,7 +95,7 @@ class client::state {
 
  private:
   std::mutex mutex_;
-  call* first_ = nullptr;  // running calls
+  call* first_ = nullptr;            // running calls
   std::atomic<bool> closed_{false};  // set under the lock
 };
 
@@ -209,8 +209,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (own && answered_) {
       // A fallback's answer keeps what is known of the request: see substitute().
       if (end.from == origin::operation)
-        answer_->set_exchange(options_.effect,
-                              end.ok ? hawser::evidence::answered : end.delivery);
+        answer_->set_exchange(options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
       deliver(error(), initiating);
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.detail), initiating);

@@ -317,7 +317,7 @@ template <class BaseOf>
 void rate_limiter_policy::replan_gcra_locked(const BaseOf& base_of) noexcept {
   const rate r = rate_locked();
   ns seen = spent_until_.load(std::memory_order_relaxed);
-  ns base;
+  ns base = 0;
   do {
     base = base_of(seen);
   } while (!spent_until_.compare_exchange_weak(

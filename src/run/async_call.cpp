@@ -155,8 +155,8 @@ class async_call final : private own_options,
 bool on_system_threads(const boost::asio::any_io_executor& executor) {
   namespace asio = boost::asio;
   if (!executor) return false;
-  const asio::execution_context& of_system = asio::query(asio::system_executor(),
-                                                         asio::execution::context);
+  const asio::execution_context& of_system =
+      asio::query(asio::system_executor(), asio::execution::context);
   const asio::execution_context& theirs = asio::query(executor, asio::execution::context);
   return &theirs == &of_system;
 }

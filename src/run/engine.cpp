@@ -90,8 +90,8 @@ void engine::descend() {
   if (start_operation()) ascend();
 }
 
-/// The way up of a call that nobody cancels: every stage passes the outcome on. `perform` takes over
-/// where one does not.
+/// The way up of a call that nobody cancels: every stage passes the outcome on. `perform` takes
+/// over where one does not.
 void engine::ascend() {
   const plan_level* const plans = plan_.levels.data();
   const int innermost = depth_ - 1;

@@ -40,7 +40,8 @@ struct tally {
 /// Stands around a policy's stages and counts.
 class watched final : public policy {
  public:
-  watched(std::shared_ptr<policy> inner, tally& counts) : inner_(std::move(inner)), counts_(counts) {}
+  watched(std::shared_ptr<policy> inner, tally& counts)
+      : inner_(std::move(inner)), counts_(counts) {}
 
   std::string_view kind() const noexcept override { return inner_->kind(); }
   std::string_view name() const noexcept override { return inner_->name(); }
@@ -350,9 +351,9 @@ std::vector<std::string> check_policy_contract(const contract_subject& subject) 
   const std::vector<behaviour> all = behaviours();
   for (const shape how : {shape::alone, shape::in_retry, shape::in_timeout}) {
     for (const behaviour& what : all) {
-      for (const disturbance when : {disturbance::none, disturbance::cancel_one,
-                                     disturbance::cancel_all, disturbance::leap,
-                                     disturbance::shut_down}) {
+      for (const disturbance when :
+           {disturbance::none, disturbance::cancel_one, disturbance::cancel_all, disturbance::leap,
+            disturbance::shut_down}) {
         const int last = when == disturbance::none ? 1 : scene::steps;
         for (int at = 0; at < last; ++at) {
           const scenario s{how, &what, when, at};

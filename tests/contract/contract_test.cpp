@@ -52,8 +52,12 @@ std::vector<contract_subject> subjects() {
   budgeted.budget = make_budget(token_budget{.tokens = 10});
   retry waiting = quick;
   waiting.wait_for_permission = true;
-  const circuit_breaker touchy{.failure_ratio = {}, .consecutive_failures = 2, .open_for = 4ms,
-                               .open_cap = 8ms, .probes_to_close = 1, .probe_lease = 20ms};
+  const circuit_breaker touchy{.failure_ratio = {},
+                               .consecutive_failures = 2,
+                               .open_for = 4ms,
+                               .open_cap = 8ms,
+                               .probes_to_close = 1,
+                               .probe_lease = 20ms};
   return {
       subject("timeout", timeout{.after = 8ms}),
       subject("timeout_with_reserve", timeout{.after = 50ms, .reserve = 4ms}),
@@ -65,19 +69,23 @@ std::vector<contract_subject> subjects() {
       subject("fallback_with_throwing_source",
               fallback::from([](const outcome&) -> int { throw std::runtime_error("source"); })),
       subject("fallback_with_throwing_condition",
-              fallback::value(7).when([](const outcome&) -> bool {
-                throw std::runtime_error("condition");
-              })),
+              fallback::value(7).when(
+                  [](const outcome&) -> bool { throw std::runtime_error("condition"); })),
       subject("circuit_breaker", touchy, breaker_leftover),
       subject("circuit_breaker_slow_rule",
-              circuit_breaker{.min_calls = 1, .slow_ratio = 0.5, .slow_after = 4ms,
-                              .open_for = 4ms, .open_cap = 8ms},
+              circuit_breaker{.min_calls = 1,
+                              .slow_ratio = 0.5,
+                              .slow_after = 4ms,
+                              .open_for = 4ms,
+                              .open_cap = 8ms},
               breaker_leftover),
       subject("bulkhead", bulkhead{.max_concurrent = 1}, bulkhead_leftover),
       subject("bulkhead_with_queue", bulkhead{.max_concurrent = 1, .max_queue = 2},
               bulkhead_leftover),
       subject("bulkhead_with_queue_wait",
-              bulkhead{.max_concurrent = 1, .max_queue = 3, .max_queue_wait = 6ms,
+              bulkhead{.max_concurrent = 1,
+                       .max_queue = 3,
+                       .max_queue_wait = 6ms,
                        .order = queue_order::lifo_under_overload},
               bulkhead_leftover),
       subject("rate_limiter", rate_limiter{.permits = 1, .per = 10ms, .burst = 1}),
@@ -93,8 +101,7 @@ TEST_P(contract, is_kept) {
     ADD_FAILURE() << broken;
 }
 
-INSTANTIATE_TEST_SUITE_P(every, contract,
-                         ::testing::Range(std::size_t{0}, subjects().size()),
+INSTANTIATE_TEST_SUITE_P(every, contract, ::testing::Range(std::size_t{0}, subjects().size()),
                          [](const auto& which) { return subjects()[which.param].name; });
 
 // The contract itself can fail: a policy that forgets to give its permit back, one that parks for

@@ -258,7 +258,8 @@ TEST_F(client_policies, a_gateways_answer_to_an_unsafe_request_leaves_the_outcom
 
 TEST_F(client_policies, no_second_failure_hides_that_the_first_try_may_have_been_applied) {
   // Keyed, so it may be repeated; but if the repeats are turned away, nobody knows about the first.
-  net->script({scripted_exchange::fail(reset), scripted_exchange::fail(refused, evidence::never_sent),
+  net->script({scripted_exchange::fail(reset),
+               scripted_exchange::fail(refused, evidence::never_sent),
                scripted_exchange::fail(refused, evidence::never_sent)});
   const client api = make();
   const result<response> r = api.send(charge().idempotency_key("o-1"), told);
@@ -339,8 +340,8 @@ TEST_F(client_policies, profiles_put_the_key_where_their_servers_look) {
     client_options options = keyed_by(c.profile);
     options.transport = own;
     const client api = make({}, options);
-    ASSERT_TRUE(api.send(request::post("/p").body(R"({"amount":1.10})", "application/json")
-                             .idempotency_key("o-1")));
+    ASSERT_TRUE(api.send(
+        request::post("/p").body(R"({"amount":1.10})", "application/json").idempotency_key("o-1")));
     ASSERT_EQ(own->requests().size(), 2u);
     for (const sent_request& r : own->requests()) {
       EXPECT_EQ(r.header(c.header).value_or("(none)"), c.value);
@@ -398,8 +399,7 @@ TEST_F(client_policies, raw_keys_are_in_no_report_error_or_event) {
   const client api = make({}, keyed_by(idempotency_profile::stripe()));
   const auto look = [&](std::string_view key, const error& why) {
     EXPECT_EQ(why.message().find(key), std::string::npos) << why.message();
-    EXPECT_NE(why.message().find("#" + http::fingerprint(key)), std::string::npos)
-        << why.message();
+    EXPECT_NE(why.message().find("#" + http::fingerprint(key)), std::string::npos) << why.message();
     EXPECT_EQ(report.to_string().find(key), std::string::npos) << report.to_string();
     EXPECT_NE(report.to_string().find("#" + http::fingerprint(key)), std::string::npos);
     EXPECT_EQ(seen->to_string().find(key), std::string::npos);
@@ -624,7 +624,8 @@ TEST_F(client_policies, retry_after_is_kept_in_both_forms) {
   }
 }
 
-TEST_F(client_policies, a_hint_over_the_cap_or_the_time_left_ends_the_call_now_and_says_until_when) {
+TEST_F(client_policies,
+       a_hint_over_the_cap_or_the_time_left_ends_the_call_now_and_says_until_when) {
   for (const int wait : {45, 3600}) {  // over the call's 30 s; over max_server_wait too
     SCOPED_TRACE(wait);
     const client api = make();
@@ -903,8 +904,8 @@ TEST_F(client_policies, observers_hear_the_whole_story_under_the_routes_name) {
   const client api = make();
   call_options options = told;
   options.correlation = "7f3a";
-  ASSERT_TRUE(api.send(request::get("/users/{id}").param("id", "s3cr3t").query("q", "s3cr3t"),
-                       options));
+  ASSERT_TRUE(
+      api.send(request::get("/users/{id}").param("id", "s3cr3t").query("q", "s3cr3t"), options));
   const std::vector<event_kind> kinds = seen->kinds();
   ASSERT_FALSE(kinds.empty());
   EXPECT_EQ(kinds.front(), event_kind::call_started);

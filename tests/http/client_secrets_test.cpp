@@ -98,12 +98,9 @@ TEST_F(client_secrets, are_in_no_log_error_or_report_whatever_happens) {
       {"not HTTP", [] { return plan::raw("s3cr3t-nonsense\r\n\r\n"); }},
       {"bad header", [] { return plan::raw("HTTP/1.1 200 OK\r\ns3cr3t header: 1\r\n\r\n"); }},
       {"bad value", [] { return plan::raw("HTTP/1.1 200 OK\r\nX: s3cr3t\x01\r\n\r\n"); }},
-      {"bad length",
-       [] { return plan::raw("HTTP/1.1 200 OK\r\nContent-Length: s3cr3t\r\n\r\n"); }},
+      {"bad length", [] { return plan::raw("HTTP/1.1 200 OK\r\nContent-Length: s3cr3t\r\n\r\n"); }},
       {"bad chunk",
-       [] {
-         return plan::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ns3cr3t\r\n");
-       }},
+       [] { return plan::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ns3cr3t\r\n"); }},
   };
   for (const auto& [name, what] : cases) {
     SCOPED_TRACE(name);

@@ -200,9 +200,8 @@ TEST_P(each_way, coroutine) {
   for (const result<response>& r : got) expect_ada(r);
 }
 
-INSTANTIATE_TEST_SUITE_P(over, each_way, ::testing::Bool(), [](const auto& how) {
-  return std::string(how.param ? "tls" : "tcp");
-});
+INSTANTIATE_TEST_SUITE_P(over, each_way, ::testing::Bool(),
+                         [](const auto& how) { return std::string(how.param ? "tls" : "tcp"); });
 
 TEST_F(client_test, an_answers_memory_is_reused) {
   server.handle([](const received_request& r) { return plan::answer(200, r.target + ada); });
@@ -233,8 +232,8 @@ TEST_F(client_test, one_line_with_json_both_ways) {
   EXPECT_EQ(nlohmann::json::parse(seen.at(0).request.body),
             nlohmann::json({{"name", "Bob"}, {"age", 7}}));
   EXPECT_EQ(seen[0].request.header("Content-Type"), "application/json");
-  expect_error(api.get("/users/7").as<user>().error(), errc::client_error,
-               condition::bad_response, {"404", "Not Found"});
+  expect_error(api.get("/users/7").as<user>().error(), errc::client_error, condition::bad_response,
+               {"404", "Not Found"});
   expect_error(api.get("/users/7").as<user>().error(), errc::json_wrong_type,
                condition::bad_response, {"age"});
   EXPECT_EQ(api.get("/users/7").as<user>().error(), errc::json_malformed);
@@ -430,8 +429,7 @@ TEST_F(client_test, a_key_in_flight_at_the_server_is_asked_for_again) {
   strict.effects.conflict_in_flight = true;
   fault_server busy(strict);
   // The first answer stalls while the server still works on it.
-  busy.script({plan::answer(201, "{}").processing(40ms).book(),
-               plan::answer(201, "{}").book()});
+  busy.script({plan::answer(201, "{}").processing(40ms).book(), plan::answer(201, "{}").book()});
   busy.handle([](const received_request&) { return plan::answer(201, "{}").book(); });
   standard_options quick = brisk(50);
   quick.attempt_timeout = 20ms;
@@ -462,13 +460,13 @@ TEST_F(client_test, each_time_limit_has_its_own_code) {
   server.script({plan::stall(), plan::answer(200, ada).stall_body_at(3)});
   expect_error(api.send(request::get("/")).error(), errc::first_byte_timeout, condition::timeout,
                {"127.0.0.1"});
-  expect_error(api.send(request::get("/")).error(), errc::between_bytes_timeout,
-               condition::timeout, {"127.0.0.1"});
+  expect_error(api.send(request::get("/")).error(), errc::between_bytes_timeout, condition::timeout,
+               {"127.0.0.1"});
   server.script({plan::stall()});
   standard_options quick = brisk();
   quick.call_timeout = 20ms;
-  expect_error(make(quick).send(request::get("/")).error(), errc::call_timeout,
-               condition::timeout, {"call timeout"});
+  expect_error(make(quick).send(request::get("/")).error(), errc::call_timeout, condition::timeout,
+               {"call timeout"});
 }
 
 // --- cancellation and lifetime -----------------------------------------------------------------
@@ -476,8 +474,7 @@ TEST_F(client_test, each_time_limit_has_its_own_code) {
 TEST_F(client_test, cancelling_in_an_exchange_ends_it_and_its_connection) {
   server.script({plan::stall()});
   asio::io_context io;
-  const client api(environment{io.get_executor()}, server.url(),
-                   standard_pipeline("api", brisk()));
+  const client api(environment{io.get_executor()}, server.url(), standard_pipeline("api", brisk()));
   asio::cancellation_signal signal;
   error ended;
   int calls = 0;
@@ -495,7 +492,8 @@ TEST_F(client_test, cancelling_in_an_exchange_ends_it_and_its_connection) {
   EXPECT_EQ(calls, 1);
   EXPECT_EQ(ended, canceled_error());
   EXPECT_EQ(api.stats().connections, 0u);
-  EXPECT_TRUE(server.wait_for([](const fault_counters& c) { return c.open_connections == 0; }, 10s));
+  EXPECT_TRUE(
+      server.wait_for([](const fault_counters& c) { return c.open_connections == 0; }, 10s));
 }
 
 asio::awaitable<void> send_and_tell(const client& api, std::optional<error>& ended) {
@@ -506,14 +504,13 @@ asio::awaitable<void> send_and_tell(const client& api, std::optional<error>& end
 TEST_F(client_test, cancelling_a_coroutine_reaches_its_call) {
   server.script({plan::stall()});
   asio::io_context io;
-  const client api(environment{io.get_executor()}, server.url(),
-                   standard_pipeline("api", brisk()));
+  const client api(environment{io.get_executor()}, server.url(), standard_pipeline("api", brisk()));
   asio::cancellation_signal signal;
   std::optional<error> ended;
   bool finished = false;
-  asio::co_spawn(io, send_and_tell(api, ended),
-                 asio::bind_cancellation_slot(signal.slot(),
-                                              [&](std::exception_ptr) { finished = true; }));
+  asio::co_spawn(
+      io, send_and_tell(api, ended),
+      asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { finished = true; }));
   std::thread canceller([&] {
     EXPECT_TRUE(server.wait_for([](const fault_counters& c) { return c.stalls == 1; }, 10s));
     asio::post(io, [&] { signal.emit(asio::cancellation_type::terminal); });
@@ -573,7 +570,8 @@ TEST_F(client_test, a_moved_client_works) {
   second = client(env, other.url());
   ASSERT_TRUE(second.send(request::get("/")));
   EXPECT_EQ(other.counters().requests, 1u);
-  EXPECT_TRUE(server.wait_for([](const fault_counters& c) { return c.open_connections == 0; }, 10s));
+  EXPECT_TRUE(
+      server.wait_for([](const fault_counters& c) { return c.open_connections == 0; }, 10s));
 }
 
 TEST_F(client_test, many_calls_from_many_threads_on_a_context_of_many_threads) {
@@ -804,8 +802,8 @@ TEST_F(client_test, certificates_that_cannot_be_trusted_end_the_call_before_anyt
        "renew"},
       {"self-signed", testing::self_signed_leaf(), errc::certificate_untrusted, "localhost",
        "tls.ca_file"},
-      {"other host", testing::wrong_host_leaf(), errc::certificate_name_mismatch,
-       "elsewhere.test", "alternative name"},
+      {"other host", testing::wrong_host_leaf(), errc::certificate_name_mismatch, "elsewhere.test",
+       "alternative name"},
       {"CN only", testing::common_name_only_leaf(), errc::certificate_name_mismatch, "none",
        "alternative name"},
       {"partial wildcard", testing::partial_wildcard_leaf("loc", "localhost"),

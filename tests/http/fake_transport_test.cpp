@@ -67,8 +67,8 @@ TEST_F(fake, delays_on_the_environments_time) {
 }
 
 TEST_F(fake, never_completes_inside_start_or_cancel) {
-  net.script({scripted_exchange::answer(200),
-              scripted_exchange::hang().delivered(evidence::never_sent)});
+  net.script(
+      {scripted_exchange::answer(200), scripted_exchange::hang().delivered(evidence::never_sent)});
   net.start(ex);
   EXPECT_FALSE(ex.done());
   ASSERT_TRUE(run_until(ex));

@@ -2,10 +2,10 @@
 
 #include "http/transport_support.hpp"
 
+#include <gtest/gtest.h>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>

@@ -176,7 +176,6 @@ TEST_F(tls, an_address_is_matched_as_an_address) {
   EXPECT_EQ(ex.ec_, errc::certificate_name_mismatch) << ex.detail_;
 }
 
-
 TEST_F(tls, a_client_certificate_does_not_make_a_server) {
   leaf_request wrong_use;
   wrong_use.client = true;
@@ -369,8 +368,8 @@ class memory_server {
         ctx_.get(),
         [](SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in_list,
            unsigned in_size, void* user) {
-          static_cast<memory_server*>(user)->offered_.assign(
-              reinterpret_cast<const char*>(in_list), in_size);
+          static_cast<memory_server*>(user)->offered_.assign(reinterpret_cast<const char*>(in_list),
+                                                             in_size);
           *out = in_list + 1;
           *size = in_list[0];
           return SSL_TLSEXT_ERR_OK;

@@ -3,12 +3,12 @@
 #include "http/beast/connector.hpp"
 #include "http/transport_support.hpp"
 
+#include <gtest/gtest.h>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/write.hpp>
-#include <gtest/gtest.h>
 
 #include <array>
 #include <condition_variable>
@@ -325,12 +325,11 @@ TEST_F(transport, an_answer_over_its_limits_drops_the_connection) {
 
 TEST_F(transport, a_garbled_answer_drops_the_connection) {
   using testing::garble;
-  for (const auto& [how, code] :
-       {std::pair{garble::two_lengths, errc::ambiguous_framing},
-        std::pair{garble::length_and_chunks, errc::ambiguous_framing},
-        std::pair{garble::not_http, errc::malformed_response},
-        std::pair{garble::interim_flood, errc::too_many_interim},
-        std::pair{garble::oversize_header, errc::headers_too_large}}) {
+  for (const auto& [how, code] : {std::pair{garble::two_lengths, errc::ambiguous_framing},
+                                  std::pair{garble::length_and_chunks, errc::ambiguous_framing},
+                                  std::pair{garble::not_http, errc::malformed_response},
+                                  std::pair{garble::interim_flood, errc::too_many_interim},
+                                  std::pair{garble::oversize_header, errc::headers_too_large}}) {
     server.script({plan::malformed(how)});
     auto net = make(server.url());
     one_exchange ex;

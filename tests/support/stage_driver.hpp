@@ -39,8 +39,8 @@ class stage_driver final : public tick, public waker {
   void wake() noexcept override { ++wakes; }
   bool substitute(substitute_source&, const outcome&) override { return substitutes; }
 
-  outcome result;              ///< What the stage finished with.
-  std::vector<event> events;   ///< What it emitted.
+  outcome result;             ///< What the stage finished with.
+  std::vector<event> events;  ///< What it emitted.
   int wakes = 0;
   bool substitutes = false;
 
@@ -53,13 +53,14 @@ class stage_driver final : public tick, public waker {
 class stage_under_test {
  public:
   explicit stage_under_test(policy& p)
-      : memory_(::operator new(p.stage_size(), std::align_val_t{p.stage_alignment()})),
-        alignment_(p.stage_alignment()), stage_(p.make_stage(memory_)) {}
+      : memory_(::operator new (p.stage_size(), std::align_val_t{p.stage_alignment()})),
+        alignment_(p.stage_alignment()),
+        stage_(p.make_stage(memory_)) {}
   stage_under_test(const stage_under_test&) = delete;
   stage_under_test& operator=(const stage_under_test&) = delete;
   ~stage_under_test() {
     stage_->~stage();
-    ::operator delete(memory_, std::align_val_t{alignment_});
+    ::operator delete (memory_, std::align_val_t{alignment_});
   }
   stage* operator->() const noexcept { return stage_; }
 

@@ -141,7 +141,7 @@ class wrapped_call final : public async_operation {
       : init_(std::move(init)),
         kept_alive_(
             boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)),
-        strand_(std::move(executor)),
+        strand_(executor),
         slot_(boost::asio::get_associated_cancellation_slot(handler)),
         foreign_(foreign),
         handler_(std::forward<Handler>(handler)) {}
@@ -226,13 +226,12 @@ class wrapped_call final : public async_operation {
   void complete(ending&& end, bool initiating) override {
     const bool own = end.from != origin::policy && last_.has_value();
     if (link_) link_->cut();
-    send_off(
-        strand_.get_inner_executor(),
-        delivery<handler_type, arguments>{
-            std::move(handler_),
-            own ? std::move(*last_) : traits::failure(error(end.error, std::move(end.detail))),
-            slot_, foreign_},
-        initiating);
+    send_off(strand_.get_inner_executor(),
+             delivery<handler_type, arguments>{
+                 std::move(handler_),
+                 own ? std::move(*last_) : traits::failure(error(end.error, std::move(end.detail))),
+                 slot_, foreign_},
+             initiating);
   }
 
  private:

@@ -36,17 +36,17 @@ class HAWSER_API scripted_end {
   /// How long it takes; nothing by default.
   [[nodiscard]] scripted_end after(duration takes) && {
     takes_ = takes;
-    return std::move(*this);
+    return *this;
   }
   /// Takes no notice of cancellation.
   [[nodiscard]] scripted_end deaf() && {
     heeds_ = false;
-    return std::move(*this);
+    return *this;
   }
   /// Ends this long after it was cancelled.
   [[nodiscard]] scripted_end winding_up(duration takes) && {
     winding_up_ = takes;
-    return std::move(*this);
+    return *this;
   }
 
  private:

@@ -63,8 +63,12 @@ struct connection::ending {
 };
 
 connection::connection(pool& owner, environment env, time_point now)
-    : born(now), pool_(&owner), settings_(owner.config()), env_(std::move(env)),
-      channel_(make_channel(env_->executor(), *this)), reader_(settings_.bounds),
+    : born(now),
+      pool_(&owner),
+      settings_(owner.config()),
+      env_(std::move(env)),
+      channel_(make_channel(env_->executor(), *this)),
+      reader_(settings_.bounds),
       buffer_(new char[buffer_size]) {
   if (settings_.tls) plain_.reset(new char[buffer_size]);
 }
@@ -95,8 +99,9 @@ void connection::on_resolved(error_code ec, std::vector<asio::ip::tcp::endpoint>
   if (phase_ != phase::resolving) return;
   if (!ec && found.empty()) ec = asio::error::host_not_found;
   if (ec)
-    return conclude(lock, fail_locked(ec, "resolving '" + settings_.origin.host + "' for " +
-                                              settings_.origin.text + ": " + ec.message()),
+    return conclude(lock,
+                    fail_locked(ec, "resolving '" + settings_.origin.host + "' for " +
+                                        settings_.origin.text + ": " + ec.message()),
                     way::inline_);
   const time_point now = env_->now();
   const auto& limit = settings_.times.connect;
@@ -122,9 +127,9 @@ void connection::on_connected(error_code ec, unsigned attempt) {
   if (ec) {
     addresses_.failed(ec);
     if (addresses_.has_next()) return connect_next_locked(now);
-    return conclude(lock, fail_locked(ec, "connecting to " + settings_.origin.text + ": " +
-                                              addresses_.story()),
-                    way::inline_);
+    return conclude(
+        lock, fail_locked(ec, "connecting to " + settings_.origin.text + ": " + addresses_.story()),
+        way::inline_);
   }
   ending e;
   if (settings_.tls) {
@@ -142,8 +147,7 @@ void connection::on_connected(error_code ec, unsigned attempt) {
 /// Bytes that come before anything was asked are nobody's answer.
 connection::ending connection::first_request_locked(channel::line seen, time_point now) {
   switch (seen) {
-    case channel::line::quiet:
-      return send_request_locked(now);
+    case channel::line::quiet: return send_request_locked(now);
     case channel::line::bytes:
       return fail_locked(errc::unexpected_bytes,
                          settings_.origin.text + " sent bytes before the first request");
@@ -176,8 +180,7 @@ connection::ending connection::handshake_locked(time_point now) {
                                              write_error_.message());
       break;
     }
-    default:
-      return tls_failed_locked();
+    default: return tls_failed_locked();
   }
   read_locked();
   return {};
@@ -383,10 +386,8 @@ connection::ending connection::take_encrypted_locked(std::string_view bytes, tim
         if (e.what == after::nothing) read_locked();
         return e;
       }
-      case tls_session::result::closed:
-        return stream_ended_locked(true, now);
-      case tls_session::result::failed:
-        return tls_failed_locked();
+      case tls_session::result::closed: return stream_ended_locked(true, now);
+      case tls_session::result::failed: return tls_failed_locked();
     }
   }
 }
@@ -413,8 +414,8 @@ connection::ending connection::read_failed_locked(error_code ec, time_point) {
 }
 
 connection::ending connection::answered_locked(bool nothing_left, time_point now) {
-  bool reusable = nothing_left && reader_.keep_alive() && request_sent_ && !writing_ &&
-                  !write_error_;
+  bool reusable =
+      nothing_left && reader_.keep_alive() && request_sent_ && !writing_ && !write_error_;
   if (reusable && tls_) {
     std::size_t n = 0;
     reusable = tls_->decrypt(plain_.get(), buffer_size, n) == tls_session::result::want_more &&
@@ -582,8 +583,7 @@ std::string connection::limit_story_locked() const {
     case errc::connect_timeout:
       return "connecting to " + name + with("time_limits.connect", t.connect) + ": " +
              addresses_.story();
-    case errc::tls_timeout:
-      return "TLS handshake with " + name + with("time_limits.tls", t.tls);
+    case errc::tls_timeout: return "TLS handshake with " + name + with("time_limits.tls", t.tls);
     case errc::first_byte_timeout:
       return name + with("time_limits.first_byte", t.first_byte) + "; " +
              std::to_string(accepted_) + " bytes of the request were sent";
@@ -591,8 +591,7 @@ std::string connection::limit_story_locked() const {
       return name + with("time_limits.between_bytes", t.between_bytes) + "; " +
              std::to_string(accepted_) + " bytes were sent, " + std::to_string(received_) +
              " received";
-    default:
-      return "the exchange's deadline passed with " + name;
+    default: return "the exchange's deadline passed with " + name;
   }
 }
 

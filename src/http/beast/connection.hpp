@@ -126,11 +126,11 @@ class connection final : public timer_node, public channel_owner {
   time_point due_ = never;
   errc due_code_{};
 
-  std::string request_;            // as it goes out
-  std::string_view unwritten_;     // of request_: not yet handed to TLS, or to the system
-  std::size_t accepted_ = 0;       // bytes of this exchange that the system took
-  std::size_t received_ = 0;       // bytes of this exchange's answer
-  std::size_t exchanges_ = 0;      // begun on this connection, this one included
+  std::string request_;         // as it goes out
+  std::string_view unwritten_;  // of request_: not yet handed to TLS, or to the system
+  std::size_t accepted_ = 0;    // bytes of this exchange that the system took
+  std::size_t received_ = 0;    // bytes of this exchange's answer
+  std::size_t exchanges_ = 0;   // begun on this connection, this one included
   error_code write_error_;
   bool request_sent_ = false;
   bool writing_ = false;

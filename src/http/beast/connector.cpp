@@ -22,9 +22,11 @@ std::string in_words(const address_walk::endpoint& e) {
 }  // namespace
 
 endpoint_name::endpoint_name(const url& origin)
-    : host(origin.host()), port(std::to_string(origin.port())),
+    : host(origin.host()),
+      port(std::to_string(origin.port())),
       text((origin.kind_of_host() == url::host_kind::ipv6 ? "[" + host + "]" : host) + ":" + port),
-      host_header(origin.host_header()), tls(origin.is_tls()) {
+      host_header(origin.host_header()),
+      tls(origin.is_tls()) {
   if (origin.kind_of_host() == url::host_kind::name) return;
   boost::system::error_code ec;
   const auto address = boost::asio::ip::make_address(host, ec);

@@ -23,9 +23,9 @@ namespace hawser::inline v0::http::beast {
 struct endpoint_name {
   explicit endpoint_name(const url& origin);
 
-  std::string host;         ///< Without brackets.
+  std::string host;  ///< Without brackets.
   std::string port;
-  std::string text;         ///< "api.example:443", "[::1]:80": for people.
+  std::string text;  ///< "api.example:443", "[::1]:80": for people.
   std::string host_header;
   bool tls = false;
   /// The host as an address, when it is one: nothing to resolve.

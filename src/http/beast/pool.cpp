@@ -10,8 +10,7 @@
 namespace hawser::inline v0::http {
 
 void validate(const pool_options& o) {
-  if (o.max_connections < 1)
-    throw config_error("pool.max_connections", "0", "must be at least 1");
+  if (o.max_connections < 1) throw config_error("pool.max_connections", "0", "must be at least 1");
   if (o.idle_for && *o.idle_for <= duration::zero())
     throw config_error("pool.idle_for", beast::in_words(*o.idle_for), "must be over zero");
   if (o.max_age && *o.max_age <= duration::zero())
@@ -28,7 +27,9 @@ class posted_end {
   posted_end(exchange& who, error_code ec, evidence delivery, std::string detail) noexcept
       : who_(&who), ec_(ec), delivery_(delivery), detail_(std::move(detail)) {}
   posted_end(posted_end&& other) noexcept
-      : who_(std::exchange(other.who_, nullptr)), ec_(other.ec_), delivery_(other.delivery_),
+      : who_(std::exchange(other.who_, nullptr)),
+        ec_(other.ec_),
+        delivery_(other.delivery_),
         detail_(std::move(other.detail_)) {}
   posted_end(const posted_end&) = delete;
   posted_end& operator=(const posted_end&) = delete;
@@ -36,9 +37,7 @@ class posted_end {
   ~posted_end() {
     if (who_ != nullptr) who_->on_abandoned();
   }
-  void operator()() {
-    std::exchange(who_, nullptr)->on_done(ec_, delivery_, std::move(detail_));
-  }
+  void operator()() { std::exchange(who_, nullptr)->on_done(ec_, delivery_, std::move(detail_)); }
 
  private:
   exchange* who_;
@@ -67,8 +66,7 @@ pool::pool(environment env, settings s)
 
 pool::~pool() = default;
 
-void pool::post_end(exchange& what, error_code ec, evidence delivery,
-                    std::string detail) noexcept {
+void pool::post_end(exchange& what, error_code ec, evidence delivery, std::string detail) noexcept {
   boost::asio::post(executor_, posted_end(what, ec, delivery, std::move(detail)));
 }
 
@@ -99,14 +97,9 @@ void pool::dispatch(exchange& what, place in_queue) {
       const bool crowded = total_ - idle_.size() > 1;
       lock.unlock();
       switch (c->begin(what, now, crowded)) {
-        case connection::start::running:
-          return;
-        case connection::start::stale:
-          remove(*c, &what);
-          break;
-        case connection::start::canceled:
-          give_back(*c, &what, now);
-          break;
+        case connection::start::running: return;
+        case connection::start::stale: remove(*c, &what); break;
+        case connection::start::canceled: give_back(*c, &what, now); break;
       }
       continue;
     }
@@ -179,8 +172,7 @@ void pool::abandon() noexcept {
     while (pop_pending_locked() != nullptr) {
     }
   }
-  while (waiting != nullptr)
-    std::exchange(waiting, waiting->running.next)->on_abandoned();
+  while (waiting != nullptr) std::exchange(waiting, waiting->running.next)->on_abandoned();
   for (const connection_ptr& c : all) c->abandon();
 }
 
@@ -215,14 +207,9 @@ void pool::give_back(connection& c, exchange* done, time_point now) {
   if (next == nullptr) return;
   if (!old.gone.empty()) return dispatch(*next, place::front);
   switch (c.begin(*next, now, true)) {
-    case connection::start::running:
-      return;
-    case connection::start::stale:
-      remove(c, next);
-      break;
-    case connection::start::canceled:
-      give_back(c, next, now);
-      break;
+    case connection::start::running: return;
+    case connection::start::stale: remove(c, next); break;
+    case connection::start::canceled: give_back(c, next, now); break;
   }
   dispatch(*next, place::front);
 }
@@ -365,9 +352,9 @@ void pool::expired() noexcept {
       post_end(*one, errc::attempt_timeout, evidence::never_sent,
                "its deadline passed while it waited for a connection: " + detail);
     else
-      post_end(*one, errc::pool_full, evidence::never_sent,
-               "waited " + in_words(*settings_.times.pool_wait) + " (time_limits.pool_wait): " +
-                   detail);
+      post_end(
+          *one, errc::pool_full, evidence::never_sent,
+          "waited " + in_words(*settings_.times.pool_wait) + " (time_limits.pool_wait): " + detail);
   }
 }
 

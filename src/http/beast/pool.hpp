@@ -94,11 +94,11 @@ class pool final : public timer_node {
   std::optional<environment> env_;  // empty once closed
   connection* first_ = nullptr;     // all connections, each with a reference of the pool's
   std::size_t total_ = 0;
-  std::vector<connection*> idle_;   // the one used last at the back
-  exchange* head_ = nullptr;        // the queue
+  std::vector<connection*> idle_;  // the one used last at the back
+  exchange* head_ = nullptr;       // the queue
   exchange* tail_ = nullptr;
   std::size_t pending_ = 0;
-  time_point wake_at_ = never;      // the earliest end of a wait in the queue
+  time_point wake_at_ = never;  // the earliest end of a wait in the queue
   std::uint64_t opened_ = 0;
   std::uint64_t reused_ = 0;
 };

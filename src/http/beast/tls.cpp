@@ -138,8 +138,8 @@ void load_own_certificate(SSL_CTX* ctx, const tls_options& options) {
 
   pem_text key{"tls.client_key_pem", {}};
   if (options.client_key_file) key = read_pem("client_key_file", *options.client_key_file);
-  const std::string_view text = options.client_key_file ? std::string_view(key.text)
-                                                        : options.client_key_pem->expose();
+  const std::string_view text =
+      options.client_key_file ? std::string_view(key.text) : options.client_key_pem->expose();
   auto password = options.key_password;
   ERR_clear_error();
   const key_ptr parsed(
@@ -221,8 +221,7 @@ verdict_row judge(long verify_error) noexcept {
               "give the issuer's root in tls.ca_file, or have the server send its intermediates"};
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-      return {errc::certificate_untrusted,
-              "if it is the right one, give it in tls.ca_file"};
+      return {errc::certificate_untrusted, "if it is the right one, give it in tls.ca_file"};
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
     case X509_V_ERR_CERT_UNTRUSTED:
     case X509_V_ERR_CERT_REJECTED:
@@ -232,8 +231,7 @@ verdict_row judge(long verify_error) noexcept {
       return {errc::certificate_name_mismatch,
               "connect by one of its alternative names, or have it reissued for this host; its "
               "common name does not count"};
-    default:
-      return {errc::certificate_rejected, "the server needs another certificate"};
+    default: return {errc::certificate_rejected, "the server needs another certificate"};
   }
 }
 
@@ -250,10 +248,8 @@ bool is_refusal(int reason) noexcept {
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
     case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
     case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
-    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-      return true;
-    default:
-      return false;
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED: return true;
+    default: return false;
   }
 }
 
@@ -266,8 +262,7 @@ std::string_view remedy_for(int reason) noexcept {
              "tls1_2";
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_HTTP_REQUEST:
-    case SSL_R_PACKET_LENGTH_TOO_LONG:
-      return "; the port does not seem to speak TLS";
+    case SSL_R_PACKET_LENGTH_TOO_LONG: return "; the port does not seem to speak TLS";
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
     case SSL_R_SSLV3_ALERT_NO_CERTIFICATE:
       return "; the server wants a client certificate: set tls.client_certificate_file and "
@@ -310,12 +305,9 @@ struct bio_glue {
 
   static long control(BIO* bio, int command, long /*number*/, void* /*pointer*/) {
     switch (command) {
-      case BIO_CTRL_FLUSH:
-        return 1;
-      case BIO_CTRL_PENDING:
-        return static_cast<long>(of(bio).in_.size());
-      default:
-        return 0;
+      case BIO_CTRL_FLUSH: return 1;
+      case BIO_CTRL_PENDING: return static_cast<long>(of(bio).in_.size());
+      default: return 0;
     }
   }
 
@@ -338,7 +330,9 @@ struct bio_glue {
 // --- context -----------------------------------------------------------------------------------
 
 tls_context::tls_context(const tls_options& options, tls_peer peer)
-    : peer_(std::move(peer)), min_version_(options.min_version), bio_method_(bio_glue::method()),
+    : peer_(std::move(peer)),
+      min_version_(options.min_version),
+      bio_method_(bio_glue::method()),
       ctx_(SSL_CTX_new(TLS_client_method())) {
   // "api.test." is the same host; neither SNI nor certificates spell the last dot (RFC 6066).
   if (!peer_.is_address && peer_.host.size() > 1 && peer_.host.back() == '.') peer_.host.pop_back();
@@ -436,8 +430,7 @@ tls_session::tls_session(std::shared_ptr<tls_context> context)
 tls_session::~tls_session() {
   // SSL_free would otherwise mark the session as not resumable when no close_notify came, as most
   // servers send none. Whether an answer was complete is judged by its framing, not by this.
-  if (ssl_ && !broken_)
-    SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  if (ssl_ && !broken_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 }
 
 tls_session::result tls_session::handshake() {
@@ -468,12 +461,9 @@ tls_session::result tls_session::decrypt(char* into, std::size_t room, std::size
   const int r = SSL_read_ex(ssl_.get(), into, room, &n);
   if (r == 1) return result::done;
   switch (SSL_get_error(ssl_.get(), r)) {
-    case SSL_ERROR_WANT_READ:
-      return result::want_more;
-    case SSL_ERROR_ZERO_RETURN:
-      return result::closed;
-    default:
-      return fail();
+    case SSL_ERROR_WANT_READ: return result::want_more;
+    case SSL_ERROR_ZERO_RETURN: return result::closed;
+    default: return fail();
   }
 }
 
@@ -500,8 +490,8 @@ tls_session::result tls_session::fail() {
 
 error tls_session::explain_verification() const {
   const verdict_row row = judge(verify_error_);
-  std::string text = "host '" + context_->peer().host +
-                     "': " + X509_verify_cert_error_string(verify_error_);
+  std::string text =
+      "host '" + context_->peer().host + "': " + X509_verify_cert_error_string(verify_error_);
   text += verify_depth_ == 0 ? "; the server's certificate: "
                              : "; certificate " + std::to_string(verify_depth_) + " of its chain: ";
   text += verify_about_;

@@ -126,7 +126,7 @@ class tls_session {
   bool broken_ = false;
   bool refused_ = false;
   error failure_;
-  long verify_error_ = 0;    // X509_V_OK
+  long verify_error_ = 0;  // X509_V_OK
   int verify_depth_ = 0;
   std::string verify_about_;  // the certificate at fault, in words
 };

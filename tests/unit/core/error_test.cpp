@@ -56,9 +56,9 @@ TEST(error, local_refusals_are_rejected) {
 
 TEST(error, time_limits_are_timeouts_each_with_its_own_code) {
   std::set<int> values;
-  for (const errc e : {errc::call_timeout, errc::attempt_timeout, errc::resolve_timeout,
-                       errc::connect_timeout, errc::tls_timeout, errc::first_byte_timeout,
-                       errc::between_bytes_timeout}) {
+  for (const errc e :
+       {errc::call_timeout, errc::attempt_timeout, errc::resolve_timeout, errc::connect_timeout,
+        errc::tls_timeout, errc::first_byte_timeout, errc::between_bytes_timeout}) {
     EXPECT_TRUE(error_code(e) == condition::timeout) << name_of(e);
     EXPECT_TRUE(error_code(e) == condition::transient) << name_of(e);
     EXPECT_FALSE(error_code(e) == condition::canceled) << name_of(e);
@@ -87,9 +87,8 @@ TEST(error, cancellation_is_what_asio_calls_operation_aborted) {
 TEST(error, what_may_mend_is_transient) {
   namespace generic = boost::system::errc;
   for (const auto e : {generic::connection_reset, generic::connection_refused,
-                       generic::connection_aborted, generic::broken_pipe,
-                       generic::host_unreachable, generic::network_unreachable,
-                       generic::timed_out})
+                       generic::connection_aborted, generic::broken_pipe, generic::host_unreachable,
+                       generic::network_unreachable, generic::timed_out})
     EXPECT_TRUE(posix(e) == condition::transient) << posix(e).message();
   for (const auto e : {generic::permission_denied, generic::no_such_file_or_directory})
     EXPECT_FALSE(posix(e) == condition::transient) << posix(e).message();
@@ -104,9 +103,9 @@ TEST(error, each_code_is_of_at_most_one_of_the_exclusive_kinds) {
   for (const errc e : all_codes()) {
     const error_code ec = e;
     int kinds = 0;
-    for (const condition c : {condition::rejected, condition::timeout, condition::ambiguous,
-                              condition::canceled, condition::invalid_input,
-                              condition::bad_response, condition::tls_failure})
+    for (const condition c :
+         {condition::rejected, condition::timeout, condition::ambiguous, condition::canceled,
+          condition::invalid_input, condition::bad_response, condition::tls_failure})
       kinds += ec == c ? 1 : 0;
     EXPECT_LE(kinds, 1) << name_of(e);
   }

@@ -32,7 +32,8 @@ TEST(event, every_kind_has_a_name_of_its_own) {
 
 TEST(event, a_cause_shows_policy_numbers_and_until_when) {
   const cause why{"billing", reason::failure_rate, 0.6, 0.5, now + 3200ms};
-  EXPECT_EQ(to_string(why, now), "billing: failure_rate, failure rate 0.6, limit 0.5, next try in 3.2 s");
+  EXPECT_EQ(to_string(why, now),
+            "billing: failure_rate, failure rate 0.6, limit 0.5, next try in 3.2 s");
 }
 
 TEST(event, numbers_that_say_nothing_are_left_out) {

@@ -74,13 +74,15 @@ TEST(fallback, sources_are_tried_in_order) {
   fallback_policy p(fallback::from([&](const outcome&) -> std::optional<int> {
                       order += "a";
                       return std::nullopt;
-                    }).or_from([&](const outcome&) -> std::optional<int> {
-                        order += "b";
-                        return 2;
-                      }).or_from([&](const outcome&) {
-    order += "c";
-    return 3;
-  }));
+                    })
+                        .or_from([&](const outcome&) -> std::optional<int> {
+                          order += "b";
+                          return 2;
+                        })
+                        .or_from([&](const outcome&) {
+                          order += "c";
+                          return 3;
+                        }));
   call_of<int> t;
   stage_under_test s(p);
   (void)s->enter(t);

@@ -14,7 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const error_code reset = boost::system::errc::make_error_code(boost::system::errc::connection_reset);
+const error_code reset =
+    boost::system::errc::make_error_code(boost::system::errc::connection_reset);
 const error_code refused =
     boost::system::errc::make_error_code(boost::system::errc::connection_refused);
 
@@ -82,8 +83,9 @@ TEST(retry, a_success_is_passed_on) {
 }
 
 TEST(retry, sleeps_for_the_backoff) {
-  retry_policy p(retry{.max_attempts = 3, .delay = linear{.first = 1s, .step = 2s, .cap = 9s,
-                                                          .spread = jitter::none}});
+  retry_policy p(
+      retry{.max_attempts = 3,
+            .delay = linear{.first = 1s, .step = 2s, .cap = 9s, .spread = jitter::none}});
   stage_driver t;
   stage_under_test s(p);
   (void)s->enter(t);
@@ -289,18 +291,18 @@ TEST(retry, no_budget_is_spent_on_a_retry_that_is_not_made) {
     (void)s->enter(t);
     EXPECT_EQ(s->inner_done(0, o, t).what(), verb::finish);
   };
-  run(failed(reset), effect::idempotent, 1s);              // no time
-  run(failed(reset), effect::unsafe, 1h);                  // not safe
+  run(failed(reset), effect::idempotent, 1s);                            // no time
+  run(failed(reset), effect::unsafe, 1h);                                // not safe
   run(failed(reset, evidence::maybe_applied, false), effect::safe, 1h);  // not transient
-  run(hinted(8s), effect::safe, 1h);                       // the server asks for too much
+  run(hinted(8s), effect::safe, 1h);  // the server asks for too much
   EXPECT_EQ(b->asked, 0);
 }
 
 TEST(retry, asks_the_resend_table) {
   retry_policy p(retry{.max_attempts = 2, .delay = steady(1s)});
   for (const effect what : {effect::safe, effect::idempotent, effect::keyed, effect::unsafe}) {
-    for (const evidence seen : {evidence::never_sent, evidence::refused, evidence::maybe_applied,
-                                evidence::answered}) {
+    for (const evidence seen :
+         {evidence::never_sent, evidence::refused, evidence::maybe_applied, evidence::answered}) {
       stage_driver t;
       t.set_effect(what);
       stage_under_test s(p);
@@ -346,7 +348,8 @@ TEST(retry, a_void_outcome_is_passed_on) {
 }
 
 TEST(retry, the_user_overrules_what_is_transient_but_not_what_is_safe) {
-  retry_policy p(retry{.max_attempts = 3, .delay = steady(1s),
+  retry_policy p(retry{.max_attempts = 3,
+                       .delay = steady(1s),
                        .transient = [](const outcome& o) -> std::optional<bool> {
                          if (o.error == reset) return true;
                          if (o.error == refused) return false;
@@ -370,8 +373,8 @@ TEST(retry, a_local_rejection_is_passed_on_and_costs_no_attempt) {
   stage_driver t;
   stage_under_test s(p);
   (void)s->enter(t);
-  const outcome no = outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5,
-                                                          t.now() + 5s});
+  const outcome no =
+      outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5, t.now() + 5s});
   EXPECT_EQ(s->inner_done(0, no, t).what(), verb::finish);
   EXPECT_EQ(t.result.error, errc::circuit_open);
   EXPECT_EQ(t.result.why.because, reason::failure_rate);
@@ -384,8 +387,8 @@ TEST(retry, a_rejection_after_a_failure_keeps_the_real_error) {
   (void)s->enter(t);
   (void)s->inner_done(0, failed(reset), t);
   (void)s->timer(t);
-  const outcome no = outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5,
-                                                          t.now() + 5s});
+  const outcome no =
+      outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5, t.now() + 5s});
   EXPECT_EQ(s->inner_done(0, no, t).what(), verb::finish);
   EXPECT_EQ(t.result.error, reset);
   EXPECT_EQ(t.result.why.because, reason::local_rejection);
@@ -393,8 +396,8 @@ TEST(retry, a_rejection_after_a_failure_keeps_the_real_error) {
 }
 
 TEST(retry, waits_for_permission_only_when_asked_to) {
-  retry_policy p(retry{.max_attempts = 1, .delay = steady(1s), .max_server_wait = 10s,
-                       .wait_for_permission = true});
+  retry_policy p(retry{
+      .max_attempts = 1, .delay = steady(1s), .max_server_wait = 10s, .wait_for_permission = true});
   stage_driver t;
   const auto refusal = [&](time_point until) {
     return outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5, until});
@@ -451,8 +454,8 @@ TEST(retry, does_not_wait_for_permission_past_the_deadline) {
   t.set_deadline(t.now() + 3s);
   stage_under_test s(p);
   (void)s->enter(t);
-  const outcome no = outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5,
-                                                          t.now() + 2s});
+  const outcome no =
+      outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5, t.now() + 2s});
   EXPECT_EQ(s->inner_done(0, no, t).what(), verb::finish);
 }
 

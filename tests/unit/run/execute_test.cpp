@@ -28,7 +28,8 @@ namespace {
 using namespace std::chrono_literals;
 using testing::manual_environment;
 
-const error_code reset = boost::system::errc::make_error_code(boost::system::errc::connection_reset);
+const error_code reset =
+    boost::system::errc::make_error_code(boost::system::errc::connection_reset);
 
 constant steady(duration each) { return {.each = each, .spread = jitter::none}; }
 
@@ -88,22 +89,19 @@ TEST_F(execute, an_exception_keeps_the_code_it_carries) {
   const auto boost_code =
       bare().execute([]() -> int { throw boost::system::system_error(reset, "secret context"); });
   EXPECT_EQ(boost_code.error(), reset);
-  const auto std_code = bare().execute([]() -> int {
-    throw std::system_error(std::make_error_code(std::errc::connection_reset));
-  });
+  const auto std_code = bare().execute(
+      []() -> int { throw std::system_error(std::make_error_code(std::errc::connection_reset)); });
   EXPECT_EQ(std_code.error(), condition::transient);
   EXPECT_EQ(std_code.error().code(), reset.default_error_condition());
-  const auto own = bare().execute([]() -> int {
-    throw call_error(error(errc::rate_limited, "inner pipeline"));
-  });
+  const auto own = bare().execute(
+      []() -> int { throw call_error(error(errc::rate_limited, "inner pipeline")); });
   EXPECT_EQ(own.error(), errc::rate_limited);
   EXPECT_NE(own.error().detail().find("inner pipeline"), std::string_view::npos);
 }
 
 TEST_F(execute, any_other_exception_is_operation_threw_with_its_text_masked) {
-  const auto r = bare().execute([]() -> int {
-    throw std::runtime_error("login failed: password=hunter2 for bob");
-  });
+  const auto r = bare().execute(
+      []() -> int { throw std::runtime_error("login failed: password=hunter2 for bob"); });
   EXPECT_EQ(r.error(), errc::operation_threw);
   EXPECT_NE(r.error().detail().find("login failed"), std::string_view::npos);
   EXPECT_EQ(r.error().message().find("hunter2"), std::string::npos) << r.error().message();
@@ -263,9 +261,8 @@ TEST_F(execute, a_success_after_the_caller_stopped_is_delivered) {
 TEST_F(execute, the_caller_stops_a_wait_from_another_thread) {
   // On the real clock, with a wait that nobody would live to see the end of.
   const environment real;
-  const pipeline p = pipeline_builder{"test"}
-                         .add(retry{.max_attempts = 2, .delay = steady(100h)})
-                         .build(real);
+  const pipeline p =
+      pipeline_builder{"test"}.add(retry{.max_attempts = 2, .delay = steady(100h)}).build(real);
   std::stop_source caller;
   std::thread other;
   int calls = 0;
@@ -290,23 +287,23 @@ TEST_F(execute, the_classifier_reads_returned_values) {
 
 TEST_F(execute, a_value_classified_as_a_failure_is_still_delivered_in_the_end) {
   int calls = 0;
-  const auto r = retrying().execute([&] { return ++calls; }, {},
-                                    [](const int&) { return verdict::failed; });
+  const auto r =
+      retrying().execute([&] { return ++calls; }, {}, [](const int&) { return verdict::failed; });
   EXPECT_EQ(r.value(), 3) << "the last real answer";
 }
 
 TEST_F(execute, the_classifier_may_give_a_whole_outcome) {
   int calls = 0;
-  const auto r = retrying(3, 1s).execute(
-      [&] { return ++calls; }, {.effect = effect::unsafe}, [](int v) {
-        outcome o;
-        if (v == 3) return o;
-        o.result = verdict::failed;
-        o.transient = true;
-        o.delivery = evidence::refused;
-        o.server_wait = 5s;
-        return o;
-      });
+  const auto r = retrying(3, 1s).execute([&] { return ++calls; }, {.effect = effect::unsafe},
+                                         [](int v) {
+                                           outcome o;
+                                           if (v == 3) return o;
+                                           o.result = verdict::failed;
+                                           o.transient = true;
+                                           o.delivery = evidence::refused;
+                                           o.server_wait = 5s;
+                                           return o;
+                                         });
   EXPECT_EQ(r.value(), 3);
   EXPECT_EQ(env.now(), time_point{} + 1h + 10s);
 }
@@ -320,9 +317,8 @@ TEST_F(execute, the_classifier_reads_calls_that_return_nothing) {
 }
 
 TEST_F(execute, a_classifier_that_throws_is_a_failure_of_the_attempt) {
-  const auto r = bare().execute([] { return 1; }, {}, [](int) -> verdict {
-    throw std::runtime_error("cannot say");
-  });
+  const auto r = bare().execute([] { return 1; }, {},
+                                [](int) -> verdict { throw std::runtime_error("cannot say"); });
   EXPECT_EQ(r.error(), errc::operation_threw);
 }
 
@@ -333,9 +329,8 @@ TEST_F(execute, move_only_values_come_through) {
     return std::make_unique<int>(9);
   });
   EXPECT_EQ(*r.value(), 9);
-  auto nested = bare().execute([]() -> result<std::unique_ptr<int>> {
-    return std::make_unique<int>(8);
-  });
+  auto nested =
+      bare().execute([]() -> result<std::unique_ptr<int>> { return std::make_unique<int>(8); });
   EXPECT_EQ(*nested.value(), 8);
 }
 
@@ -474,8 +469,7 @@ TEST_F(execute, exceptions_of_a_users_callback_leak_nothing_and_are_masked) {
                          .build(env);
   const auto r = p.execute([]() -> int { throw std::runtime_error("down"); });
   EXPECT_EQ(r.error(), errc::operation_threw);
-  EXPECT_EQ(r.error().message().find("abcdef0123456789"), std::string::npos)
-      << r.error().message();
+  EXPECT_EQ(r.error().message().find("abcdef0123456789"), std::string::npos) << r.error().message();
   EXPECT_EQ(slots->snapshot().in_flight, 0);
 }
 
@@ -524,8 +518,8 @@ TEST_F(execute, a_call_within_no_time_starts_nothing) {
 
 TEST_F(execute, within_ends_the_waits) {
   const time_point start = env.now();
-  const auto r = retrying(5, 2s).execute([]() -> int { throw std::runtime_error("down"); },
-                                         {.within = 3s});
+  const auto r =
+      retrying(5, 2s).execute([]() -> int { throw std::runtime_error("down"); }, {.within = 3s});
   EXPECT_EQ(r.error(), errc::operation_threw) << "the last real error";
   EXPECT_EQ(env.now(), start + 2s) << "gave up when the next wait would have been too long";
 }

@@ -38,8 +38,7 @@ TEST_F(lifetime, a_context_that_goes_down_lets_go_of_calls_in_flight_asleep_and_
   const auto handler = [held](error_code, int) { ++*held; };
   {
     const pipeline in_flight = builder().add(slots).add(timeout{.after = 1h}).build(env);
-    const pipeline asleep =
-        builder().add(retry{.max_attempts = 2, .delay = steady(1h)}).build(env);
+    const pipeline asleep = builder().add(retry{.max_attempts = 2, .delay = steady(1h)}).build(env);
     const pipeline bare = builder().build(env);
     in_flight.wrap(hanging)(handler);
     in_flight.wrap(hanging)(handler);  // parked
@@ -100,9 +99,8 @@ TEST_F(lifetime, a_handle_kept_only_by_a_pending_handler_goes_down_with_its_cont
     auto never_fires = std::make_shared<asio::steady_timer>(io);
     never_fires->expires_after(1h);
     {
-      const pipeline p = pipeline_builder{"test"}
-                             .add(timeout{.after = 1h})
-                             .build(environment{io.get_executor()});
+      const pipeline p =
+          pipeline_builder{"test"}.add(timeout{.after = 1h}).build(environment{io.get_executor()});
       p.wrap([never_fires](auto token) { return never_fires->async_wait(std::move(token)); })(
           [held, p](error_code) { ++*held; });
     }
@@ -118,8 +116,9 @@ TEST_F(lifetime, run_returns_when_the_last_call_has_ended) {
       pipeline_builder{"test"}.add(timeout{.after = 1h}).build(environment{io.get_executor()});
   int done = 0;
   for (int i = 0; i < 10; ++i)
-    p.wrap([&](auto token) { return asio::post(io, asio::append(std::move(token), error_code())); })(
-        [&](error_code) { ++done; });
+    p.wrap([&](auto token) {
+      return asio::post(io, asio::append(std::move(token), error_code()));
+    })([&](error_code) { ++done; });
   io.run();
   EXPECT_EQ(done, 10);
   io.restart();
@@ -180,8 +179,8 @@ TEST_F(lifetime, a_pipeline_built_on_a_strand) {
   bool there = false;
   int tries = 0;
   p.wrap([&](auto token) {
-    return asio::post(io, asio::append(std::move(token),
-                                       ++tries < 3 ? connection_reset : error_code()));
+    return asio::post(
+        io, asio::append(std::move(token), ++tries < 3 ? connection_reset : error_code()));
   })([&](error_code ec) {
     EXPECT_FALSE(ec);
     there = strand.running_in_this_thread();
@@ -197,18 +196,21 @@ TEST_F(lifetime, stress) {
   asio::io_context io;
   auto slots = std::make_shared<bulkhead_policy>(
       bulkhead{.max_concurrent = 16, .max_queue = 200, .max_queue_wait = 20ms});
-  auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.min_calls = 10, .failure_ratio = 0.9, .consecutive_failures = 50,
-                      .open_for = 2ms, .open_cap = 4ms});
+  auto breaker =
+      std::make_shared<circuit_breaker_policy>(circuit_breaker{.min_calls = 10,
+                                                               .failure_ratio = 0.9,
+                                                               .consecutive_failures = 50,
+                                                               .open_for = 2ms,
+                                                               .open_cap = 4ms});
   const environment real{io.get_executor()};
   auto seen_all = std::make_shared<event_recorder>();
   const pipeline p = pipeline_builder{"stress"}
                          .add(timeout{.after = 200ms})
-                         .add(fallback::value(-1).when([](const outcome& o) {
-                           return o.error == errc::circuit_open;
-                         }))
+                         .add(fallback::value(-1).when(
+                             [](const outcome& o) { return o.error == errc::circuit_open; }))
                          .add(slots)
-                         .add(retry{.max_attempts = 3, .delay = constant{.each = 1ms},
+                         .add(retry{.max_attempts = 3,
+                                    .delay = constant{.each = 1ms},
                                     .budget = make_budget(retry_budget{})})
                          .add(breaker)
                          .add(timeout{.after = 3ms})

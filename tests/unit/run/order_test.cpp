@@ -49,9 +49,10 @@ TEST_F(order, attempt_timeout_call_timeout_cancellation_and_rejection_are_distin
   auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
   const pipeline attempt_limit =
       builder().add(retry{.max_attempts = 1}).add(timeout{.after = 2s}).build(env);
-  const pipeline repeated =
-      builder().add(retry{.max_attempts = 2, .delay = steady(1s)}).add(timeout{.after = 2s}).build(
-          env);
+  const pipeline repeated = builder()
+                                .add(retry{.max_attempts = 2, .delay = steady(1s)})
+                                .add(timeout{.after = 2s})
+                                .build(env);
   const pipeline call_limit = builder().add(timeout{.after = 2s}).build(env);
   const pipeline guarded = builder().add(breaker).build(env);
   scripted_operation op{env, {scripted_end::hang()}};
@@ -206,15 +207,14 @@ TEST_F(order, waits_are_exact) {
   scripted_operation op{env, {scripted_end::fail(connection_reset)}};
   const time_point begin = env.now();
   (void)run(p, op);
-  EXPECT_EQ(op.start_times(),
-            (std::vector<time_point>{begin, begin + 1s, begin + 3s, begin + 6s}));
+  EXPECT_EQ(op.start_times(), (std::vector<time_point>{begin, begin + 1s, begin + 3s, begin + 6s}));
 }
 
 TEST_F(order, jitter_draws_from_the_environment) {
-  const pipeline p = builder()
-                         .add(retry{.max_attempts = 4,
-                                    .delay = constant{.each = 1s, .spread = jitter::equal}})
-                         .build(env);
+  const pipeline p =
+      builder()
+          .add(retry{.max_attempts = 4, .delay = constant{.each = 1s, .spread = jitter::equal}})
+          .build(env);
   env.random().will_draw({0.0, 0.5, 0.25});
   scripted_operation op{env, {scripted_end::fail(connection_reset)}};
   (void)run(p, op);
@@ -259,13 +259,13 @@ TEST_F(order, the_budget_is_asked_before_the_sleep_and_its_refusal_keeps_the_rea
 }
 
 TEST_F(order, a_rejection_inside_the_retry_is_no_attempt) {
-  auto limiter = std::make_shared<rate_limiter_policy>(
-      rate_limiter{.permits = 1, .per = 10s, .burst = 1});
-  const pipeline p = builder()
-                         .add(retry{.max_attempts = 2, .delay = steady(1s),
-                                    .wait_for_permission = true})
-                         .add(limiter)
-                         .build(env);
+  auto limiter =
+      std::make_shared<rate_limiter_policy>(rate_limiter{.permits = 1, .per = 10s, .burst = 1});
+  const pipeline p =
+      builder()
+          .add(retry{.max_attempts = 2, .delay = steady(1s), .wait_for_permission = true})
+          .add(limiter)
+          .build(env);
   scripted_operation op{env, {scripted_end::ok(1)}};
   EXPECT_EQ(run(p, op).value, 1);
   const time_point begin = env.now();
@@ -340,8 +340,8 @@ TEST_F(order, outcome_unknown_for_unsafe_and_keyed_calls_that_timed_out) {
 
 TEST_F(order, a_later_attempt_that_was_never_sent_does_not_make_the_outcome_known) {
   const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(1s)}).build(env);
-  scripted_operation op{env, {scripted_end::fail(connection_reset),
-                              scripted_end::fail(connection_refused)}};
+  scripted_operation op{
+      env, {scripted_end::fail(connection_reset), scripted_end::fail(connection_refused)}};
   call_report report;
   EXPECT_EQ(run(p, op, {.effect = effect::keyed, .report = &report}).error, errc::outcome_unknown);
   EXPECT_EQ(report.delivery, evidence::maybe_applied);
@@ -422,8 +422,8 @@ TEST_F(order, a_fallback_remembers_the_doubt_of_an_earlier_attempt) {
                          .add(fallback::value(9))
                          .add(retry{.max_attempts = 2, .delay = steady(1s)})
                          .build(env);
-  scripted_operation op{env, {scripted_end::fail(connection_reset),
-                              scripted_end::fail(connection_refused)}};
+  scripted_operation op{
+      env, {scripted_end::fail(connection_reset), scripted_end::fail(connection_refused)}};
   EXPECT_EQ(run(p, op, {.effect = effect::keyed}).error, errc::outcome_unknown);
 }
 
@@ -503,8 +503,8 @@ TEST_F(order, a_cancellation_right_after_the_start_is_heeded) {
 
 TEST_F(order, each_type_of_cancellation_reaches_the_attempt) {
   using boost::asio::cancellation_type;
-  for (const auto type : {cancellation_type::terminal, cancellation_type::partial,
-                          cancellation_type::total}) {
+  for (const auto type :
+       {cancellation_type::terminal, cancellation_type::partial, cancellation_type::total}) {
     const pipeline p = builder().add(timeout{.after = 1h}).build(env);
     scripted_operation op{env, {scripted_end::hang()}};
     ended e;
@@ -537,8 +537,8 @@ TEST_F(order, a_second_harder_cancellation_reaches_the_attempt) {
 
 TEST_F(order, a_cancelled_sleep_ends_at_once_with_every_type) {
   using boost::asio::cancellation_type;
-  for (const auto type : {cancellation_type::terminal, cancellation_type::partial,
-                          cancellation_type::total}) {
+  for (const auto type :
+       {cancellation_type::terminal, cancellation_type::partial, cancellation_type::total}) {
     const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(100s)}).build(env);
     scripted_operation op{env, {scripted_end::fail(connection_reset)}};
     ended e;

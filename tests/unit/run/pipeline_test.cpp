@@ -205,9 +205,8 @@ TEST_F(pipelines, a_stage_that_cancels_nothing_ends) {
 // Reports.
 
 TEST_F(pipelines, a_report_tells_the_whole_story) {
-  const pipeline p = pipeline_builder{"billing"}
-                         .add(retry{.max_attempts = 2, .delay = steady(1500ms)})
-                         .build(env);
+  const pipeline p =
+      pipeline_builder{"billing"}.add(retry{.max_attempts = 2, .delay = steady(1500ms)}).build(env);
   call_report report;
   const auto r = p.execute(
       [&]() -> int {
@@ -226,10 +225,10 @@ TEST_F(pipelines, a_report_tells_the_whole_story) {
   std::vector<event_kind> kinds;
   for (const auto& e : report.entries) kinds.push_back(e.kind);
   EXPECT_EQ(kinds,
-            (std::vector<event_kind>{
-                event_kind::call_started, event_kind::attempt_started, event_kind::attempt_finished,
-                event_kind::waiting, event_kind::attempt_started, event_kind::attempt_finished,
-                event_kind::retry_stopped, event_kind::call_finished}));
+            (std::vector<event_kind>{event_kind::call_started, event_kind::attempt_started,
+                                     event_kind::attempt_finished, event_kind::waiting,
+                                     event_kind::attempt_started, event_kind::attempt_finished,
+                                     event_kind::retry_stopped, event_kind::call_finished}));
   EXPECT_EQ(report.entries[3].at, 18ms);
   EXPECT_EQ(report.entries[3].elapsed, 1500ms);
   EXPECT_EQ(report.entries[4].attempt, 2);
@@ -325,8 +324,7 @@ TEST_F(pipelines, the_same_seed_gives_the_same_events) {
                            .add(circuit_breaker{.consecutive_failures = 4})
                            .observe(seen)
                            .build(own);
-    for (int i = 0; i < 3; ++i)
-      (void)p.execute([]() -> int { throw std::runtime_error("down"); });
+    for (int i = 0; i < 3; ++i) (void)p.execute([]() -> int { throw std::runtime_error("down"); });
     return seen->to_string();
   };
   EXPECT_EQ(story(5), story(5));

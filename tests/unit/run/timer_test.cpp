@@ -222,14 +222,9 @@ TEST(timer, threads_arm_disarm_and_fire_at_once) {
         node& n = *nodes[t * 16 + random.next() % 16];
         const auto ahead = static_cast<std::int64_t>(random.next() % 200);
         switch (random.next() % 4) {
-          case 0:
-            q.disarm(n);
-            break;
-          case 1:
-            q.remove(n);
-            break;
-          default:
-            q.arm(n, start + duration(clock.load() + ahead));
+          case 0: q.disarm(n); break;
+          case 1: q.remove(n); break;
+          default: q.arm(n, start + duration(clock.load() + ahead));
         }
       }
       --working;

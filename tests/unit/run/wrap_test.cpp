@@ -170,9 +170,8 @@ TEST_F(wrap, move_only_completion_arguments) {
 }
 
 TEST_F(wrap, move_only_handlers) {
-  auto op = twice().wrap(operation<void(error_code)>([](int) {
-    return std::make_tuple(error_code());
-  }));
+  auto op =
+      twice().wrap(operation<void(error_code)>([](int) { return std::make_tuple(error_code()); }));
   auto kept = std::make_unique<int>(0);
   int* const count = kept.get();
   int seen_at_end = 0;
@@ -312,7 +311,8 @@ TEST_F(wrap, a_coroutine_gets_the_failure_thrown) {
 
 TEST_F(wrap, coroutines_can_be_wrapped) {
   scripted_operation op{env, {scripted_end::fail(connection_reset), scripted_end::ok(4).after(1s)}};
-  auto fetch = twice().wrap([&]() -> asio::awaitable<int> { co_return co_await op(asio::use_awaitable); });
+  auto fetch =
+      twice().wrap([&]() -> asio::awaitable<int> { co_return co_await op(asio::use_awaitable); });
   int got = 0;
   asio::co_spawn(
       env.get_executor(), [&]() -> asio::awaitable<void> { got = co_await fetch(); },
@@ -403,9 +403,6 @@ class counting_executor {
   friend bool operator==(const counting_executor& a, const counting_executor& b) noexcept {
     return a.count_ == b.count_;
   }
-  friend bool operator!=(const counting_executor& a, const counting_executor& b) noexcept {
-    return !(a == b);
-  }
 
  private:
   int* count_;
@@ -414,8 +411,9 @@ class counting_executor {
 TEST_F(wrap, completes_on_a_strand_on_which_all_attempts_start) {
   auto strand = asio::make_strand(env.get_executor());
   std::vector<bool> starts;
-  scripted_operation op{env, {scripted_end::fail(connection_reset).after(1s),
-                              scripted_end::fail(connection_reset), scripted_end::ok(3).after(1s)}};
+  scripted_operation op{env,
+                        {scripted_end::fail(connection_reset).after(1s),
+                         scripted_end::fail(connection_reset), scripted_end::ok(3).after(1s)}};
   auto p = builder().add(retry{.max_attempts = 3, .delay = steady(1s)}).build(env);
   auto call = p.wrap([&](auto token) {
     return asio::async_initiate<decltype(token), void(error_code, int)>(
@@ -443,8 +441,8 @@ TEST_F(wrap, a_refusal_completes_on_the_handlers_executor_too) {
   auto strand = asio::make_strand(env.get_executor());
   scripted_operation op{env, {scripted_end::ok(3)}};
   bool there = false;
-  refusing().wrap(op)(
-      asio::bind_executor(strand, [&](error_code, int) { there = strand.running_in_this_thread(); }));
+  refusing().wrap(op)(asio::bind_executor(
+      strand, [&](error_code, int) { there = strand.running_in_this_thread(); }));
   env.run_ready();
   EXPECT_TRUE(there);
 }
@@ -465,8 +463,8 @@ TEST_F(wrap, completes_on_the_executor_of_an_erased_handler) {
   auto strand = asio::make_strand(env.get_executor());
   bool there = false;
   scripted_operation op{env, {scripted_end::ok(3).after(1s)}};
-  asio::any_completion_handler<void(error_code, int)> erased(
-      asio::bind_executor(strand, [&](error_code, int) { there = strand.running_in_this_thread(); }));
+  asio::any_completion_handler<void(error_code, int)> erased(asio::bind_executor(
+      strand, [&](error_code, int) { there = strand.running_in_this_thread(); }));
   limited().wrap(op)(std::move(erased));
   env.run_until_idle();
   EXPECT_TRUE(there);
