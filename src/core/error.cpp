@@ -45,8 +45,6 @@ constexpr entry table[] = {
     {errc::operation_failed, "operation_failed",
      "the operation's result was classified as a failure"},
     {errc::operation_threw, "operation_threw", "the operation threw an exception"},
-    {errc::no_fallback, "no_fallback",
-     "the fallback has no value of this call's type; give it one that returns that type"},
     {errc::would_deadlock, "would_deadlock",
      "a blocking call on a thread that runs the environment's executor would wait for itself; use "
      "an asynchronous form there"},

@@ -185,7 +185,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     return false;
   }
 
-  void cancel() noexcept override { state_->carrier->cancel(*this); }
+  void cancel(bool /*finally*/) noexcept override { state_->carrier->cancel(*this); }
 
   bool substitute(substitute_source& source, const outcome& failed) override {
     std::optional<response> given;

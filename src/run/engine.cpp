@@ -164,7 +164,7 @@ void engine::set_timer(int i, time_point at) noexcept {
 }
 
 void engine::find_next_timer() noexcept {
-  next_timer_ = cause_ == cancel_cause::none ? root_deadline_ : never;
+  next_timer_ = root_deadline_;
   for (int i = 0; i < depth_; ++i) next_timer_ = std::min(next_timer_, levels_[i].timer);
 }
 
@@ -335,9 +335,13 @@ void engine::attempt_ended(const outcome& o, time_point now) {
 void engine::time_passed(time_point now) {
   now_ = now;
   while (!finished() && next_timer_ <= now) {
-    if (root_deadline_ == next_timer_ && cause_ == cancel_cause::none) {
+    if (root_deadline_ == next_timer_) {
       root_deadline_ = never;
       find_next_timer();
+      if (cause_ == cancel_cause::caller) {
+        if (where_ == place::operating) operation_.cancel(true);
+        continue;
+      }
       if (observed_) {
         outcome o;
         o.error = errc::call_timeout;
@@ -359,8 +363,12 @@ void engine::time_passed(time_point now) {
       continue;
     }
     set_timer(due, never);
-    // A stage on its way out is told nothing any more; it ends with what is inside it.
-    if (canceling(due)) continue;
+    // A stage on its way out is told nothing any more; it ends with what is inside it, which may
+    // have shrugged off the caller's kind of cancellation but has no time left now.
+    if (canceling(due)) {
+      if (where_ == place::operating) operation_.cancel(true);
+      continue;
+    }
     if (due == depth_ - 1 && where_ != place::operating) where_ = place::stepping;
     perform(due, ask_timer(due));
   }
@@ -381,7 +389,7 @@ void engine::cancel_call(time_point now) {
   if (finished()) return;
   now_ = now;
   if (cause_ == cancel_cause::caller) {  // asked again, perhaps for a harder kind of cancellation
-    if (where_ == place::operating) operation_.cancel();
+    if (where_ == place::operating) operation_.cancel(false);
     return;
   }
   cancel_inside(outside, cancel_cause::caller);
@@ -394,7 +402,7 @@ void engine::cancel_inside(int i, cancel_cause why) {
   cause_ = why;
   find_next_timer();
   if (where_ == place::operating) {
-    operation_.cancel();
+    operation_.cancel(why == cancel_cause::deadline);
     return;
   }
   if (where_ != place::waiting && where_ != place::parked) return;

@@ -837,12 +837,6 @@ TEST_F(three_calls, go_on_when_their_client_is_moved) {
   for (const ended& e : calls) EXPECT_EQ(e.count, 1);
 }
 
-TEST_F(three_calls, are_let_go_without_a_leak_when_the_context_is_destroyed) {
-  env.on_leftover({});
-  env.shut_down();
-  for (const ended& e : calls) EXPECT_EQ(e.count, 0);
-}
-
 TEST_F(client_policies, a_handler_may_destroy_its_client) {
   auto api = std::make_unique<client>(make());
   int calls = 0;

@@ -547,6 +547,29 @@ TEST_F(client_test, destroying_a_client_ends_its_calls_promptly) {
       << "its connections went with it";
 }
 
+TEST_F(client_test, calls_are_let_go_when_their_context_is_destroyed) {
+  server.handle([](const received_request& r) {
+    return r.target == "/stall" ? plan::stall() : plan::answer(503).retry_after(20s);
+  });
+  auto io = std::make_unique<asio::io_context>();
+  standard_options two = brisk();
+  two.bulkhead.max_concurrent = 2;
+  std::optional<client> api(std::in_place, environment{io->get_executor()}, server.url(),
+                            standard_pipeline("api", two));
+  const auto held = std::make_shared<int>(0);
+  for (const char* target : {"/back-off", "/stall", "/parked"})
+    api->async_send(request::get(target), [held](const result<response>&) { ++*held; });
+  for (int i = 0; i < 2000 && (server.counters().stalls == 0 || server.counters().answers == 0 ||
+                               api->stats().idle == 0);
+       ++i)
+    io->run_one_for(5ms);
+  ASSERT_EQ(server.counters().requests, 2u);
+  api.reset();
+  io.reset();
+  EXPECT_EQ(*held, 0) << "no handler runs in the destructor of a context";
+  EXPECT_EQ(held.use_count(), 1) << "and none is kept";
+}
+
 TEST_F(client_test, a_blocking_call_ends_when_its_client_is_closed) {
   server.handle([](const received_request&) { return plan::stall(); });
   client api = make();

@@ -47,7 +47,6 @@ enum class errc {
   outcome_unknown = 40,  ///< The request may have been applied and may not be sent again.
   operation_failed,      ///< The classifier called the operation's result a failure.
   operation_threw,       ///< The wrapped callable threw something that carries no error code.
-  no_fallback,           ///< The fallback has no value of the call's type.
   would_deadlock,        ///< A blocking call on the only thread that could complete it.
   client_closed,         ///< The client was destroyed or closed.
 

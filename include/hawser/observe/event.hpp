@@ -58,7 +58,7 @@ struct cause {
   time_point until = never;  ///< When trying again makes sense; `never` when unknown.
 };
 
-/// "circuit breaker 'billing': failure rate 0.6, limit 0.5, next try in 3.2 s".
+/// "billing: failure_rate, failure rate 0.6, limit 0.5, next try in 3.2 s".
 [[nodiscard]] HAWSER_API std::string to_string(const cause& why, time_point now);
 
 enum class event_kind : std::uint8_t {

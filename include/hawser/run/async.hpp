@@ -199,8 +199,8 @@ class wrapped_call final : public async_operation {
     }
   }
 
-  void cancel() noexcept override {
-    signal_.emit(link_ && link_->type() != boost::asio::cancellation_type::none
+  void cancel(bool finally) noexcept override {
+    signal_.emit(!finally && link_ && link_->type() != boost::asio::cancellation_type::none
                      ? link_->type()
                      : boost::asio::cancellation_type::terminal);
   }

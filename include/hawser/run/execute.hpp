@@ -58,21 +58,19 @@ class callable final : public operation {
     return true;
   }
 
-  void cancel() noexcept override {
+  void cancel(bool /*finally*/) noexcept override {
     if constexpr (takes_attempt<F>) stop_.request_stop();
   }
 
   bool substitute(substitute_source& source, const outcome& failed) override {
-    std::optional<result<value>> substitute;
     if constexpr (std::is_void_v<value>) {
       if (!source.produce(typeid(void), nullptr, failed)) return false;
-      substitute.emplace();
+      kept_.emplace();
     } else {
       std::optional<value> given;
       if (!source.produce(typeid(value), &given, failed) || !given) return false;
-      substitute.emplace(boost::system::in_place_value, std::move(*given));
+      kept_.emplace(boost::system::in_place_value, std::move(*given));
     }
-    kept_ = std::move(substitute);
     return true;
   }
 

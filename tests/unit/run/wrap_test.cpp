@@ -12,6 +12,7 @@
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/append.hpp>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/strand.hpp>
@@ -510,6 +511,31 @@ TEST_F(wrap, calls_outlive_their_pipeline_and_operation_handles) {
   env.run_until_idle();
   EXPECT_EQ(e.value, 3);
   EXPECT_EQ(seen->events().back().operation, "gone soon");
+}
+
+TEST_F(wrap, a_mild_cancellation_the_operation_shrugs_off_still_ends_at_the_time_limit) {
+  // Heeds terminal cancellation only, as many operations do.
+  auto stubborn = limited().wrap([this](auto token) {
+    return asio::async_initiate<decltype(token), void(error_code)>(
+        [this](auto handler) {
+          auto slot = asio::get_associated_cancellation_slot(handler);
+          auto kept = std::make_shared<decltype(handler)>(std::move(handler));
+          slot.assign([this, kept](asio::cancellation_type type) {
+            if ((type & asio::cancellation_type::terminal) == asio::cancellation_type::none) return;
+            asio::post(env.get_executor(),
+                       [kept] { (*kept)(error_code(boost::asio::error::operation_aborted)); });
+          });
+        },
+        token);
+  });
+  std::optional<error_code> got;
+  stubborn(asio::bind_cancellation_slot(signal.slot(), [&](error_code ec) { got = ec; }));
+  env.run_ready();
+  signal.emit(asio::cancellation_type::total);
+  env.advance(1s);
+  EXPECT_FALSE(got);
+  env.advance(1s);
+  EXPECT_EQ(got, error_code(boost::asio::error::operation_aborted));
 }
 
 TEST_F(wrap, one_operation_may_be_started_many_times_at_once) {

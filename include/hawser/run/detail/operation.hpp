@@ -68,8 +68,9 @@ class HAWSER_API operation {
   /// Starts an attempt. `o` arrives as a success. True: it has ended and `o` says how. False:
   /// `call_control::attempt_done` will be called, exactly once.
   virtual bool start(const attempt_start& about, outcome& o) = 0;
-  /// Asks the running attempt to stop; it still ends by itself.
-  virtual void cancel() noexcept = 0;
+  /// Asks the running attempt to stop; it still ends by itself. `finally`: its time is over, so a
+  /// milder kind of cancellation that the caller chose is no longer enough.
+  virtual void cancel(bool finally) noexcept = 0;
   /// Takes a value of the call's type from `source`.
   virtual bool substitute(substitute_source& source, const outcome& failed) = 0;
 
