@@ -65,8 +65,9 @@ error response::status_error() const {
     text += '"';
   }
   const bool twice_matters = effect_ == hawser::effect::unsafe || effect_ == hawser::effect::keyed;
-  if ((status_ == 502 || status_ == 504) && twice_matters)
-    return {errc::outcome_unknown, std::move(text)};
+  const bool may_have_happened =
+      status_ == 502 || status_ == 504 || evidence_ == hawser::evidence::maybe_applied;
+  if (may_have_happened && twice_matters) return {errc::outcome_unknown, std::move(text)};
   if (status_ >= 500) return {errc::server_error, std::move(text)};
   if (status_ >= 400) return {errc::client_error, std::move(text)};
   return {errc::unexpected_status, std::move(text)};

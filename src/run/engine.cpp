@@ -307,7 +307,8 @@ void engine::launched(time_point now) {
     unresolved_ = false;
   } else {
     if (slot_.delivery == evidence::maybe_applied) unresolved_ = true;
-    if (slot_.delivery == evidence::answered) unresolved_ = false;
+    // An answer that a later try may change says nothing about the attempts before it.
+    if (slot_.delivery == evidence::answered && !slot_.transient) unresolved_ = false;
   }
   if (observed_) say(event_kind::attempt_finished, slot_.elapsed, slot_);
   if (cause_ != cancel_cause::none && slot_.result != verdict::ok) {

@@ -269,6 +269,20 @@ TEST_F(client_policies, no_second_failure_hides_that_the_first_try_may_have_been
   EXPECT_EQ(report.delivery, evidence::maybe_applied);
 }
 
+TEST_F(client_policies, a_transient_answer_does_not_settle_what_became_of_the_first_try) {
+  for (const int status : {429, 500, 503}) {
+    SCOPED_TRACE(status);
+    net->script({scripted_exchange::fail(reset), scripted_exchange::answer(status),
+                 scripted_exchange::answer(status)});
+    const client api = make();
+    const result<response> r = api.send(charge().idempotency_key("o-1"), told);
+    ASSERT_TRUE(r) << r.error().message();
+    EXPECT_EQ(r->status(), status);
+    EXPECT_EQ(r->evidence(), evidence::maybe_applied);
+    EXPECT_EQ(r->ensure_success().error(), errc::outcome_unknown);
+  }
+}
+
 // --- idempotency keys --------------------------------------------------------------------------
 
 TEST_F(client_policies, a_key_is_the_same_on_each_attempt) {

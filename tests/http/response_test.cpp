@@ -64,6 +64,17 @@ TEST(EnsureSuccess, TurnsOtherAnswersIntoErrors) {
   expect_error(seen(0), errc::unexpected_status, condition::bad_response, {"status 0"});
 }
 
+TEST(EnsureSuccess, ARefusalAfterAnAttemptThatMayHaveBeenAppliedIsOutcomeUnknown) {
+  for (const int status : {429, 500, 503}) {
+    response r = answer(status);
+    r.set_exchange(effect::keyed, evidence::maybe_applied);
+    expect_error(r.ensure_success().error(), errc::outcome_unknown, condition::ambiguous,
+                 {std::to_string(status), "reconcile"});
+    r.set_exchange(effect::keyed, evidence::refused);
+    EXPECT_FALSE(r.ensure_success().error() == errc::outcome_unknown);
+  }
+}
+
 TEST(EnsureSuccess, GatewayErrorsOfUnsafeRequestsAreOutcomeUnknown) {
   for (const int status : {502, 504}) {
     for (const effect what : {effect::unsafe, effect::keyed}) {
