@@ -44,8 +44,9 @@ class HAWSER_API response {
   [[nodiscard]] result<T> as(const limits& l = {}) const;
 
   /// Itself when 2xx. Else errc::client_error (4xx), errc::server_error (5xx) or
-  /// errc::unexpected_status, with status and title in the text; errc::outcome_unknown when the work
-  /// must not be done twice (unsafe or keyed) and may have been: 502, 504, or `evidence()` says so.
+  /// errc::unexpected_status, with status and title in the text. errc::outcome_unknown when the
+  /// work must not be done twice (unsafe or keyed) and may have been: 502, 504, or as `evidence()`
+  /// says.
   [[nodiscard]] result<response> ensure_success() &&;
   [[nodiscard]] result<response> ensure_success() const&;
 
