@@ -17,6 +17,7 @@ import tempfile
 
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 COMPILED = ("examples", "tests/docs")
+ERROR_PAGE = "docs/guide/errors.md"
 ENUMS = ("errc", "condition", "reason", "event_kind", "evidence", "effect", "verdict", "jitter",
          "circuit_state", "rate_algorithm", "queue_order", "mask_style")
 
@@ -121,6 +122,7 @@ class Checker:
             self.check_words(path, texts[path])
             self.check_enumerators(path, texts[path], enumerators)
         self.check_gates(texts.get("CONTRIBUTING.md"))
+        self.check_error_table(texts.get(ERROR_PAGE), enumerators.get("errc", ()))
         return self.findings
 
     # --- blocks --------------------------------------------------------------------------------
@@ -243,6 +245,16 @@ class Checker:
                 if enum in known and name not in known[enum]:
                     self.report(path, number, f"{enum}::{name} is not there")
 
+    def check_error_table(self, text, codes):
+        """Each error code has a row that says what to do about it."""
+        if text is None:
+            return
+        rows = [row.split("|")[1] for row in text.split("\n") if row.count("|") == 4]
+        listed = re.findall(r"`(\w+)`", " ".join(rows))
+        for name in sorted(codes):
+            if listed.count(name) != 1:
+                self.report(ERROR_PAGE, 1, f"{listed.count(name)} rows say what to do about {name}")
+
     # --- gates ---------------------------------------------------------------------------------
 
     def check_gates(self, contributing):
@@ -319,6 +331,8 @@ CASES = {
     "docs/placeholder.md": ("Here: @@TABLE@@\n", "a placeholder"),
     "docs/issue.md": ("Fixed in #" + "12.\n", "the number of an issue"),
     "docs/enumerator.md": ("It ends with `errc::five`.\n", "errc::five is not there"),
+    "docs/guide/errors.md": ("| code | what | do |\n|---|---|---|\n| `one` | a | b |\n",
+                             "0 rows say what to do about four"),
     "docs/commented.md": ("It ends with `errc::three`.\n", "errc::three is not there"),
     "README.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
     "CHANGELOG.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),

@@ -171,6 +171,8 @@ TEST(error, config_error_names_field_value_and_rule) {
   const config_error e("retry.max_attempts", "0", "must be at least 1");
   EXPECT_EQ(e.field(), "retry.max_attempts");
   EXPECT_STREQ(e.what(), "retry.max_attempts = 0: must be at least 1");
+  EXPECT_EQ(e.code(), errc::invalid_options);
+  EXPECT_EQ(e.code(), condition::invalid_input);
 }
 
 }  // namespace
