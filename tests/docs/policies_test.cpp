@@ -88,14 +88,14 @@ TEST_F(policy_pages, circuit_breaker_by_hand) {
   const hawser::duration took = 5ms;
   auto breaker = std::make_shared<hawser::circuit_breaker_policy>(
       hawser::circuit_breaker{.name = "ledger", .consecutive_failures = 1});
-  hawser::cause why;
-  if (hawser::circuit_permit permit = breaker->try_acquire(now, random, &why)) {
+  hawser::refusal no;
+  if (hawser::circuit_permit permit = breaker->try_acquire(now, random, &no)) {
     if (post_to_ledger())
       permit.success(took, now);
     else
       permit.failure(took, now);
   } else {  // a permit without a report goes back undecided
-    log(hawser::to_string(why, now));
+    log(no.to_error(now).message());
   }
 
   breaker->isolate(now);  // maintenance: nothing goes through
@@ -131,7 +131,7 @@ TEST_F(policy_pages, rate_limiter) {
   EXPECT_TRUE(billing.execute([] { return 1; }).has_value());
   EXPECT_EQ(rate->snapshot(env.now()).tokens, 9);
   rate->set_rate(100, 1s, 20, env.now());
-  if (rate->try_acquire(5, env.now())) {  // takes five, never waits
+  if (rate->try_acquire(env.now(), 5)) {  // takes five, never waits
     EXPECT_LT(rate->snapshot(env.now()).tokens, 20);
   }
   EXPECT_EQ(rate->snapshot(env.now()).burst, 20);
