@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Holds the documentation to the code: every C++ block stands in a file that is compiled, every
 link and anchor leads somewhere, every enumerator named is there, each policy's page lists the
-options of its header with type and default, CONTRIBUTING.md lists the gates of .ci/run, and no
-sentence speaks of unfinished work or of somebody's machine.
+options of its header with type and default and names each event, error and reason of its source,
+CONTRIBUTING.md lists the gates of .ci/run, and no sentence speaks of unfinished work or of
+somebody's machine.
 
     tests/docs/check_docs.py              # checks this tree; one line a finding
     tests/docs/check_docs.py --self-test  # breaks each rule in a small tree of its own
@@ -38,6 +39,10 @@ OPTIONS = {
     "retry_budget": ("retry_budget", "token_budget"),
     "timeout": ("timeout",),
 }
+
+POLICY_SOURCES = "src/policy"
+PART_OF = {"circuit_core": "circuit_breaker"}
+SAID = re.compile(r"\b(?:event_kind|errc|reason)::(\w+)")
 
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)\s*(\S*)")
 CODE_SPAN = re.compile(r"(`+)(?:(?!\1).)+?\1(?!`)")
@@ -147,6 +152,7 @@ class Checker:
             self.check_enumerators(path, texts[path], enumerators)
         self.check_gates(texts.get("CONTRIBUTING.md"))
         self.check_options(texts)
+        self.check_said(texts)
         return self.findings
 
     # --- blocks --------------------------------------------------------------------------------
@@ -316,6 +322,17 @@ class Checker:
             if os.path.exists(os.path.join(self.root, header)):
                 self.check_options_of(policy, structs, header, texts)
 
+    def check_said(self, texts):
+        """Each event, error and reason that a policy's source names stands in its page."""
+        for source in self.below(POLICY_SOURCES, ".cpp"):
+            policy = os.path.basename(source)[:-len(".cpp")]
+            path = f"{POLICY_PAGES}/{PART_OF.get(policy, policy)}.md"
+            if path not in texts:
+                continue
+            for name in sorted(set(SAID.findall(self.read(source))) - {"none"}):
+                if not re.search(rf"`(?:\w+::)?{name}`", texts[path]):
+                    self.report(path, 1, f"{name}, which {source} names, is not on this page")
+
     def check_options_of(self, policy, structs, header, texts):
         path = f"{POLICY_PAGES}/{policy}.md"
         if path not in texts:
@@ -408,10 +425,14 @@ struct bulkhead {
 std::shared_ptr<policy> make_policy(bulkhead options);
 std::shared_ptr<policy> make_policy(hidden options);
 """,
+    "src/policy/timeout.cpp": "e.kind = event_kind::gone_by; return errc::four;",
+    "src/policy/circuit_core.cpp": "return reason::forced == reason::none;",
     "include/hawser/policy/retry.hpp": "struct nothing {\n};\n",
     "include/hawser/policy/fallback.hpp": "struct fallback {\n  int a, b;\n};\n",
 }
 TIMEOUT_PAGE = """
+It ends with `errc::four`, and emits `gone_by`.
+
 | option | type | default | bounds |
 |---|---|---|---|
 | `name` | `string` | `"timeout"` | |
@@ -479,6 +500,7 @@ CASES = {
     "docs/enumerator.md": ("It ends with `errc::five`.\n", "errc::five is not there"),
     "docs/commented.md": ("It ends with `errc::three`.\n", "errc::three is not there"),
     "docs/policies/retry.md": ("", None),
+    "docs/policies/circuit_breaker.md": ("It was enforced.\n", "forced, which src/policy"),
     "docs/policies/fallback.md": ("", None),
     "README.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
     "CHANGELOG.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
@@ -497,7 +519,8 @@ def self_test():
             with open(os.path.join(root, path), "w", encoding="utf-8") as file:
                 file.write(text)
         found = Checker(root).run()
-    about_options = [line for line in found if line.startswith((POLICY_PAGES, POLICY_HEADERS))]
+    about_options = [line for line in found if line.startswith((POLICY_PAGES, POLICY_HEADERS))
+                     and "circuit" not in line]
     for path, expected in OPTION_FINDINGS:
         mine = [line for line in about_options if line.startswith(path + ":") and expected in line]
         if len(mine) != 1:
