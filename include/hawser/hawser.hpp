@@ -21,6 +21,7 @@
 #include "hawser/policy/fallback.hpp"
 #include "hawser/policy/policy.hpp"
 #include "hawser/policy/rate_limiter.hpp"
+#include "hawser/policy/refusal.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/retry_budget.hpp"
 #include "hawser/policy/timeout.hpp"

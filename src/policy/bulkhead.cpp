@@ -1,6 +1,7 @@
 #include "hawser/policy/bulkhead.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace hawser::inline v0 {
 
@@ -196,9 +197,19 @@ void bulkhead_policy::remove_locked(waiter& w, waiter::status to) noexcept {
   word_.fetch_sub(one_queued, std::memory_order_relaxed);
 }
 
-bulkhead_policy::permit bulkhead_policy::try_acquire() noexcept {
+void bulkhead_permit::give_back() noexcept {
+  std::exchange(from_, nullptr)->give_back(time_point::min());
+}
+
+bulkhead_permit bulkhead_policy::try_acquire(refusal* refused) noexcept {
   std::uint64_t seen;
-  return permit(try_take(seen) ? this : nullptr);
+  if (try_take(seen)) return bulkhead_permit(this);
+  if (refused == nullptr) return {};
+  // A permit that is free while somebody is queued is on its way to them: as good as taken.
+  const auto taken = static_cast<double>(std::max(in_flight_of(seen), limit_of(seen)));
+  *refused = {errc::bulkhead_full,
+              {name(), reason::concurrency, taken, static_cast<double>(limit_of(seen)), never}};
+  return {};
 }
 
 void bulkhead_policy::set_max_concurrent(int limit) {
@@ -217,10 +228,10 @@ void bulkhead_policy::set_max_queue(int limit) {
   max_queue_.store(limit, std::memory_order_relaxed);
 }
 
-bulkhead_policy::status bulkhead_policy::snapshot() const noexcept {
+bulkhead_snapshot bulkhead_policy::snapshot() const noexcept {
   const std::uint64_t word = word_.load(std::memory_order_acquire);
   return {static_cast<int>(in_flight_of(word)), static_cast<int>(queued_of(word)),
-          static_cast<int>(limit_of(word))};
+          static_cast<int>(limit_of(word)), max_queue_.load(std::memory_order_relaxed)};
 }
 
 // ---- stage ----

@@ -119,10 +119,28 @@ std::string_view circuit_breaker_policy::name() const noexcept { return core_->o
 
 const circuit_breaker& circuit_breaker_policy::options() const noexcept { return core_->options(); }
 
-circuit_permit circuit_breaker_policy::try_acquire(time_point now, entropy& random, cause* refused,
-                                                   time_point deadline) noexcept {
+namespace {
+
+/// An opening by hand ends by itself; isolation has no end.
+errc code_of(const cause& why) noexcept {
+  return why.because == reason::forced && why.until == never ? errc::circuit_isolated
+                                                             : errc::circuit_open;
+}
+
+}  // namespace
+
+circuit_permit circuit_breaker_policy::try_acquire(time_point now, entropy& random,
+                                                   refusal* refused, time_point deadline) noexcept {
   circuit_permit permit = core_->acquire_if_closed(random);
-  return permit ? std::move(permit) : core_->acquire(now, random, deadline, refused);
+  if (permit) return permit;
+  cause why;
+  permit = core_->acquire(now, random, deadline, &why);
+  if (!permit && refused != nullptr) *refused = {code_of(why), why};
+  return permit;
+}
+
+void circuit_breaker_policy::open(time_point now, entropy& random, duration at_least) noexcept {
+  core_->open(now, random, at_least);
 }
 
 void circuit_breaker_policy::isolate(time_point now) noexcept {
@@ -140,6 +158,10 @@ void circuit_breaker_policy::metrics_only(time_point now) noexcept {
 void circuit_breaker_policy::close(time_point now) noexcept {
   core_->force(circuit_state::closed, now);
 }
+
+void circuit_breaker_policy::reset(time_point now) noexcept { core_->reset(now); }
+
+void circuit_breaker_policy::tell(observer& who, time_point now) { core_->announce(who, now); }
 
 circuit_snapshot circuit_breaker_policy::snapshot(time_point now) const noexcept {
   return core_->snapshot(now);
@@ -177,7 +199,7 @@ class circuit_breaker_stage final : public stage {
   }
 
   step refuse(const cause& why, tick& t) {
-    const errc code = why.because == reason::forced ? errc::circuit_isolated : errc::circuit_open;
+    const errc code = code_of(why);
     if (t.observed()) {
       event e;
       e.kind = event_kind::rejected;

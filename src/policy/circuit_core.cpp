@@ -161,6 +161,25 @@ void circuit_core::free_lease_locked(const circuit_permit& p) noexcept {
 
 void circuit_core::force(circuit_state to, time_point now) noexcept {
   const std::lock_guard lock(mutex_);
+  force_locked(to, now);
+}
+
+void circuit_core::reset(time_point now) noexcept {
+  const std::lock_guard lock(mutex_);
+  force_locked(circuit_state::closed, now);
+  late_results_.store(0, std::memory_order_relaxed);
+}
+
+void circuit_core::open(time_point now, entropy& random, duration at_least) noexcept {
+  const std::lock_guard lock(mutex_);
+  const time_point before = state() == circuit_state::open ? last_cause_.until : now;
+  openings_ = 1;
+  cause why{options_.name, reason::forced, 0, 0, later(now, open_time(random))};
+  why.until = std::max({why.until, later(now, at_least), before});
+  move_locked(circuit_state::open, why, now);
+}
+
+void circuit_core::force_locked(circuit_state to, time_point now) noexcept {
   const bool again = to == state() || (to == circuit_state::metrics_only && on_paper(state()));
   if (again && to != circuit_state::closed) return;
   openings_ = 0;
@@ -194,7 +213,13 @@ void circuit_core::move_locked(circuit_state to, const cause& why, time_point no
   const word last = word_.load(std::memory_order_relaxed);
   const std::uint64_t generation = generation_of(last) + 1;
   last_cause_ = why;
-  if (is_open(to)) write_opening(why);
+  if (is_open(to)) {
+    // Opened again by hand: whoever still reads the numbers of before shall see that they go.
+    if (is_open(state_of(last)))
+      word_.store(generation << 8U | static_cast<word>(circuit_state::isolated),
+                  std::memory_order_relaxed);
+    write_opening(why);
+  }
   if (lets_all_through(to)) {
     window_->restart(tag_of(generation), now);
     closed_since_ = now;
@@ -245,7 +270,8 @@ circuit_snapshot circuit_core::snapshot(time_point now) noexcept {
   return s;
 }
 
-void circuit_core::announce(tick& t) {
+template <class Tell>
+void circuit_core::announce_by(const Tell& tell) {
   if (!untold()) return;
   std::unique_lock lock(mutex_);
   if (announcing_) return;
@@ -255,10 +281,21 @@ void circuit_core::announce(tick& t) {
     const change next = changes_.front();
     changes_.erase(changes_.begin());
     lock.unlock();
-    tell(next, t);
+    tell(event_of(next));
     lock.lock();
   }
   untold_.store(false, std::memory_order_relaxed);
+}
+
+void circuit_core::announce(tick& t) {
+  announce_by([&t](const event& e) { t.emit(e); });
+}
+
+void circuit_core::announce(observer& who, time_point now) {
+  announce_by([&who, now](event e) {
+    e.at = now;
+    who.on_event(e);
+  });
 }
 
 void circuit_core::note_locked(const change& what) noexcept {
@@ -271,13 +308,13 @@ void circuit_core::note_locked(const change& what) noexcept {
   untold_.store(true, std::memory_order_relaxed);
 }
 
-void circuit_core::tell(const change& what, tick& t) {
+event circuit_core::event_of(const change& what) noexcept {
   event e;
   e.kind = event_kind::state_changed;
   e.why = what.why;
   e.from = to_string(what.from);
   e.to = to_string(what.to);
-  t.emit(e);
+  return e;
 }
 
 }  // namespace hawser::inline v0::detail

@@ -9,6 +9,7 @@
 #include "hawser/core/entropy.hpp"
 #include "hawser/core/time.hpp"
 #include "hawser/observe/event.hpp"
+#include "hawser/observe/observer.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/policy.hpp"
 
@@ -73,6 +74,10 @@ class circuit_core {
   void give_back(const circuit_permit& p) noexcept;
   /// By hand, to one of the forced states or to closed.
   void force(circuit_state to, time_point now) noexcept;
+  /// By hand, as if a rule had tripped.
+  void open(time_point now, entropy& random, duration at_least) noexcept;
+  /// By hand: closed, with nothing remembered.
+  void reset(time_point now) noexcept;
   [[nodiscard]] circuit_snapshot snapshot(time_point now) noexcept;
 
   /// Whether a change waits to be told of.
@@ -81,6 +86,8 @@ class circuit_core {
   /// Tell of the changes that nobody was told of yet. While one caller tells, the others leave
   /// theirs to it: so they go out in order, and no lock is held.
   void announce(tick& t);
+  /// The same for use by hand.
+  void announce(observer& who, time_point now);
 
  private:
   using word = std::uint64_t;
@@ -164,6 +171,7 @@ class circuit_core {
 
   // Moving
 
+  void force_locked(circuit_state to, time_point now) noexcept;
   void open_locked(cause why, time_point now, entropy& random, duration server_wait) noexcept;
   /// Grows with the openings in a row up to the cap, then loses its random part.
   [[nodiscard]] duration open_time(entropy& random) const noexcept;
@@ -179,7 +187,9 @@ class circuit_core {
   /// Without anybody to tell (use by hand) the oldest changes are forgotten. While somebody tells,
   /// none is: however slow an observer is, each `from` is the `to` before it.
   void note_locked(const change& what) noexcept;
-  static void tell(const change& what, tick& t);
+  static event event_of(const change& what) noexcept;
+  template <class Tell>
+  void announce_by(const Tell& tell);
 
   // Read by every call, written by changes of state only.
   alignas(64) std::atomic<word> word_{static_cast<word>(circuit_state::closed)};

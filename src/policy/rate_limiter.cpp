@@ -84,6 +84,8 @@ rate_limiter_policy::rate rate_limiter_policy::rate_of(int permits, duration per
 rate_limiter_policy::rate_limiter_policy(rate_limiter options)
     : options_(validated(std::move(options))),
       spent_until_(count_of(time_point::min())),
+      permits_(options_.permits),
+      per_(options_.per),
       windows_(detail::make_rate_windows(options_)) {
   const rate r = rate_of(options_.permits, options_.per, options_.burst);
   interval_ = r.interval;
@@ -342,21 +344,58 @@ void rate_limiter_policy::replan_windows_locked(time_point now) noexcept {
   }
 }
 
+ns rate_limiter_policy::reserved_locked(ns interval) const noexcept {
+  ns reserved = 0;
+  for (const waiter* w = first_; w != nullptr; w = w->newer) reserved += interval * w->cost;
+  return reserved;
+}
+
+namespace {
+
+/// Where spending stands when the bucket is empty until `end`, and has its first token there.
+ns spent_by_pause(time_point end, ns ahead, ns interval) noexcept {
+  return moved(count_of(end), ahead - interval);
+}
+
+}  // namespace
+
 void rate_limiter_policy::pause_locked(time_point end) noexcept {
   if (end <= paused_until_) return;
-  paused_until_ = end;
+  const time_point last = std::exchange(paused_until_, end);
   if (windows_ != nullptr) return replan_windows_locked(time_point::min());
   const rate r = rate_locked();
-  ns reserved = 0;
-  for (const waiter* w = first_; w != nullptr; w = w->newer) reserved += r.interval * w->cost;
-  // The bucket is empty until `end`, and has its first token there.
-  const ns floor = moved(count_of(end), r.ahead - r.interval);
-  replan_gcra_locked([&](ns seen) { return std::max(seen - reserved, floor); });
+  const ns reserved = reserved_locked(r.interval);
+  const ns floor = spent_by_pause(end, r.ahead, r.interval);
+  const ns last_floor = spent_by_pause(last, r.ahead, r.interval);
+  ns spent = 0;
+  replan_gcra_locked([&](ns seen) {
+    spent = seen - reserved;
+    return std::max(spent, floor);
+  });
+  if (spent != last_floor) unpaused_ = spent;  // else nothing was taken since the pause before
 }
 
 void rate_limiter_policy::pause_until(time_point end) noexcept {
   const std::lock_guard guard(lock_);
   pause_locked(end);
+}
+
+void rate_limiter_policy::resume(time_point now) noexcept {
+  const std::lock_guard guard(lock_);
+  if (paused_until_ <= now) return;
+  const time_point end = std::exchange(paused_until_, now);
+  server_end_ = time_point::min();
+  if (windows_ != nullptr) {
+    replan_windows_locked(now);
+  } else {
+    // One token, unless the calls before the pause had taken that one, too.
+    const rate r = rate_locked();
+    const ns base = std::max(unpaused_, spent_by_pause(now, r.ahead, r.interval));
+    const ns floor = spent_by_pause(end, r.ahead, r.interval);
+    const ns reserved = reserved_locked(r.interval);
+    replan_gcra_locked([&](ns seen) { return seen - reserved == floor ? base : seen - reserved; });
+  }
+  release_locked(now, nullptr);
 }
 
 void rate_limiter_policy::server_said_wait(duration wait, time_point now,
@@ -382,6 +421,8 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
   release_locked(now, nullptr);
   const rate from = rate_locked();
   if (windows_ != nullptr) windows_->resize(permits, per);
+  permits_ = permits;
+  per_ = per;
   // Odd first: a reader that sees any of the new numbers sees that, too, and comes to the lock.
   version_.store(from.version + 1, std::memory_order_relaxed);
   interval_.store(to.interval, std::memory_order_release);
@@ -390,13 +431,10 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
   if (windows_ != nullptr) {
     replan_windows_locked(now);
   } else {
-    ns reserved = 0;
-    for (const waiter* w = first_; w != nullptr; w = w->newer) reserved += from.interval * w->cost;
-    replan_gcra_locked([&](ns seen) {
-      if (paused_until_ > now) return moved(count_of(paused_until_), to.ahead - to.interval);
-      // Tokens, or debts of reservations' making, in the new interval; rounded down.
-      const ns spent =
-          std::max(seen == count_of(time_point::min()) ? seen : seen - reserved, count_of(now));
+    const ns reserved = reserved_locked(from.interval);
+    // Tokens, or debts of reservations' making, in the new interval; rounded down.
+    const auto converted = [&](ns spent) {
+      spent = std::max(spent, count_of(now));
       const long double tokens = static_cast<long double>(from.ahead - (spent - count_of(now))) /
                                  static_cast<long double>(from.interval);
       const long double credit = std::floor(tokens * static_cast<long double>(to.interval));
@@ -404,33 +442,57 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
                           ? to.ahead
                           : static_cast<ns>(std::max(credit, -4e18L));
       return moved(count_of(now), to.ahead - kept);
+    };
+    if (paused_until_ > now) unpaused_ = converted(unpaused_);
+    replan_gcra_locked([&](ns seen) {
+      if (paused_until_ > now) return spent_by_pause(paused_until_, to.ahead, to.interval);
+      return converted(seen == count_of(time_point::min()) ? seen : seen - reserved);
     });
   }
   version_.store(from.version + 2, std::memory_order_release);
   release_locked(now, nullptr);
 }
 
-rate_limiter_policy::acquired rate_limiter_policy::try_acquire(std::uint32_t cost,
-                                                               time_point now) noexcept {
+rate_permit rate_limiter_policy::try_acquire(time_point now, std::uint32_t cost,
+                                             refusal* refused) noexcept {
   grant g;
-  if (take(cost, now, g)) return {true, duration::zero()};
-  return {false, remaining(g.start, now)};
+  if (take(cost, now, g)) return {*this, cost, g};
+  if (refused != nullptr)
+    *refused = {errc::rate_limited, why_refused(g, cost, now, duration::zero())};
+  return {};
 }
 
-rate_limiter_policy::status rate_limiter_policy::snapshot(time_point now) const {
+void rate_permit::give_back(time_point now) noexcept {
+  if (rate_limiter_policy* const from = std::exchange(from_, nullptr))
+    from->give_back(cost_, grant_, now);
+}
+
+cause rate_limiter_policy::why_refused(const grant& g, std::uint32_t cost, time_point now,
+                                       duration allowed) const noexcept {
+  if (g.what == grant::result::over_burst)
+    return {name(), reason::cost_over_burst, static_cast<double>(cost),
+            static_cast<double>(burst_.load(std::memory_order_relaxed)), never};
+  return {name(), reason::rate, seconds(remaining(g.start, now)), seconds(allowed), g.start};
+}
+
+rate_snapshot rate_limiter_policy::snapshot(time_point now) const noexcept {
   const std::lock_guard guard(lock_);
   const rate r = rate_locked();
-  status s;
+  rate_snapshot s;
   s.burst = r.burst;
+  s.permits = permits_;
+  s.per = per_;
   s.waiting = waiting_;
   s.paused_until = paused_until_;
   if (windows_ != nullptr) {
     s.tokens = now < paused_until_ ? 0 : windows_->available(now);
+    s.retry_at = windows_->earliest(1, std::max(now, paused_until_));
     return s;
   }
   const ns spent = std::max(spent_until_.load(std::memory_order_relaxed), count_of(now));
   const ns left = r.ahead - std::min(spent - count_of(now), r.ahead);
   s.tokens = left / r.interval;
+  s.retry_at = std::max(now, gcra_turn(spent, r.interval, r.ahead, 1, now).start);
   return s;
 }
 
@@ -527,18 +589,14 @@ class rate_limiter_stage final : public stage {
   }
 
   step refuse_for(tick& t, time_point start) {
-    const std::string_view name = policy_.name();
-    if (grant_.what == result::over_burst) {
-      const auto burst = policy_.burst_.load(std::memory_order_relaxed);
-      return refuse(t, {name, reason::cost_over_burst, static_cast<double>(t.cost()),
-                        static_cast<double>(burst), never});
-    }
-    const double needed = seconds(remaining(start, t.now()));
     const duration allowed = policy_.options_.max_wait.value_or(duration::zero());
-    if (start <= later(t.now(), allowed) && start >= t.deadline())
-      return refuse(
-          t, {name, reason::deadline, needed, seconds(remaining(t.deadline(), t.now())), start});
-    return refuse(t, {name, reason::rate, needed, seconds(allowed), start});
+    grant_.start = start;
+    cause why = policy_.why_refused(grant_, t.cost(), t.now(), allowed);
+    if (why.because == reason::rate && start <= later(t.now(), allowed) && start >= t.deadline()) {
+      why.because = reason::deadline;
+      why.threshold = seconds(remaining(t.deadline(), t.now()));
+    }
+    return refuse(t, why);
   }
 
   step refuse(tick& t, const cause& why) {

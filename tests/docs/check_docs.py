@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
 """Holds the documentation to the code: every C++ block stands in a file that is compiled, every
-link and anchor leads somewhere, every enumerator named is there, CONTRIBUTING.md lists the gates
-of .ci/run, and no sentence speaks of unfinished work or of somebody's machine.
+link and anchor leads somewhere, every enumerator named is there, each policy's page lists the
+options of its header with type and default and names each event, error and reason of its source,
+CONTRIBUTING.md lists the gates of .ci/run, and no sentence speaks of unfinished work or of
+somebody's machine.
 
     tests/docs/check_docs.py              # checks this tree; one line a finding
     tests/docs/check_docs.py --self-test  # breaks each rule in a small tree of its own
+
+An options table is one whose head begins | option | type | default |. Its rows are named as the
+fields are: `field` for the struct that the page is named after, `struct.field` for others of the
+same header.
 
 A block may leave out nothing in the middle: its lines stand in one file of examples/ or tests/docs/,
 one after the other. Only blanks, empty lines and the place of #include lines do not count.
@@ -21,6 +27,24 @@ ERROR_PAGE = "docs/guide/errors.md"
 ENUMS = ("errc", "condition", "reason", "event_kind", "evidence", "effect", "verdict", "jitter",
          "circuit_state", "rate_algorithm", "queue_order", "mask_style")
 
+# Page and header below POLICY_PAGES and POLICY_HEADERS -> the structs whose fields are options.
+POLICY_PAGES = "docs/policies"
+POLICY_HEADERS = "include/hawser/policy"
+OPTIONS = {
+    "backoff": ("constant", "linear", "exponential", "fibonacci"),
+    "bulkhead": ("bulkhead",),
+    "circuit_breaker": ("circuit_breaker", "count_window", "time_window"),
+    "fallback": ("fallback",),
+    "rate_limiter": ("rate_limiter",),
+    "retry": ("retry",),
+    "retry_budget": ("retry_budget", "token_budget"),
+    "timeout": ("timeout",),
+}
+
+POLICY_SOURCES = "src/policy"
+PART_OF = {"circuit_core": "circuit_breaker"}
+SAID = re.compile(r"\b(?:event_kind|errc|reason)::(\w+)")
+
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)\s*(\S*)")
 CODE_SPAN = re.compile(r"(`+)(?:(?!\1).)+?\1(?!`)")
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
@@ -33,6 +57,12 @@ CPP_NAMES = ("c++", "cc", "cxx", "hpp", "c")
 ENUMERATOR = re.compile(r"\b(?:hawser::|http::)?(" + "|".join(ENUMS) + r")::(\w+)(?!\w*\()")
 GATE = re.compile(r"^gate (\w+) ", re.M)
 GATE_ROW = re.compile(r"^\|\s*`(\w+)`\s*\|", re.M)
+MAKER = re.compile(r"\bmake_(?:policy|budget)\((\w+) \w+\)")
+FIELD = re.compile(r"  ([A-Za-z_][\w:]*(?:<.*>)?) (\w+)(?: = ([^;]+)|(\{[^;]*\}))?;")
+SPAN_OF_TIME = re.compile(r"std::chrono::(milliseconds|seconds|minutes|hours)\((\d+)\)")
+UNITS = {"milliseconds": "ms", "seconds": "s", "minutes": "min", "hours": "h"}
+OPTION_ROW = re.compile(r"^\|\s*`([\w.]+)`\s*\|([^|]*)\|([^|]*)\|")
+OPTION_HEAD = re.compile(r"^\|\s*option\s*\|\s*type\s*\|\s*default\s*\|")
 FORBIDDEN = (
     (re.compile(r"(?<![\w.~-])/(?:work|home|root|tmp|Users)/"), "a path of somebody's machine"),
     (re.compile(r"\b(?:TODO|FIXME|XXX|TBD)\b|\b[Ff]or now\b|\bnot (?:yet )?implemented\b"),
@@ -123,6 +153,8 @@ class Checker:
             self.check_enumerators(path, texts[path], enumerators)
         self.check_gates(texts.get("CONTRIBUTING.md"))
         self.check_error_table(texts.get(ERROR_PAGE), enumerators.get("errc", ()))
+        self.check_options(texts)
+        self.check_said(texts)
         return self.findings
 
     # --- blocks --------------------------------------------------------------------------------
@@ -255,6 +287,92 @@ class Checker:
             if listed.count(name) != 1:
                 self.report(ERROR_PAGE, 1, f"{listed.count(name)} rows say what to do about {name}")
 
+    # --- options -------------------------------------------------------------------------------
+
+    def fields_of(self, path, text, struct):
+        """Field -> (type, default), as the struct declares them; nothing is skipped in silence."""
+        head = re.search(r"^(struct|class HAWSER_API) " + struct + r" \{$", text, re.M)
+        if not head:
+            self.report(path, 1, f"no struct {struct} here, which {__file__.split('/')[-1]} lists")
+            return {}
+        body = text[head.end():text.index("\n};", head.end())].split("\n private:")[0]
+        fields = {}
+        for line in body.split("\n"):
+            line = re.sub(r"\s*//.*", "", line)
+            match = FIELD.fullmatch(line)
+            if match:
+                kind, name, given, braced = match.groups()
+                fields[name] = (kind.replace("std::", "").replace("hawser::", ""),
+                                self.default_of(struct, name, kind, given or braced or "{}"))
+            elif line.strip() and head.group(1) == "struct":
+                self.report(path, 1, f"cannot read this field of {struct}: {line.strip()}")
+        return fields
+
+    @staticmethod
+    def default_of(struct, name, kind, given):
+        """The default as a page says it."""
+        if name == "name":
+            return f'"{struct}"'
+        time = SPAN_OF_TIME.fullmatch(given)
+        if time:
+            return f"{time.group(2)} {UNITS[time.group(1)]}"
+        if given == "{}":
+            return "0" if kind == "duration" else "off" if "std::optional" in kind[:13] else "none"
+        if given in ("true", "false"):
+            return "yes" if given == "true" else "no"
+        given = given.split("::")[-1]
+        return re.sub(r"\.0$", "", given) if kind == "double" else given
+
+    def check_options(self, texts):
+        for path in self.below(POLICY_HEADERS, ".hpp"):
+            listed = OPTIONS.get(os.path.basename(path)[:-len(".hpp")], ())
+            for struct in MAKER.findall(self.read(path)):
+                if struct not in listed:
+                    self.report(path, 1, f"{struct} has no page with its options")
+        for policy, structs in OPTIONS.items():
+            header = f"{POLICY_HEADERS}/{policy}.hpp"
+            if os.path.exists(os.path.join(self.root, header)):
+                self.check_options_of(policy, structs, header, texts)
+
+    def check_said(self, texts):
+        """Each event, error and reason that a policy's source names stands in its page."""
+        for source in self.below(POLICY_SOURCES, ".cpp"):
+            policy = os.path.basename(source)[:-len(".cpp")]
+            path = f"{POLICY_PAGES}/{PART_OF.get(policy, policy)}.md"
+            if path not in texts:
+                continue
+            for name in sorted(set(SAID.findall(self.read(source))) - {"none"}):
+                if not re.search(rf"`(?:\w+::)?{name}`", texts[path]):
+                    self.report(path, 1, f"{name}, which {source} names, is not on this page")
+
+    def check_options_of(self, policy, structs, header, texts):
+        path = f"{POLICY_PAGES}/{policy}.md"
+        if path not in texts:
+            self.report(header, 1, f"{path} does not exist")
+            return
+        text = self.read(header)
+        wanted = {}
+        for struct in structs:
+            for name, field in self.fields_of(header, text, struct).items():
+                wanted[name if struct == policy else f"{struct}.{name}"] = field
+        inside = False
+        for number, line in enumerate(texts[path].split("\n"), 1):
+            inside = bool(OPTION_HEAD.match(line)) or inside and line.startswith("|")
+            row = OPTION_ROW.match(line) if inside else None
+            if not row:
+                continue
+            option, kind, default = (cell.strip().replace("`", "") for cell in row.groups())
+            if option not in wanted:
+                self.report(path, number, f"{option} is no option, or stands here twice")
+                continue
+            has_kind, has_default = wanted.pop(option)
+            if kind != has_kind:
+                self.report(path, number, f"{option} is of type {has_kind}, not {kind}")
+            if default != has_default:
+                self.report(path, number, f"{option} is {has_default} by default, not {default}")
+        for option in wanted:
+            self.report(path, 1, f"the option {option} is in no table")
+
     # --- gates ---------------------------------------------------------------------------------
 
     def check_gates(self, contributing):
@@ -293,7 +411,68 @@ TREE = {
     "include/hawser/core/error.hpp":
         "enum class errc {\n  one = 1,  // two, three\n  four,\n};\n",
     ".ci/run": "gate tests 900 scripts/test\ngate floors 60 floors\n",
+    "include/hawser/policy/timeout.hpp": """
+/// Not options: a struct that no list names.
+struct timeout_snapshot {
+  int left = 0;
+};
+
+struct timeout {
+  std::string name{};                             ///< Empty: "timeout".
+  duration after = std::chrono::milliseconds(30); ///< Over 0.
+  duration reserve{};
+  double share = 2.0;
+  std::optional<int> most{};
+  jitter spread = jitter::full;
+  bool strict = false;
+  std::function<std::optional<bool>(const outcome&)> decide{};
+};
+
+std::shared_ptr<policy> make_policy(timeout options);
+""",
+    "include/hawser/policy/bulkhead.hpp": """
+struct bulkhead {
+  int a, b;
+};
+std::shared_ptr<policy> make_policy(bulkhead options);
+std::shared_ptr<policy> make_policy(hidden options);
+""",
+    "src/policy/timeout.cpp": "e.kind = event_kind::gone_by; return errc::four;",
+    "src/policy/circuit_core.cpp": "return reason::forced == reason::none;",
+    "include/hawser/policy/retry.hpp": "struct nothing {\n};\n",
+    "include/hawser/policy/fallback.hpp": "struct fallback {\n  int a, b;\n};\n",
 }
+TIMEOUT_PAGE = """
+It ends with `errc::four`, and emits `gone_by`.
+
+| option | type | default | bounds |
+|---|---|---|---|
+| `name` | `string` | `"timeout"` | |
+| `after` | `duration` | 31 ms | over 0 |
+| `reserve` | `int` | 0 | at least 0 |
+| `share` | `double` | 2 | |
+| `most` | `optional<int>` | off | |
+| `spread` | `jitter` | `full` | |
+| `gone` | `int` | 1 | |
+| `spread` | `jitter` | `full` | |
+| `decide` | `function<optional<bool>(const outcome&)>` | none | |
+
+| event | type | default |
+|---|---|---|
+| `other` | `int` | 7 |
+"""
+# All that is wrong with the options of that tree: path, and what the finding must say.
+OPTION_FINDINGS = (
+    ("docs/policies/timeout.md", "after is 30 ms by default, not 31 ms"),
+    ("docs/policies/timeout.md", "reserve is of type duration, not int"),
+    ("docs/policies/timeout.md", "gone is no option"),
+    ("docs/policies/timeout.md", "spread is no option, or stands here twice"),
+    ("docs/policies/timeout.md", "the option strict is in no table"),
+    ("include/hawser/policy/bulkhead.hpp", "hidden has no page"),
+    ("include/hawser/policy/bulkhead.hpp", "docs/policies/bulkhead.md does not exist"),
+    ("include/hawser/policy/retry.hpp", "no struct retry here"),
+    ("include/hawser/policy/fallback.hpp", "cannot read this field of fallback: int a, b;"),
+)
 PREFIX = "# A page, and its `first` heading!\n\n"
 # Each page's text after PREFIX, and what the finding must say; None: there must be none.
 CASES = {
@@ -334,6 +513,9 @@ CASES = {
     "docs/guide/errors.md": ("| code | what | do |\n|---|---|---|\n| `one` | a | b |\n",
                              "0 rows say what to do about four"),
     "docs/commented.md": ("It ends with `errc::three`.\n", "errc::three is not there"),
+    "docs/policies/retry.md": ("", None),
+    "docs/policies/circuit_breaker.md": ("It was enforced.\n", "forced, which src/policy"),
+    "docs/policies/fallback.md": ("", None),
     "README.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
     "CHANGELOG.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
     "CONTRIBUTING.md": ("| `tests` | all |\n| `magic` | some |\n", "the gate floors"),
@@ -345,11 +527,20 @@ def self_test():
     with tempfile.TemporaryDirectory() as root:
         files = dict(TREE)
         files.update((path, PREFIX + text) for path, (text, _) in CASES.items())
+        files["docs/policies/timeout.md"] = PREFIX + TIMEOUT_PAGE
         for path, text in files.items():
             os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
             with open(os.path.join(root, path), "w", encoding="utf-8") as file:
                 file.write(text)
         found = Checker(root).run()
+    about_options = [line for line in found if line.startswith((POLICY_PAGES, POLICY_HEADERS))
+                     and "circuit" not in line]
+    for path, expected in OPTION_FINDINGS:
+        mine = [line for line in about_options if line.startswith(path + ":") and expected in line]
+        if len(mine) != 1:
+            wrong.append(f"{path}: expected one finding with '{expected}', got {mine}")
+        about_options = [line for line in about_options if line not in mine]
+    wrong += [f"unexpected finding: {line}" for line in about_options]
     for path, (_, expected) in CASES.items():
         mine = [line for line in found if line.startswith(path + ":")]
         if expected is None:

@@ -1,4 +1,5 @@
 // What docs/policies/ quotes: each test holds one page's blocks and looks at what they do.
+#include "hawser/observe/observer.hpp"
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/fallback.hpp"
@@ -88,14 +89,14 @@ TEST_F(policy_pages, circuit_breaker_by_hand) {
   const hawser::duration took = 5ms;
   auto breaker = std::make_shared<hawser::circuit_breaker_policy>(
       hawser::circuit_breaker{.name = "ledger", .consecutive_failures = 1});
-  hawser::cause why;
-  if (hawser::circuit_permit permit = breaker->try_acquire(now, random, &why)) {
+  hawser::refusal no;
+  if (hawser::circuit_permit permit = breaker->try_acquire(now, random, &no)) {
     if (post_to_ledger())
       permit.success(took, now);
     else
       permit.failure(took, now);
   } else {  // a permit without a report goes back undecided
-    log(hawser::to_string(why, now));
+    log(no.to_error(now).message());
   }
 
   breaker->isolate(now);  // maintenance: nothing goes through
@@ -103,6 +104,57 @@ TEST_F(policy_pages, circuit_breaker_by_hand) {
   const hawser::circuit_snapshot s = breaker->snapshot(now);  // state, counts, rates, retry_at
   EXPECT_EQ(s.state, hawser::circuit_state::closed);
   EXPECT_TRUE(logged.empty());
+}
+
+// docs/guide/by_hand.md; its interceptor is examples/05_by_hand.cpp.
+TEST_F(policy_pages, waiting_by_hand) {
+  hawser::rate_limiter_policy limiter({.name = "mail", .permits = 2, .per = 1s});
+  const auto sleep_for = [&](hawser::duration d) { env.advance(d); };
+  const auto send_when_allowed = [&]() -> hawser::error {
+    hawser::refusal no;
+    hawser::rate_permit tokens = limiter.try_acquire(env.now(), 1, &no);
+    while (!tokens) {
+      const std::optional<hawser::duration> wait = no.wait(env.now());
+      if (!wait || *wait > 2s) return no.to_error(env.now());  // never, or too long for us
+      sleep_for(*wait);                                        // yours: a timer, a condition, ...
+      tokens = limiter.try_acquire(env.now(), 1, &no);         // somebody may have been quicker
+    }
+    return {};
+  };
+  const auto begin = env.now();
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(send_when_allowed().code());
+  EXPECT_EQ(env.now() - begin, 1s);
+  limiter.pause_until(env.now() + 1min);
+  EXPECT_TRUE(send_when_allowed() == hawser::errc::rate_limited);
+}
+
+struct log_lines final : hawser::observer {
+  void on_event(const hawser::event& e) override { last = e.to; }
+  std::string last;
+};
+
+TEST_F(policy_pages, steering_by_hand) {
+  hawser::circuit_breaker_policy breaker({.name = "ledger", .open_jitter = 0});
+  log_lines log;
+  const hawser::time_point now = env.now();
+  breaker.open(now, env.random(), 5min);  // they told us: down for five minutes; then probes
+  breaker.isolate(now);                   // nothing goes through until close() or reset()
+  breaker.disable(now);                   // everything goes through, nothing trips
+  breaker.metrics_only(now);              // likewise, but shows what would have tripped
+  breaker.close(now);                     // back to work, from whatever state
+  breaker.tell(log, now);                 // the changes of state, as events
+  EXPECT_EQ(log.last, "closed");
+
+  hawser::rate_limiter_policy limiter({.name = "ledger", .permits = 50, .per = 1s});
+  limiter.pause_until(hawser::later(now, 1min));
+  limiter.resume(now);
+  limiter.set_rate(10, 1s, 5, now);  // permits, per, burst
+  EXPECT_EQ(limiter.snapshot(now).burst, 5);
+
+  hawser::bulkhead_policy slots({.name = "ledger", .max_concurrent = 20});
+  slots.set_max_concurrent(5);
+  slots.set_max_queue(10);
+  EXPECT_EQ(slots.snapshot().limit, 5);
 }
 
 struct rate {
@@ -131,7 +183,7 @@ TEST_F(policy_pages, rate_limiter) {
   EXPECT_TRUE(billing.execute([] { return 1; }).has_value());
   EXPECT_EQ(rate->snapshot(env.now()).tokens, 9);
   rate->set_rate(100, 1s, 20, env.now());
-  if (rate->try_acquire(5, env.now())) {  // takes five, never waits
+  if (rate->try_acquire(env.now(), 5)) {  // takes five, never waits
     EXPECT_LT(rate->snapshot(env.now()).tokens, 20);
   }
   EXPECT_EQ(rate->snapshot(env.now()).burst, 20);

@@ -4,12 +4,13 @@
 //       .name = "billing", .max_concurrent = 20, .max_queue = 50, .max_queue_wait = 200ms});
 //   builder.add(slots);                         // or .add(hawser::bulkhead{...})
 //   slots->set_max_concurrent(30);              // at any time
-//   if (auto permit = slots->try_acquire()) work();   // by hand; given back at the scope's end
+//   if (const auto permit = slots->try_acquire()) work();  // by hand; goes back at the scope's end
 #pragma once
 
 #include "hawser/core/export.hpp"
 #include "hawser/core/time.hpp"
 #include "hawser/policy/policy.hpp"
+#include "hawser/policy/refusal.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -78,6 +79,46 @@ class bulkhead_queue {
 
 }  // namespace detail
 
+/// All numbers of one moment.
+struct bulkhead_snapshot {
+  int in_flight = 0;  ///< May be over `limit` for a while after shrinking.
+  int queued = 0;     ///< May be over `max_queue` for a while after shrinking.
+  int limit = 0;      ///< `max_concurrent` in force.
+  int max_queue = 0;  ///< In force.
+};
+
+class bulkhead_policy;
+
+/// A permit held by hand. It goes back once: by `release()`, or when it is destroyed. Not
+/// thread-safe in itself; may be passed to another thread and go back there. Its bulkhead must
+/// outlive it.
+class HAWSER_API bulkhead_permit {
+ public:
+  bulkhead_permit() noexcept = default;
+  bulkhead_permit(bulkhead_permit&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+  bulkhead_permit& operator=(bulkhead_permit&& other) noexcept {
+    if (this != &other) {
+      release();
+      from_ = std::exchange(other.from_, nullptr);
+    }
+    return *this;
+  }
+  ~bulkhead_permit() { release(); }
+
+  /// Whether it is held: the call may go out.
+  [[nodiscard]] explicit operator bool() const noexcept { return from_ != nullptr; }
+  /// Gives the permit back now, to the first in the queue if there is one; later calls do nothing.
+  void release() noexcept {
+    if (from_ != nullptr) give_back();
+  }
+
+ private:
+  friend class bulkhead_policy;
+  explicit bulkhead_permit(bulkhead_policy* from) noexcept : from_(from) {}
+  void give_back() noexcept;
+  bulkhead_policy* from_ = nullptr;
+};
+
 /// The live bulkhead. All members are thread-safe; nothing ever blocks on a permit.
 ///
 /// A call that finds a permit and nobody queued takes it with one atomic step and no lock, and
@@ -87,39 +128,6 @@ class bulkhead_queue {
 /// queue for their deadline with `errc::bulkhead_timeout` and `reason::deadline`.
 class HAWSER_API bulkhead_policy final : public policy {
  public:
-  /// A permit held by hand. Must not outlive its bulkhead.
-  class permit {
-   public:
-    permit() = default;
-    permit(permit&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
-    permit& operator=(permit&& other) noexcept {
-      if (this != &other) {
-        release();
-        from_ = std::exchange(other.from_, nullptr);
-      }
-      return *this;
-    }
-    ~permit() { release(); }
-
-    [[nodiscard]] explicit operator bool() const noexcept { return from_ != nullptr; }
-    /// Gives the permit back now; later calls do nothing.
-    void release() noexcept {
-      if (bulkhead_policy* from = std::exchange(from_, nullptr)) from->give_back(time_point::min());
-    }
-
-   private:
-    friend class bulkhead_policy;
-    explicit permit(bulkhead_policy* from) noexcept : from_(from) {}
-    bulkhead_policy* from_ = nullptr;
-  };
-
-  /// All numbers of one moment.
-  struct status {
-    int in_flight = 0;  ///< May be over `limit` for a while after shrinking.
-    int queued = 0;
-    int limit = 0;
-  };
-
   /// Throws `config_error` naming the field.
   explicit bulkhead_policy(bulkhead options);
   ~bulkhead_policy() override;
@@ -131,8 +139,10 @@ class HAWSER_API bulkhead_policy final : public policy {
   [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
   [[nodiscard]] stage* make_stage(void* memory) override;
 
-  /// A permit if one is free and nobody is queued for it, else an empty one. Never waits.
-  [[nodiscard]] permit try_acquire() noexcept;
+  /// For use by hand, outside a pipeline: a permit if one is free and nobody is queued for it, else
+  /// an empty one; then `*refused`, if given, says why (errc::bulkhead_full,
+  /// `reason::concurrency`). Never waits and never queues, allocates nothing.
+  [[nodiscard]] bulkhead_permit try_acquire(refusal* refused = nullptr) noexcept;
 
   /// Growing starts queued calls; shrinking below what is in flight waits for returns and cancels
   /// nothing. Throws `config_error` when out of bounds.
@@ -140,10 +150,11 @@ class HAWSER_API bulkhead_policy final : public policy {
   /// Shrinking below what is queued keeps those and lets nobody new in. Throws `config_error`.
   void set_max_queue(int limit);
 
-  [[nodiscard]] status snapshot() const noexcept;
+  [[nodiscard]] bulkhead_snapshot snapshot() const noexcept;
 
  private:
   friend class detail::bulkhead_stage;
+  friend class bulkhead_permit;
   using waiter = detail::bulkhead_waiter;
 
   enum class entry : std::uint8_t { taken, queued, full };

@@ -10,7 +10,9 @@
 #include "hawser/core/entropy.hpp"
 #include "hawser/core/export.hpp"
 #include "hawser/core/time.hpp"
+#include "hawser/observe/observer.hpp"
 #include "hawser/policy/policy.hpp"
+#include "hawser/policy/refusal.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -126,8 +128,9 @@ class circuit_core;
 }
 
 /// The right to make one call, stamped with the generation and kind it was given in. Report the
-/// result once; without a report it goes back undecided. Not thread-safe in itself; may be passed
-/// to another thread. The policy, and the entropy it was acquired with, must outlive it.
+/// result once: the first report takes the permit, further ones do nothing. Without a report it
+/// goes back undecided when it is destroyed. Not thread-safe in itself; may be passed to another
+/// thread and report there. The policy, and the entropy it was acquired with, must outlive it.
 class HAWSER_API circuit_permit {
  public:
   circuit_permit() noexcept = default;
@@ -204,12 +207,18 @@ class HAWSER_API circuit_breaker_policy final : public policy {
   [[nodiscard]] const circuit_breaker& options() const noexcept;
 
   /// For use by hand, outside a pipeline: a permit, or an empty one when the call is refused; then
-  /// `*refused`, if given, says why. `deadline` bounds a probe's lease unless `probe_lease` is set.
+  /// `*refused`, if given, says why (errc::circuit_open, or errc::circuit_isolated). Never waits,
+  /// allocates nothing. `random` shortens openings. `deadline` bounds a probe's lease unless
+  /// `probe_lease` is set.
   [[nodiscard]] circuit_permit try_acquire(time_point now, entropy& random,
-                                           cause* refused = nullptr,
+                                           refusal* refused = nullptr,
                                            time_point deadline = never) noexcept;
 
-  /// Refuse every call (errc::circuit_isolated) until `close()`.
+  /// Open now, from whatever state, as if a rule had tripped: for `open_for`, or for `at_least` if
+  /// that is longer; then probes find out. An opening under way is lengthened, never shortened.
+  /// Calls end with errc::circuit_open, `reason::forced`.
+  void open(time_point now, entropy& random, duration at_least = {}) noexcept;
+  /// Refuse every call (errc::circuit_isolated) until `close()`. Elsewhere: "force open".
   void isolate(time_point now) noexcept;
   /// Let every call through and record it; never trip, until `close()`.
   void disable(time_point now) noexcept;
@@ -218,8 +227,17 @@ class HAWSER_API circuit_breaker_policy final : public policy {
   void metrics_only(time_point now) noexcept;
   /// Close now, from whatever state; forget the window and the openings so far.
   void close(time_point now) noexcept;
+  /// As newly made: `close()`, and the count of late results begins at 0. Results still on their
+  /// way are late ones.
+  void reset(time_point now) noexcept;
 
+  /// All of one moment. Takes the lock for a moment: for gauges and tests, not for each call.
   [[nodiscard]] circuit_snapshot snapshot(time_point now) const noexcept;
+
+  /// For use by hand: tells `who` of the changes of state that nobody was told of yet, in order, as
+  /// a call through a pipeline would. What it throws comes out of here; the change it was told of
+  /// then counts as told. Without anybody to tell, the latest 16 changes are kept.
+  void tell(observer& who, time_point now);
 
  private:
   std::unique_ptr<detail::circuit_core> core_;

@@ -4,12 +4,13 @@
 //       .name = "billing", .permits = 50, .per = 1s, .burst = 10, .max_wait = 300ms});
 //   builder.add(rate);                          // or .add(hawser::rate_limiter{...})
 //   rate->set_rate(100, 1s, 20, now);           // at any time; tokens are kept
-//   if (rate->try_acquire(1, now)) send();      // by hand
+//   if (const auto tokens = rate->try_acquire(now)) send();   // by hand
 #pragma once
 
 #include "hawser/core/export.hpp"
 #include "hawser/core/time.hpp"
 #include "hawser/policy/policy.hpp"
+#include "hawser/policy/refusal.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -20,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace hawser::inline v0 {
 
@@ -84,6 +86,50 @@ struct rate_grant {
 
 }  // namespace detail
 
+/// All numbers of one moment.
+struct rate_snapshot {
+  std::int64_t tokens = 0;                      ///< What could be taken now.
+  std::int64_t burst = 0;                       ///< The most there can be.
+  int permits = 0;                              ///< The rate in force: so many
+  duration per{};                               ///< in this time.
+  int waiting = 0;                              ///< Reservations.
+  time_point retry_at{};                        ///< When a call of cost 1 gets its token; or now.
+  time_point paused_until = time_point::min();  ///< The end of the latest pause.
+};
+
+class rate_limiter_policy;
+
+/// Tokens taken by hand. They are spent, unless `give_back` says that nothing was sent. Not
+/// thread-safe in itself; may be passed to another thread. Its limiter must outlive it.
+class HAWSER_API rate_permit {
+ public:
+  rate_permit() noexcept = default;
+  rate_permit(rate_permit&& other) noexcept
+      : from_(std::exchange(other.from_, nullptr)), cost_(other.cost_), grant_(other.grant_) {}
+  rate_permit& operator=(rate_permit&& other) noexcept {
+    from_ = std::exchange(other.from_, nullptr);
+    cost_ = other.cost_;
+    grant_ = other.grant_;
+    return *this;
+  }
+  ~rate_permit() = default;
+
+  /// Whether tokens were taken: the call may go out.
+  [[nodiscard]] explicit operator bool() const noexcept { return from_ != nullptr; }
+  /// Nothing was sent: the tokens go back, unless others were handed out since or the rate was
+  /// changed; then they are spent. Later calls do nothing.
+  void give_back(time_point now) noexcept;
+
+ private:
+  friend class rate_limiter_policy;
+  rate_permit(rate_limiter_policy& from, std::uint32_t cost,
+              const detail::rate_grant& grant) noexcept
+      : from_(&from), cost_(cost), grant_(grant) {}
+  rate_limiter_policy* from_ = nullptr;
+  std::uint32_t cost_ = 0;
+  detail::rate_grant grant_;
+};
+
 /// The live rate limiter. All members are thread-safe.
 ///
 /// A call without tokens ends with `errc::rate_limited` (`reason::rate`, and `cause::until` when
@@ -97,21 +143,6 @@ struct rate_grant {
 /// fills the bucket but never over the burst.
 class HAWSER_API rate_limiter_policy final : public policy {
  public:
-  /// What `try_acquire` came to.
-  struct acquired {
-    bool ok = false;
-    duration wait{};  ///< How long until it would succeed; `duration::max()` if never.
-    [[nodiscard]] explicit operator bool() const noexcept { return ok; }
-  };
-
-  /// All numbers of one moment.
-  struct status {
-    std::int64_t tokens = 0;                      ///< What could be taken now.
-    std::int64_t burst = 0;                       ///< The most there can be.
-    int waiting = 0;                              ///< Reservations.
-    time_point paused_until = time_point::min();  ///< The end of the latest pause.
-  };
-
   /// Throws `config_error` naming the field.
   explicit rate_limiter_policy(rate_limiter options);
   ~rate_limiter_policy() override;
@@ -123,12 +154,18 @@ class HAWSER_API rate_limiter_policy final : public policy {
   [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
   [[nodiscard]] stage* make_stage(void* memory) override;
 
-  /// Takes `cost` tokens if they are there. Never waits, reserves nothing.
-  [[nodiscard]] acquired try_acquire(std::uint32_t cost, time_point now) noexcept;
+  /// For use by hand, outside a pipeline: takes `cost` tokens if they are there, else none; then
+  /// `*refused`, if given, says why (errc::rate_limited) and until when. Never waits, reserves
+  /// nothing, allocates nothing.
+  [[nodiscard]] rate_permit try_acquire(time_point now, std::uint32_t cost = 1,
+                                        refusal* refused = nullptr) noexcept;
 
   /// No tokens until `end`, the first one then; a moment before the present pause's end changes
   /// nothing. Reservations move behind it, or are refused if that is too late for them.
   void pause_until(time_point end) noexcept;
+  /// Ends a pause, of whoever's making, now: as if it had been set to end at `now`. Without a pause
+  /// nothing happens.
+  void resume(time_point now) noexcept;
 
   /// What an answer 429 does: a pause of `wait`, cut to `max_pause` and spread. Without a hint
   /// (`duration::min()`, or zero) it takes the tokens that are left. The answers of one storm share
@@ -139,10 +176,12 @@ class HAWSER_API rate_limiter_policy final : public policy {
   /// what windows handed out, reservations and a pause are kept. Throws `config_error`.
   void set_rate(int permits, duration per, std::optional<int> burst, time_point now);
 
-  [[nodiscard]] status snapshot(time_point now) const;
+  /// Takes the lock for a moment: for gauges and tests, not for each call.
+  [[nodiscard]] rate_snapshot snapshot(time_point now) const noexcept;
 
  private:
   friend class detail::rate_limiter_stage;
+  friend class rate_permit;
   using waiter = detail::rate_waiter;
   using grant = detail::rate_grant;
 
@@ -172,7 +211,10 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void drop_locked(waiter& w, time_point start) noexcept;
   void release_locked(time_point now, const waiter* self) noexcept;
   void move_up_locked(waiter& gone) noexcept;
+  std::int64_t reserved_locked(std::int64_t interval) const noexcept;
   void pause_locked(time_point end) noexcept;
+  cause why_refused(const grant& g, std::uint32_t cost, time_point now,
+                    duration allowed) const noexcept;
   template <class BaseOf>
   void replan_gcra_locked(const BaseOf& base_of) noexcept;
   std::int64_t chain_locked(const rate& r, std::int64_t base, bool apply) noexcept;
@@ -191,7 +233,11 @@ class HAWSER_API rate_limiter_policy final : public policy {
   waiter* first_ = nullptr;
   waiter* last_ = nullptr;
   int waiting_ = 0;
+  int permits_;  // the rate in force, as it was given
+  duration per_;
   time_point paused_until_ = time_point::min();
+  // gcra: where spending would stand without the latest pause.
+  std::int64_t unpaused_ = time_point::min().time_since_epoch().count();
   time_point server_end_ = time_point::min();  // of the server's pause, before it was spread
   double share_ = 0;                           // of the spread; drawn once per pause
   std::unique_ptr<detail::rate_windows> windows_;

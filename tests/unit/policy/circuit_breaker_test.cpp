@@ -77,7 +77,12 @@ class rig {
     t.set_now(look().retry_at);
   }
 
-  circuit_permit acquire(cause* why = nullptr) { return breaker.try_acquire(t.now(), random, why); }
+  circuit_permit acquire(cause* why = nullptr) {
+    refusal no;
+    circuit_permit permit = breaker.try_acquire(t.now(), random, &no);
+    if (!permit && why != nullptr) *why = no.why;
+    return permit;
+  }
   [[nodiscard]] circuit_snapshot look() const { return breaker.snapshot(t.now()); }
   [[nodiscard]] circuit_state state() const { return look().state; }
 
@@ -1453,10 +1458,11 @@ TEST(circuit_breaker_threads, a_rejection_never_mixes_the_numbers_of_two_opening
     readers.emplace_back([&, i] {
       seeded_entropy random{i};
       while (!done.load()) {
-        cause why;
+        refusal no;
         const circuit_permit p =
-            breaker.try_acquire(time_point{} + clock.load() * 1ns, random, &why);
+            breaker.try_acquire(time_point{} + clock.load() * 1ns, random, &no);
         if (p) continue;
+        const cause& why = no.why;
         if (why.because == reason::consecutive_failures) {
           EXPECT_DOUBLE_EQ(why.measured, 3);
           EXPECT_DOUBLE_EQ(why.threshold, 3);

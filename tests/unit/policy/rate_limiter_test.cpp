@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -51,10 +52,18 @@ struct call {
   stage_under_test s;
 };
 
+/// How long until `cost` tokens will be there, as a refusal says; zero when it took them.
+std::optional<duration> wait_at(rate_limiter_policy& p, time_point now, std::uint32_t cost = 1) {
+  refusal no;
+  if (p.try_acquire(now, cost, &no)) return duration::zero();
+  EXPECT_EQ(no.code, errc::rate_limited);
+  return no.wait(now);
+}
+
 /// How many single permits could be taken at `now`; takes them.
 int drain(rate_limiter_policy& p, time_point now, int most = 1000) {
   int n = 0;
-  while (n < most && p.try_acquire(1, now)) ++n;
+  while (n < most && p.try_acquire(now)) ++n;
   return n;
 }
 
@@ -72,9 +81,7 @@ TEST(rate_limiter, admits_a_burst_and_then_the_rate) {
   rate_limiter_policy p({.permits = 10, .per = 1s, .burst = 3});
   time_point now = start_of_test;
   EXPECT_EQ(drain(p, now), 3);
-  const auto refused = p.try_acquire(1, now);
-  EXPECT_FALSE(refused);
-  EXPECT_EQ(refused.wait, 100ms);
+  EXPECT_EQ(wait_at(p, now), 100ms);
   EXPECT_EQ(drain(p, now + 99ms), 0);
   EXPECT_EQ(drain(p, now + 100ms), 1);
   EXPECT_EQ(drain(p, now + 350ms), 2);
@@ -141,11 +148,9 @@ TEST(rate_limiter, refuses_at_once_without_max_wait_and_says_until_when) {
 
 TEST(rate_limiter, takes_the_cost_of_the_call) {
   rate_limiter_policy p({.permits = 10, .per = 1s});
-  EXPECT_TRUE(p.try_acquire(7, start_of_test));
-  const auto refused = p.try_acquire(5, start_of_test);
-  EXPECT_FALSE(refused);
-  EXPECT_EQ(refused.wait, 200ms);
-  EXPECT_TRUE(p.try_acquire(3, start_of_test));
+  EXPECT_TRUE(p.try_acquire(start_of_test, 7));
+  EXPECT_EQ(wait_at(p, start_of_test, 5), 200ms);
+  EXPECT_TRUE(p.try_acquire(start_of_test, 3));
   EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);
 }
 
@@ -161,7 +166,7 @@ TEST(rate_limiter, a_cost_over_the_burst_is_refused_at_once) {
     EXPECT_EQ(a.t.result.why.threshold, 10);
     EXPECT_EQ(a.t.result.why.until, never);
     a.s->leave();
-    EXPECT_EQ(p.try_acquire(UINT32_MAX, start_of_test).wait, duration::max());
+    EXPECT_EQ(wait_at(p, start_of_test, UINT32_MAX), std::nullopt);
     EXPECT_EQ(p.snapshot(start_of_test).tokens, 10);
   }
 }
@@ -290,7 +295,7 @@ TEST(rate_limiter, a_refund_does_not_pass_over_what_was_admitted_in_between) {
   EXPECT_EQ(b.enter().at(), start_of_test + 3500ms);
   a.cancel_at(start_of_test + 500ms);
   EXPECT_EQ(b.woken_at(start_of_test + 500ms).at(), start_of_test + 3500ms);
-  EXPECT_EQ(p.try_acquire(1, start_of_test + 3500ms).wait, 1s);
+  EXPECT_EQ(wait_at(p, start_of_test + 3500ms), 1s);
 }
 
 TEST(rate_limiter, leaving_without_a_word_is_a_cancellation) {
@@ -452,10 +457,10 @@ TEST(rate_limiter, a_pause_moves_reservations_or_refuses_those_it_makes_too_late
 TEST(rate_limiter, a_pause_without_an_end) {
   rate_limiter_policy p({.permits = 1, .per = 1s});
   p.pause_until(never);
-  EXPECT_FALSE(p.try_acquire(1, start_of_test));
-  EXPECT_FALSE(p.try_acquire(1, start_of_test + 24h * 365 * 100));
+  EXPECT_FALSE(p.try_acquire(start_of_test));
+  EXPECT_FALSE(p.try_acquire(start_of_test + 24h * 365 * 100));
   p.set_rate(10, 1s, 10, start_of_test);
-  EXPECT_FALSE(p.try_acquire(1, start_of_test));
+  EXPECT_FALSE(p.try_acquire(start_of_test));
 }
 
 // ---- reload ----
@@ -513,7 +518,7 @@ TEST(rate_limiter, a_fixed_window_opens_with_the_first_call) {
   rate_limiter_policy p({.permits = 3, .per = 1s, .algorithm = rate_algorithm::fixed_window});
   EXPECT_EQ(drain(p, start_of_test, 1), 1);
   EXPECT_EQ(drain(p, start_of_test + 900ms), 2);
-  EXPECT_EQ(p.try_acquire(1, start_of_test + 900ms).wait, 100ms);
+  EXPECT_EQ(wait_at(p, start_of_test + 900ms), 100ms);
   EXPECT_EQ(drain(p, start_of_test + 1s), 3);
   EXPECT_EQ(drain(p, start_of_test + 5300ms), 3);
   EXPECT_EQ(drain(p, start_of_test + 6299ms), 0);
@@ -524,8 +529,8 @@ TEST(rate_limiter, a_sliding_window_has_no_edge) {
   EXPECT_EQ(drain(p, start_of_test, 1), 1);
   EXPECT_EQ(drain(p, start_of_test + 900ms), 2);
   EXPECT_EQ(drain(p, start_of_test + 1s), 1);
-  EXPECT_EQ(p.try_acquire(1, start_of_test + 1s).wait, 900ms);
-  EXPECT_EQ(p.try_acquire(3, start_of_test + 1s).wait, 1s);
+  EXPECT_EQ(wait_at(p, start_of_test + 1s), 900ms);
+  EXPECT_EQ(wait_at(p, start_of_test + 1s, 3), 1s);
   EXPECT_EQ(drain(p, start_of_test + 1899ms), 0);
   EXPECT_EQ(drain(p, start_of_test + 1900ms), 2);
 }
@@ -535,7 +540,7 @@ TEST(rate_limiter, a_sliding_window_is_not_fooled_by_a_clock_that_went_back) {
   EXPECT_EQ(drain(p, start_of_test, 1), 1);
   EXPECT_EQ(drain(p, start_of_test - 500ms, 1), 1);
   EXPECT_EQ(drain(p, start_of_test, 1), 1);
-  EXPECT_EQ(p.try_acquire(2, start_of_test + 500ms).wait, 500ms);
+  EXPECT_EQ(wait_at(p, start_of_test + 500ms, 2), 500ms);
 }
 
 TEST(rate_limiter, windows_take_reservations) {
@@ -600,10 +605,8 @@ TEST(rate_limiter, agrees_with_a_plain_token_bucket) {
       level = std::min(level + gap, burst * interval);
       const auto cost = static_cast<std::uint32_t>(1 + random.next() % 5);
       const std::int64_t price = interval * cost;
-      const auto got = p.try_acquire(cost, now);
-      ASSERT_EQ(got.ok, price <= level) << i;
-      ASSERT_EQ(got.wait.count(), std::max<std::int64_t>(price - level, 0)) << i;
-      if (got) level -= price;
+      ASSERT_EQ(wait_at(p, now, cost), duration(std::max<std::int64_t>(price - level, 0))) << i;
+      if (price <= level) level -= price;
       ASSERT_EQ(p.snapshot(now).tokens, level / interval);
     }
   }
@@ -618,7 +621,7 @@ TEST(rate_limiter, a_clock_gone_wild_gets_no_more_than_the_furthest_reading_allo
     time_point now = begin;
     time_point furthest = begin;
     std::int64_t admitted = 0;
-    (void)p.try_acquire(1, now);
+    (void)p.try_acquire(now);
     for (int i = 0; i < 100'000; ++i) {
       now += duration(static_cast<std::int64_t>(random.next() % 20'000) - 9'900);
       furthest = std::max(furthest, now);
@@ -868,13 +871,13 @@ TEST(rate_limiter, windows_without_waiting_agree_with_plain_models) {
           log.end());
       const bool slides = log.size() + cost <= 12;
       if (slides) log.insert(log.end(), cost, now);
-      ASSERT_EQ(sliding.try_acquire(cost, now).ok, slides) << i;
+      ASSERT_EQ(bool(sliding.try_acquire(now, cost)), slides) << i;
       ASSERT_EQ(sliding.snapshot(now).tokens, 12 - static_cast<std::int64_t>(log.size()));
       if (now >= opened + 12us) used = 0;
       const bool fits = used + cost <= 12;
       if (fits && used == 0) opened = now;
       if (fits) used += cost;
-      ASSERT_EQ(fixed.try_acquire(cost, now).ok, fits) << i;
+      ASSERT_EQ(bool(fixed.try_acquire(now, cost)), fits) << i;
     }
   }
 }

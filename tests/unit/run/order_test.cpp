@@ -621,7 +621,7 @@ TEST_F(order, a_stop_before_the_start_does_not_queue) {
   caller.request_stop();
   auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
   const pipeline p = builder().add(slots).build(env);
-  const bulkhead_policy::permit taken = slots->try_acquire();
+  const bulkhead_permit taken = slots->try_acquire();
   scripted_operation op{env, {scripted_end::ok(1)}};
   EXPECT_EQ(run(p, op, {.stop = caller.get_token()}).error, canceled_error());
   EXPECT_EQ(slots->snapshot().queued, 0);

@@ -1,0 +1,426 @@
+// Steering by hand: the breaker's forced states, pause and resume, and what snapshots say.
+#include "hawser/observe/observer.hpp"
+#include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/rate_limiter.hpp"
+#include "hawser/policy/retry_budget.hpp"
+#include "support/stage_driver.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace hawser::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr time_point start = time_point{} + 1h;
+
+circuit_breaker touchy() {
+  return {.name = "billing",
+          .failure_ratio = {},
+          .consecutive_failures = 2,
+          .open_for = 10s,
+          .open_jitter = 0,
+          .probes_to_close = 1};
+}
+
+class breaker_control : public ::testing::Test {
+ protected:
+  circuit_permit acquire(time_point now = start) { return breaker.try_acquire(now, random); }
+  void trip(time_point now = start) {
+    for (int i = 0; i < 2; ++i) acquire(now).failure(1ms, now);
+  }
+  circuit_snapshot look(time_point now = start) { return breaker.snapshot(now); }
+  circuit_state state(time_point now = start) { return look(now).state; }
+
+  circuit_breaker_policy breaker{touchy()};
+  seeded_entropy random{1};
+};
+
+struct control_case {
+  const char* name;
+  std::function<void(circuit_breaker_policy&, entropy&)> put;  // into a state to start from
+};
+
+const std::vector<control_case>& every_state() {
+  static const std::vector<control_case> all = {
+      {"closed", [](auto&, auto&) {}},
+      {"open",
+       [](auto& b, auto& random) {
+         for (int i = 0; i < 2; ++i) b.try_acquire(start, random).failure(1ms, start);
+       }},
+      {"half open",
+       [](auto& b, auto& random) {
+         b.open(start - 10s, random);
+         EXPECT_TRUE(b.try_acquire(start, random).is_probe());
+       }},
+      {"isolated", [](auto& b, auto&) { b.isolate(start); }},
+      {"disabled", [](auto& b, auto&) { b.disable(start); }},
+      {"metrics only", [](auto& b, auto&) { b.metrics_only(start); }},
+      {"metrics only, open",
+       [](auto& b, auto& random) {
+         b.metrics_only(start);
+         for (int i = 0; i < 2; ++i) b.try_acquire(start, random).failure(1ms, start);
+       }},
+  };
+  return all;
+}
+
+/// Each control from each state: where it stands then, and whether a call goes through.
+TEST(breaker_controls, lead_from_every_state_to_their_own) {
+  struct control {
+    const char* name;
+    std::function<void(circuit_breaker_policy&, entropy&)> apply;
+    circuit_state to;
+    bool admits;
+  };
+  const control controls[] = {
+      {"open", [](auto& b, auto& r) { b.open(start, r); }, circuit_state::open, false},
+      {"isolate", [](auto& b, auto&) { b.isolate(start); }, circuit_state::isolated, false},
+      {"disable", [](auto& b, auto&) { b.disable(start); }, circuit_state::disabled, true},
+      {"close", [](auto& b, auto&) { b.close(start); }, circuit_state::closed, true},
+      {"reset", [](auto& b, auto&) { b.reset(start); }, circuit_state::closed, true},
+  };
+  for (const control_case& from : every_state()) {
+    for (const control& c : controls) {
+      SCOPED_TRACE(std::string(from.name) + ", then " + c.name);
+      circuit_breaker_policy breaker(touchy());
+      seeded_entropy random(1);
+      from.put(breaker, random);
+      c.apply(breaker, random);
+      const circuit_snapshot s = breaker.snapshot(start);
+      EXPECT_EQ(s.state, c.to);
+      EXPECT_EQ(s.probes_out, 0);
+      EXPECT_EQ(s.retry_at == never, c.to != circuit_state::open);
+      EXPECT_EQ(static_cast<bool>(breaker.try_acquire(start, random)), c.admits);
+    }
+  }
+}
+
+TEST_F(breaker_control, open_by_hand_recovers_by_itself) {
+  breaker.open(start, random);
+  EXPECT_EQ(look().retry_at, start + 10s);
+  EXPECT_EQ(look().why.because, reason::forced);
+  EXPECT_FALSE(acquire(start + 10s - 1ns));
+  circuit_permit probe = acquire(start + 10s);
+  ASSERT_TRUE(probe.is_probe());
+  EXPECT_EQ(probe.success(1ms, start + 10s), settlement::counted);
+  EXPECT_EQ(state(start + 10s), circuit_state::closed);
+}
+
+TEST_F(breaker_control, open_by_hand_is_a_first_opening) {
+  breaker.open(start, random);
+  EXPECT_EQ(look().openings, 1U);
+  acquire(start + 10s).failure(1ms, start + 10s);
+  EXPECT_EQ(look().retry_at, start + 10s + 20s);
+}
+
+TEST_F(breaker_control, open_by_hand_lasts_as_long_as_told_and_never_shorter_than_it_was) {
+  breaker.open(start, random, 24h);  // over open_cap and hint_cap: a hand knows
+  EXPECT_EQ(look().retry_at, start + 24h);
+  breaker.open(start + 1s, random, 5s);
+  EXPECT_EQ(look().retry_at, start + 24h);
+  breaker.open(start + 1s, random, 48h);
+  EXPECT_EQ(look().retry_at, start + 1s + 48h);
+  breaker.open(start, random, duration::min());
+  EXPECT_EQ(look().retry_at, start + 1s + 48h);
+  breaker.open(start, random, duration::max());
+  EXPECT_EQ(look().retry_at, never);
+  EXPECT_FALSE(acquire(start + 24h * 365 * 100));
+  breaker.close(start);
+  EXPECT_TRUE(acquire());
+}
+
+TEST_F(breaker_control, an_opening_by_hand_makes_results_under_way_late) {
+  circuit_permit out = acquire();
+  breaker.open(start, random);
+  EXPECT_EQ(out.success(1ms, start), settlement::late);
+  EXPECT_EQ(state(), circuit_state::open);
+}
+
+TEST_F(breaker_control, isolation_while_probes_are_out_takes_their_word_from_them) {
+  trip();
+  circuit_permit good = acquire(start + 10s);
+  ASSERT_TRUE(good.is_probe());
+  breaker.isolate(start + 10s);
+  EXPECT_EQ(look().probes_out, 0);
+  EXPECT_EQ(good.success(1ms, start + 11s), settlement::late);
+  EXPECT_EQ(state(), circuit_state::isolated);
+  EXPECT_EQ(look().probes_out, 0);  // its place is not given back a second time
+  EXPECT_FALSE(acquire(start + 24h));
+
+  breaker.close(start + 24h);
+  trip(start + 24h);
+  circuit_permit dropped = acquire(start + 24h + 10s);
+  ASSERT_TRUE(dropped.is_probe());
+  breaker.isolate(start + 24h + 10s);
+  dropped.ignore();
+  EXPECT_EQ(look(start + 24h + 10s).probes_out, 0);
+  EXPECT_EQ(state(), circuit_state::isolated);
+}
+
+TEST_F(breaker_control, reset_forgets_all) {
+  circuit_permit early = acquire();
+  trip();
+  EXPECT_EQ(early.success(1ms, start), settlement::late);
+  acquire(start + 10s).failure(1ms, start + 10s);  // a second opening in a row
+  circuit_permit probe = acquire(start + 30s);
+  ASSERT_TRUE(probe.is_probe());
+  breaker.reset(start + 30s);
+  const circuit_snapshot s = look(start + 30s);
+  EXPECT_EQ(s.state, circuit_state::closed);
+  EXPECT_EQ(s.calls + s.failures + s.consecutive + s.slow + s.late_results, 0U);
+  EXPECT_EQ(s.openings, 0U);
+  EXPECT_EQ(s.probes_out + s.probes_succeeded, 0);
+  EXPECT_EQ(s.retry_at, never);
+  EXPECT_EQ(probe.failure(1ms, start + 30s), settlement::late);
+  EXPECT_EQ(look(start + 30s).late_results, 1U);
+  EXPECT_EQ(look(start + 30s).calls, 0U);
+  trip(start + 30s);
+  EXPECT_EQ(look(start + 30s).retry_at, start + 40s);  // a first opening again
+}
+
+TEST_F(breaker_control, close_keeps_the_count_of_late_results) {
+  circuit_permit early = acquire();
+  breaker.isolate(start);
+  early.ignore();
+  circuit_permit none = acquire();
+  EXPECT_FALSE(none);
+  breaker.close(start);
+  circuit_permit late = acquire();
+  breaker.close(start);
+  EXPECT_EQ(late.success(1ms, start), settlement::late);
+  breaker.close(start);
+  EXPECT_EQ(look().late_results, 1U);
+}
+
+struct listening final : observer {
+  void on_event(const event& what) override {
+    heard.push_back(std::string(what.from) + " > " + std::string(what.to) + ": " +
+                    std::string(to_string(what.why.because)));
+    EXPECT_EQ(what.kind, event_kind::state_changed);
+    EXPECT_EQ(what.why.policy, "billing");
+    at = what.at;
+    if (and_then) and_then();
+  }
+  std::vector<std::string> heard;
+  time_point at{};
+  std::function<void()> and_then;
+};
+using texts = std::vector<std::string>;
+
+TEST_F(breaker_control, tells_an_observer_outside_of_any_call) {
+  listening ears;
+  breaker.tell(ears, start);
+  EXPECT_TRUE(ears.heard.empty());
+  trip();
+  breaker.isolate(start);
+  breaker.reset(start);
+  breaker.open(start, random);
+  breaker.tell(ears, start + 1s);
+  EXPECT_EQ(ears.heard, (texts{"closed > open: consecutive_failures", "open > isolated: forced",
+                               "isolated > closed: forced", "closed > open: forced"}));
+  EXPECT_EQ(ears.at, start + 1s);
+  breaker.tell(ears, start + 1s);
+  EXPECT_EQ(ears.heard.size(), 4U);  // once each
+}
+
+TEST_F(breaker_control, what_was_told_by_hand_is_not_told_again_by_a_call) {
+  listening ears;
+  breaker.isolate(start);
+  breaker.tell(ears, start);
+  breaker.close(start);
+  stage_driver t;
+  t.set_now(start);
+  const stage_under_test s(breaker);
+  (void)s->enter(t);
+  s->leave();
+  EXPECT_EQ(ears.heard, (texts{"closed > isolated: forced"}));
+  ASSERT_EQ(t.events.size(), 1U);
+  EXPECT_EQ(t.events[0].from, "isolated");
+  EXPECT_EQ(t.events[0].to, "closed");
+}
+
+TEST_F(breaker_control, a_listener_may_steer_and_may_throw) {
+  listening ears;
+  breaker.isolate(start);
+  ears.and_then = [&] {
+    if (ears.heard.size() == 1) breaker.close(start);  // would hang under the lock
+  };
+  breaker.tell(ears, start);
+  EXPECT_EQ(ears.heard.size(), 2U);
+  ears.and_then = [] { throw std::runtime_error("from a listener"); };
+  breaker.isolate(start);
+  breaker.close(start);
+  EXPECT_THROW(breaker.tell(ears, start), std::runtime_error);
+  ears.and_then = {};
+  breaker.tell(ears, start);
+  EXPECT_EQ(ears.heard, (texts{"closed > isolated: forced", "isolated > closed: forced",
+                               "closed > isolated: forced", "isolated > closed: forced"}));
+}
+
+// --- pause and resume --------------------------------------------------------------------------
+
+constexpr rate_algorithm algorithms[] = {rate_algorithm::gcra, rate_algorithm::fixed_window,
+                                         rate_algorithm::sliding_window};
+
+int drain(rate_limiter_policy& p, time_point now) {
+  int n = 0;
+  while (n < 1000 && p.try_acquire(now)) ++n;
+  return n;
+}
+
+TEST(limiter_control, resume_ends_a_pause_now) {
+  for (const rate_algorithm algorithm : algorithms) {
+    for (const time_point end : {start + 1h, never}) {
+      rate_limiter_policy p({.permits = 1, .per = 1s, .algorithm = algorithm});
+      p.pause_until(end);
+      EXPECT_FALSE(p.try_acquire(start + 1s));
+      EXPECT_EQ(p.snapshot(start + 1s).paused_until, end);
+      p.resume(start + 1s);
+      EXPECT_EQ(p.snapshot(start + 1s).paused_until, start + 1s);
+      EXPECT_EQ(drain(p, start + 1s), 1);
+      EXPECT_EQ(drain(p, start + 2s - 1ns), 0);
+      EXPECT_EQ(drain(p, start + 2s), 1);
+    }
+  }
+}
+
+TEST(limiter_control, resume_without_a_pause_changes_nothing) {
+  for (const rate_algorithm algorithm : algorithms) {
+    rate_limiter_policy p({.permits = 4, .per = 1s, .algorithm = algorithm});
+    EXPECT_TRUE(p.try_acquire(start));
+    p.resume(start);
+    EXPECT_EQ(p.snapshot(start).tokens, 3);
+    p.pause_until(start + 1s);
+    const auto tokens = p.snapshot(start + 1s).tokens;
+    p.resume(start + 1s);  // over by itself
+    EXPECT_EQ(p.snapshot(start + 1s).tokens, tokens);
+  }
+}
+
+TEST(limiter_control, pauses_that_are_resumed_mint_nothing) {
+  // Ten at once, then one each 100 ms: whatever is paused and resumed, no more may go.
+  rate_limiter_policy p({.permits = 10, .per = 1s, .burst = 10});
+  EXPECT_EQ(drain(p, start), 10);
+  p.pause_until(start + 10s);
+  p.pause_until(start + 20s);
+  p.resume(start + 1ms);
+  EXPECT_EQ(drain(p, start + 1ms), 0);
+  p.pause_until(start + 50ms);  // shorter than what is owed already
+  p.resume(start + 2ms);
+  EXPECT_EQ(drain(p, start + 99ms), 0);
+  EXPECT_EQ(drain(p, start + 100ms), 1);
+  p.pause_until(start + 10s);
+  p.set_rate(100, 1s, 10, start + 100ms);  // a reload in a pause keeps the debt
+  p.resume(start + 101ms);
+  EXPECT_EQ(drain(p, start + 109ms), 0);
+  EXPECT_EQ(drain(p, start + 110ms), 1);
+}
+
+TEST(limiter_control, what_went_out_under_a_later_clock_stays_spent) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .burst = 2});
+  p.pause_until(start + 1s);
+  EXPECT_EQ(drain(p, start + 2s), 2);  // of a thread whose reading is ahead
+  p.resume(start);
+  EXPECT_EQ(drain(p, start + 2s), 0);
+}
+
+TEST(limiter_control, resume_moves_reservations_up) {
+  for (const rate_algorithm algorithm : algorithms) {
+    SCOPED_TRACE(static_cast<int>(algorithm));
+    rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 1h, .algorithm = algorithm});
+    p.pause_until(start + 10s);
+    stage_driver t;
+    t.set_now(start);
+    const stage_under_test a(p);
+    const stage_under_test b(p);
+    EXPECT_EQ(a->enter(t).at(), start + 10s);
+    EXPECT_EQ(b->enter(t).at(), start + 11s);
+    p.resume(start + 1s);
+    EXPECT_GE(t.wakes, 1);
+    t.set_now(start + 1s);
+    EXPECT_EQ(a->woken(t).what(), verb::call_inner);
+    EXPECT_EQ(b->woken(t).at(), start + 2s);
+    t.set_now(start + 2s);
+    EXPECT_EQ(b->timer(t).what(), verb::call_inner);
+    EXPECT_EQ(drain(p, start + 2s), 0);
+    EXPECT_EQ(drain(p, start + 3s), 1);
+    a->leave();
+    b->leave();
+    EXPECT_EQ(p.snapshot(start + 3s).waiting, 0);
+  }
+}
+
+TEST(limiter_control, after_resume_the_server_is_heard_anew) {
+  seeded_entropy random(1);
+  rate_limiter_policy p({.permits = 10, .per = 1s, .spread = 0});
+  p.server_said_wait(10min, start, random);
+  p.resume(start);
+  p.server_said_wait(2s, start, random);
+  EXPECT_EQ(p.snapshot(start).paused_until, start + 2s);
+}
+
+// --- snapshots ---------------------------------------------------------------------------------
+
+TEST(snapshots, the_limiter_shows_rate_tokens_and_when) {
+  for (const rate_algorithm algorithm : algorithms) {
+    SCOPED_TRACE(static_cast<int>(algorithm));
+    rate_limiter_policy p({.permits = 2, .per = 1s, .algorithm = algorithm});
+    rate_snapshot s = p.snapshot(start);
+    EXPECT_EQ(s.tokens, 2);
+    EXPECT_EQ(s.burst, 2);
+    EXPECT_EQ(s.permits, 2);
+    EXPECT_EQ(s.per, 1s);
+    EXPECT_EQ(s.waiting, 0);
+    EXPECT_EQ(s.retry_at, start);
+    EXPECT_EQ(drain(p, start), 2);
+    s = p.snapshot(start);
+    EXPECT_EQ(s.tokens, 0);
+    EXPECT_EQ(s.retry_at, start + (algorithm == rate_algorithm::gcra ? 500ms : 1000ms));
+    EXPECT_FALSE(p.try_acquire(s.retry_at - 1ns));
+    EXPECT_TRUE(p.try_acquire(s.retry_at));
+    p.pause_until(start + 1min);
+    EXPECT_EQ(p.snapshot(start + 2s).retry_at, start + 1min);
+    EXPECT_EQ(p.snapshot(start + 2s).tokens, 0);
+    p.set_rate(30, 1min, {}, start);
+    s = p.snapshot(start);
+    EXPECT_EQ(s.permits, 30);
+    EXPECT_EQ(s.per, 1min);
+    EXPECT_EQ(s.burst, 30);
+  }
+}
+
+TEST(snapshots, the_bulkhead_shows_limits_in_force) {
+  bulkhead_policy p({.max_concurrent = 2, .max_queue = 3});
+  const bulkhead_permit held = p.try_acquire();
+  p.set_max_concurrent(5);
+  p.set_max_queue(7);
+  const bulkhead_snapshot s = p.snapshot();
+  EXPECT_EQ(s.in_flight, 1);
+  EXPECT_EQ(s.queued, 0);
+  EXPECT_EQ(s.limit, 5);
+  EXPECT_EQ(s.max_queue, 7);
+}
+
+TEST(snapshots, a_budget_shows_its_balance) {
+  const auto by_rate = make_budget(retry_budget{.ratio = 0.5, .reserve_per_second = 1});
+  EXPECT_DOUBLE_EQ(by_rate->balance(start), 10);
+  by_rate->call_started(start);
+  EXPECT_DOUBLE_EQ(by_rate->balance(start), 10.5);
+  EXPECT_TRUE(by_rate->try_spend({}, start));
+  EXPECT_DOUBLE_EQ(by_rate->balance(start), 9.5);
+  const auto by_tokens = make_budget(token_budget{.tokens = 10, .retry_cost = 7});
+  EXPECT_TRUE(by_tokens->try_spend({}, start));
+  EXPECT_DOUBLE_EQ(by_tokens->balance(start), 3);
+  EXPECT_FALSE(by_tokens->try_spend({}, start));
+}
+
+}  // namespace
+}  // namespace hawser::test
