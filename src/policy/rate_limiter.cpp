@@ -392,18 +392,18 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
   } else {
     ns reserved = 0;
     for (const waiter* w = first_; w != nullptr; w = w->newer) reserved += from.interval * w->cost;
+    // Tokens, or debts of reservations' making, in the new interval; rounded down. Within a pause
+    // counted at its end: what is missing until then is no debt.
+    const ns then = count_of(std::max(now, paused_until_));
     replan_gcra_locked([&](ns seen) {
-      if (paused_until_ > now) return moved(count_of(paused_until_), to.ahead - to.interval);
-      // Tokens, or debts of reservations' making, in the new interval; rounded down.
-      const ns spent =
-          std::max(seen == count_of(time_point::min()) ? seen : seen - reserved, count_of(now));
-      const long double tokens = static_cast<long double>(from.ahead - (spent - count_of(now))) /
-                                 static_cast<long double>(from.interval);
-      const long double credit = std::floor(tokens * static_cast<long double>(to.interval));
+      const ns spent = std::max(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
+      const long double credit = std::floor(static_cast<long double>(from.ahead - (spent - then)) *
+                                            static_cast<long double>(to.interval) /
+                                            static_cast<long double>(from.interval));
       const ns kept = credit >= static_cast<long double>(to.ahead)
                           ? to.ahead
                           : static_cast<ns>(std::max(credit, -4e18L));
-      return moved(count_of(now), to.ahead - kept);
+      return moved(then, to.ahead - kept);
     });
   }
   version_.store(from.version + 2, std::memory_order_release);

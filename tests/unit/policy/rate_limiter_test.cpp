@@ -491,6 +491,17 @@ TEST(rate_limiter, a_reload_keeps_reservations_and_pauses) {
   EXPECT_EQ(drain(p, start_of_test + 1050ms), 1);
 }
 
+TEST(rate_limiter, a_reload_during_a_pause_mints_nothing) {
+  rate_limiter_policy p({.permits = 10, .per = 1s});
+  EXPECT_EQ(drain(p, start_of_test), 10);
+  for (int i = 1; i <= 10; ++i) {  // each pause over at once, each reload within it
+    p.pause_until(start_of_test + i * 1ns);
+    p.set_rate(10, 1s, {}, start_of_test);
+  }
+  EXPECT_EQ(drain(p, start_of_test + 99ms), 0);
+  EXPECT_EQ(drain(p, start_of_test + 100ms), 1);
+}
+
 TEST(rate_limiter, a_reload_keeps_what_windows_handed_out) {
   for (const rate_algorithm algorithm :
        {rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
