@@ -108,10 +108,10 @@ inline rc::Gen<std::vector<deed>> deeds(const std::vector<kind>& kinds, std::siz
   };
 }
 
-/// One of these, the first being the simplest.
+/// One of these, the first being the simplest. A failing case shows which, counted from 0.
 template <class T>
-T one_of(const char* name, std::vector<T> values) {
-  return *rc::gen::elementOf(std::move(values)).as(name);
+T one_of(const char* name, const std::vector<T>& values) {
+  return values[*rc::gen::inRange(std::size_t{0}, values.size()).as(name)];
 }
 inline int number(const char* name, int from, int to) {
   return *rc::gen::inRange(from, to + 1).as(name);
