@@ -106,6 +106,13 @@ TEST_F(order, a_timeout_waits_for_what_it_cancelled) {
   EXPECT_EQ(e.at, begin + 2500ms);
 }
 
+TEST_F(order, a_second_limit_does_not_put_off_the_end_of_what_the_first_cancelled) {
+  const pipeline p = builder().add(timeout{.after = 2s}).add(timeout{.after = 1500ms}).build(env);
+  const scripted_operation op{env, {scripted_end::hang().winding_up(1s)}};
+  const time_point begin = env.now();
+  EXPECT_EQ(run(p, op).at, begin + 2500ms);
+}
+
 TEST_F(order, a_success_at_the_very_moment_of_the_timeout_is_a_success) {
   const pipeline p = builder().add(timeout{.after = 2s}).build(env);
   scripted_operation op{env, {scripted_end::ok(7).after(1999999999ns)}};
