@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds the documentation to the code: every C++ block stands in a file that is compiled, every
-link and anchor leads somewhere, every enumerator named is there, CONTRIBUTING.md lists the gates
-of .ci/run, and no sentence speaks of unfinished work or of somebody's machine.
+link and anchor leads somewhere, every enumerator and every test named is there, CONTRIBUTING.md
+lists the gates of .ci/run, and no sentence speaks of unfinished work or of somebody's machine.
 
     tests/docs/check_docs.py              # checks this tree; one line a finding
     tests/docs/check_docs.py --self-test  # breaks each rule in a small tree of its own
@@ -30,6 +30,9 @@ INCLUDE = re.compile(r"^\s*#\s*include\b")
 QUOTED = re.compile(r'"(hawser/[^"]+)"')
 CPP_NAMES = ("c++", "cc", "cxx", "hpp", "c")
 ENUMERATOR = re.compile(r"\b(?:hawser::|http::)?(" + "|".join(ENUMS) + r")::(\w+)(?!\w*\()")
+TRAPS = "docs/traps.md"
+TEST_NAMED = re.compile(r"`(\w+)\.(\w+)`")
+TEST = re.compile(r"^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)", re.M)
 GATE = re.compile(r"^gate (\w+) ", re.M)
 GATE_ROW = re.compile(r"^\|\s*`(\w+)`\s*\|", re.M)
 FORBIDDEN = (
@@ -120,6 +123,7 @@ class Checker:
             self.check_links(path, page)
             self.check_words(path, texts[path])
             self.check_enumerators(path, texts[path], enumerators)
+        self.check_tests(texts.get(TRAPS))
         self.check_gates(texts.get("CONTRIBUTING.md"))
         return self.findings
 
@@ -243,6 +247,19 @@ class Checker:
                 if enum in known and name not in known[enum]:
                     self.report(path, number, f"{enum}::{name} is not there")
 
+    # --- tests ---------------------------------------------------------------------------------
+
+    def check_tests(self, traps):
+        if traps is None:
+            return
+        known = set()
+        for path in self.below("tests", ".cpp"):
+            known.update(TEST.findall(self.read(path)))
+        for number, line in enumerate(traps.split("\n"), 1):
+            for suite, name in TEST_NAMED.findall(line):
+                if (suite, name) not in known:
+                    self.report(TRAPS, number, f"there is no test {suite}.{name}")
+
     # --- gates ---------------------------------------------------------------------------------
 
     def check_gates(self, contributing):
@@ -277,7 +294,8 @@ TREE = {
     "examples/a.cpp": EXAMPLE,
     "examples/unlisted.cpp": "int lonely = 1;\n",
     "tests/CMakeLists.txt": "hawser_test(docs SOURCES docs/b.cpp)\n",
-    "tests/docs/b.cpp": "#include \"hawser/core/error.hpp\"\n\nvoid f() {\n  int only_here = 1;\n}\n",
+    "tests/docs/b.cpp": "#include \"hawser/core/error.hpp\"\n\nvoid f() {\n  int only_here = 1;\n}\n"
+                        "TEST(a, is_there) {}\nTEST_F(b,\n       so_is_this) {}\n",
     "include/hawser/core/error.hpp":
         "enum class errc {\n  one = 1,  // two, three\n  four,\n};\n",
     ".ci/run": "gate tests 900 scripts/test\ngate floors 60 floors\n",
@@ -320,6 +338,8 @@ CASES = {
     "docs/issue.md": ("Fixed in #" + "12.\n", "the number of an issue"),
     "docs/enumerator.md": ("It ends with `errc::five`.\n", "errc::five is not there"),
     "docs/commented.md": ("It ends with `errc::three`.\n", "errc::three is not there"),
+    "docs/traps.md": ("| one | `a.is_there`, `b.so_is_this` |\n| two | `a.so_is_this` |\n",
+                      "there is no test a.so_is_this"),
     "README.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
     "CHANGELOG.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
     "CONTRIBUTING.md": ("| `tests` | all |\n| `magic` | some |\n", "the gate floors"),
@@ -342,6 +362,8 @@ def self_test():
             wrong += [f"finding in a harmless page: {line}" for line in mine]
         elif not any(expected in line for line in mine):
             wrong.append(f"{path}: expected a finding with '{expected}', got {mine}")
+    if sum("there is no test" in line for line in found) != 1:
+        wrong.append("docs/traps.md: a test that is there was not found")
     if not any("magic is no gate" in line for line in found):
         wrong.append("CONTRIBUTING.md: a gate that is not there was not found")
     return wrong

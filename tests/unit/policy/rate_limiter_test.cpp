@@ -596,30 +596,6 @@ TEST(rate_limiter, bad_options_are_refused_by_name) {
 
 // ---- random events against plain models ----
 
-TEST(rate_limiter, agrees_with_a_plain_token_bucket) {
-  for (const std::uint64_t seed : {11u, 12u, 13u}) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    seeded_entropy random(seed);
-    constexpr std::int64_t interval = 1000;  // ns for a token
-    constexpr std::int64_t burst = 20;
-    rate_limiter_policy p({.permits = 1'000'000, .per = 1s, .burst = burst});
-    std::int64_t level = burst * interval;  // tokens, in ns of refilling
-    time_point now = start_of_test;
-    for (int i = 0; i < 100'000; ++i) {
-      const auto gap = static_cast<std::int64_t>(random.next() % (i % 1000 == 0 ? 60'000 : 3'000));
-      now += duration(gap);
-      level = std::min(level + gap, burst * interval);
-      const auto cost = static_cast<std::uint32_t>(1 + random.next() % 5);
-      const std::int64_t price = interval * cost;
-      const auto got = p.try_acquire(cost, now);
-      ASSERT_EQ(got.ok, price <= level) << i;
-      ASSERT_EQ(got.wait.count(), std::max<std::int64_t>(price - level, 0)) << i;
-      if (got) level -= price;
-      ASSERT_EQ(p.snapshot(now).tokens, level / interval);
-    }
-  }
-}
-
 TEST(rate_limiter, a_clock_gone_wild_gets_no_more_than_the_furthest_reading_allows) {
   for (const std::uint64_t seed : {21u, 22u}) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -856,37 +832,6 @@ TEST(rate_limiter, fixed_windows_hold_with_refunds_and_all) {
       ASSERT_LE(used, 24);
     }
     ASSERT_GT(events.starts.size(), 5'000u);
-  }
-}
-
-TEST(rate_limiter, windows_without_waiting_agree_with_plain_models) {
-  for (const std::uint64_t seed : {61u, 62u}) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    seeded_entropy random(seed);
-    rate_limiter_policy sliding(
-        {.permits = 12, .per = 12us, .algorithm = rate_algorithm::sliding_window});
-    rate_limiter_policy fixed(
-        {.permits = 12, .per = 12us, .algorithm = rate_algorithm::fixed_window});
-    std::vector<time_point> log;
-    time_point opened{};
-    std::int64_t used = 0;
-    time_point now = start_of_test;
-    for (int i = 0; i < 25'000; ++i) {
-      now += duration(random.next() % 2'500);
-      const auto cost = static_cast<std::uint32_t>(1 + random.next() % 3);
-      log.erase(
-          std::remove_if(log.begin(), log.end(), [&](time_point at) { return at + 12us <= now; }),
-          log.end());
-      const bool slides = log.size() + cost <= 12;
-      if (slides) log.insert(log.end(), cost, now);
-      ASSERT_EQ(sliding.try_acquire(cost, now).ok, slides) << i;
-      ASSERT_EQ(sliding.snapshot(now).tokens, 12 - static_cast<std::int64_t>(log.size()));
-      if (now >= opened + 12us) used = 0;
-      const bool fits = used + cost <= 12;
-      if (fits && used == 0) opened = now;
-      if (fits) used += cost;
-      ASSERT_EQ(fixed.try_acquire(cost, now).ok, fits) << i;
-    }
   }
 }
 
