@@ -432,21 +432,22 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
     replan_windows_locked(now);
   } else {
     const ns reserved = reserved_locked(from.interval);
-    // Tokens, or debts of reservations' making, in the new interval; rounded down.
-    const auto converted = [&](ns spent) {
-      spent = std::max(spent, count_of(now));
-      const long double tokens = static_cast<long double>(from.ahead - (spent - count_of(now))) /
-                                 static_cast<long double>(from.interval);
-      const long double credit = std::floor(tokens * static_cast<long double>(to.interval));
+    // Tokens at that time, or debts of reservations' making, in the new interval; rounded down.
+    const auto converted = [&](ns spent, ns then) {
+      spent = std::max(spent, then);
+      const long double credit = std::floor(static_cast<long double>(from.ahead - (spent - then)) *
+                                            static_cast<long double>(to.interval) /
+                                            static_cast<long double>(from.interval));
       const ns kept = credit >= static_cast<long double>(to.ahead)
                           ? to.ahead
                           : static_cast<ns>(std::max(credit, -4e18L));
-      return moved(count_of(now), to.ahead - kept);
+      return moved(then, to.ahead - kept);
     };
-    if (paused_until_ > now) unpaused_ = converted(unpaused_);
+    if (paused_until_ > now) unpaused_ = converted(unpaused_, count_of(now));
+    // Within a pause counted at its end: what is missing until then is no debt.
+    const ns then = count_of(std::max(now, paused_until_));
     replan_gcra_locked([&](ns seen) {
-      if (paused_until_ > now) return spent_by_pause(paused_until_, to.ahead, to.interval);
-      return converted(seen == count_of(time_point::min()) ? seen : seen - reserved);
+      return converted(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
     });
   }
   version_.store(from.version + 2, std::memory_order_release);

@@ -87,8 +87,7 @@ class scripted_operation::run final : public timer_node {
       ++state_->cancellations;
       state_->last_type = type;
     }
-    if (!end_.heeds_ || ended_.load()) return;
-    canceled_.store(true);
+    if (!end_.heeds_ || ended_.load() || canceled_.exchange(true)) return;
     const reference alive(this);  // disarming lets go of the queue's hold
     if (end_.winding_up_ > duration::zero()) {
       state_->env.arm(*this, later(state_->env.now(), end_.winding_up_));

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Holds the documentation to the code: every C++ block stands in a file that is compiled, every
-link and anchor leads somewhere, every enumerator named is there, each policy's page lists the
-options of its header with type and default and names each event, error and reason of its source,
-CONTRIBUTING.md lists the gates of .ci/run, and no sentence speaks of unfinished work or of
+link and anchor leads somewhere, every enumerator and every test named is there, each policy's page
+lists the options of its header with type and default and names each event, error and reason of its
+source, CONTRIBUTING.md lists the gates of .ci/run, and no sentence speaks of unfinished work or of
 somebody's machine.
 
     tests/docs/check_docs.py              # checks this tree; one line a finding
@@ -55,6 +55,9 @@ INCLUDE = re.compile(r"^\s*#\s*include\b")
 QUOTED = re.compile(r'"(hawser/[^"]+)"')
 CPP_NAMES = ("c++", "cc", "cxx", "hpp", "c")
 ENUMERATOR = re.compile(r"\b(?:hawser::|http::)?(" + "|".join(ENUMS) + r")::(\w+)(?!\w*\()")
+TRAPS = "docs/traps.md"
+TEST_NAMED = re.compile(r"`(\w+)\.(\w+)`")
+TEST = re.compile(r"^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)", re.M)
 GATE = re.compile(r"^gate (\w+) ", re.M)
 GATE_ROW = re.compile(r"^\|\s*`(\w+)`\s*\|", re.M)
 MAKER = re.compile(r"\bmake_(?:policy|budget)\((\w+) \w+\)")
@@ -151,6 +154,7 @@ class Checker:
             self.check_links(path, page)
             self.check_words(path, texts[path])
             self.check_enumerators(path, texts[path], enumerators)
+        self.check_tests(texts.get(TRAPS))
         self.check_gates(texts.get("CONTRIBUTING.md"))
         self.check_error_table(texts.get(ERROR_PAGE), enumerators.get("errc", ()))
         self.check_options(texts)
@@ -373,6 +377,19 @@ class Checker:
         for option in wanted:
             self.report(path, 1, f"the option {option} is in no table")
 
+    # --- tests ---------------------------------------------------------------------------------
+
+    def check_tests(self, traps):
+        if traps is None:
+            return
+        known = set()
+        for path in self.below("tests", ".cpp"):
+            known.update(TEST.findall(self.read(path)))
+        for number, line in enumerate(traps.split("\n"), 1):
+            for suite, name in TEST_NAMED.findall(line):
+                if (suite, name) not in known:
+                    self.report(TRAPS, number, f"there is no test {suite}.{name}")
+
     # --- gates ---------------------------------------------------------------------------------
 
     def check_gates(self, contributing):
@@ -407,7 +424,8 @@ TREE = {
     "examples/a.cpp": EXAMPLE,
     "examples/unlisted.cpp": "int lonely = 1;\n",
     "tests/CMakeLists.txt": "hawser_test(docs SOURCES docs/b.cpp)\n",
-    "tests/docs/b.cpp": "#include \"hawser/core/error.hpp\"\n\nvoid f() {\n  int only_here = 1;\n}\n",
+    "tests/docs/b.cpp": "#include \"hawser/core/error.hpp\"\n\nvoid f() {\n  int only_here = 1;\n}\n"
+                        "TEST(a, is_there) {}\nTEST_F(b,\n       so_is_this) {}\n",
     "include/hawser/core/error.hpp":
         "enum class errc {\n  one = 1,  // two, three\n  four,\n};\n",
     ".ci/run": "gate tests 900 scripts/test\ngate floors 60 floors\n",
@@ -516,6 +534,8 @@ CASES = {
     "docs/policies/retry.md": ("", None),
     "docs/policies/circuit_breaker.md": ("It was enforced.\n", "forced, which src/policy"),
     "docs/policies/fallback.md": ("", None),
+    "docs/traps.md": ("| one | `a.is_there`, `b.so_is_this` |\n| two | `a.so_is_this` |\n",
+                      "there is no test a.so_is_this"),
     "README.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
     "CHANGELOG.md": ("```cpp\nint nowhere = 1;\n```\n", "stands in no compiled file"),
     "CONTRIBUTING.md": ("| `tests` | all |\n| `magic` | some |\n", "the gate floors"),
@@ -547,6 +567,8 @@ def self_test():
             wrong += [f"finding in a harmless page: {line}" for line in mine]
         elif not any(expected in line for line in mine):
             wrong.append(f"{path}: expected a finding with '{expected}', got {mine}")
+    if sum("there is no test" in line for line in found) != 1:
+        wrong.append("docs/traps.md: a test that is there was not found")
     if not any("magic is no gate" in line for line in found):
         wrong.append("CONTRIBUTING.md: a gate that is not there was not found")
     return wrong

@@ -954,6 +954,12 @@ TEST_F(client_policies, the_standard_stack_is_in_its_documented_order) {
             "timeout > bulkhead > retry > circuit_breaker > timeout");
 }
 
+TEST_F(client_policies, what_is_added_to_the_standard_stack_goes_inside) {
+  const client api = over(standard_pipeline("api").add(bulkhead{.name = "own"}));
+  EXPECT_EQ(api.policies().composition(),
+            "timeout > bulkhead > retry > rate_limiter > circuit_breaker > timeout > bulkhead");
+}
+
 TEST_F(client_policies, what_one_call_hears_of_a_429_holds_for_all) {
   const client api = make();
   net->script({scripted_exchange::answer(429).header("Retry-After", "5"),

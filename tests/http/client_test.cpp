@@ -218,6 +218,19 @@ TEST_F(client_test, an_answers_memory_is_reused) {
   EXPECT_EQ(api.send(second, answer).error().code(), boost::system::errc::connection_refused);
 }
 
+// --- between attempts --------------------------------------------------------------------------
+
+TEST_F(client_test, the_answer_a_retry_discards_leaves_its_connection_fit_for_the_next) {
+  server.script({plan::answer(503, std::string(100'000, 'x')), plan::answer(200, "done")});
+  const client api = make();
+  const result<response> got = api.send(request::get("/big"), told);
+  ASSERT_TRUE(got) << got.error().message();
+  EXPECT_EQ(got->body(), "done");
+  EXPECT_EQ(report.attempts, 2);
+  EXPECT_EQ(server.counters().connections, 1u)
+      << "it was read to its end and the connection used again";
+}
+
 // --- one-liners --------------------------------------------------------------------------------
 
 TEST_F(client_test, one_line_with_json_both_ways) {

@@ -8,11 +8,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
 #include <functional>
-#include <iostream>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -203,49 +200,6 @@ TEST(token_budget_options, out_of_bounds_is_refused_naming_the_field) {
 TEST(retry_budget_options, a_name_is_kept) {
   EXPECT_EQ(make_budget(retry_budget{.name = "billing"})->name(), "billing");
   EXPECT_EQ(make_budget(token_budget{.name = "ledger"})->name(), "ledger");
-}
-
-std::uint64_t seed_of_this_run() {
-  const char* given = std::getenv("HAWSER_TEST_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : 20240301;
-  std::cout << "seed " << seed << " (HAWSER_TEST_SEED)\n";
-  return seed;
-}
-
-TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
-  const std::uint64_t seed = seed_of_this_run();
-  std::mt19937_64 random(seed);
-  const auto b = make_budget(retry_budget{.ratio = 0.25, .window = 10s, .reserve_per_second = 0.3});
-  struct entry {
-    std::int64_t second;
-    int quarters;  // a call earns one, an attempt costs four
-  };
-  std::deque<entry> all;
-  std::int64_t second = 0;
-  time_point now = start;
-  int refused = 0;
-  for (int i = 0; i < 150'000; ++i) {
-    const std::uint64_t dice = random() % 100;
-    if (dice < 10) now += duration(random() % 2'000'000'000);
-    if (dice == 10) now += 30s;
-    if (dice == 11) now -= duration(random() % 3'000'000'000);
-    second = std::max<std::int64_t>(second, now.time_since_epoch() / 1s);
-    while (!all.empty() && all.front().second + 10 < second) all.pop_front();
-    int quarters = 12;
-    for (const entry& e : all) quarters += e.quarters;
-    if (dice >= 12 && dice < 60) {
-      b->call_started(now);
-      all.push_back({second, 1});
-    } else if (dice >= 60) {
-      const bool paid = b->try_spend(reset(), now);
-      ASSERT_EQ(paid, quarters >= 4) << "step " << i << ", seed " << seed;
-      if (paid) all.push_back({second, -4});
-      refused += paid ? 0 : 1;
-    } else {
-      ASSERT_DOUBLE_EQ(b->balance(now), quarters / 4.0) << "step " << i << ", seed " << seed;
-    }
-  }
-  EXPECT_GT(refused, 1000);  // the sequence did press the limit
 }
 
 int spent_by_threads(budget& b, const std::function<void()>& meanwhile) {

@@ -9,6 +9,8 @@
 
 #include "support/virtual_time.hpp"
 
+#include <boost/asio/post.hpp>
+
 namespace hawser::test {
 namespace {
 
@@ -104,6 +106,13 @@ TEST_F(order, a_timeout_waits_for_what_it_cancelled) {
   const ended e = run(p, op);
   EXPECT_EQ(e.error, errc::call_timeout);
   EXPECT_EQ(e.at, begin + 2500ms);
+}
+
+TEST_F(order, a_second_limit_does_not_put_off_the_end_of_what_the_first_cancelled) {
+  const pipeline p = builder().add(timeout{.after = 2s}).add(timeout{.after = 1500ms}).build(env);
+  const scripted_operation op{env, {scripted_end::hang().winding_up(1s)}};
+  const time_point begin = env.now();
+  EXPECT_EQ(run(p, op).at, begin + 2500ms);
 }
 
 TEST_F(order, a_success_at_the_very_moment_of_the_timeout_is_a_success) {
@@ -287,6 +296,20 @@ TEST_F(order, a_breaker_inside_the_retry_sees_each_attempt) {
   EXPECT_EQ(seen->events(event_kind::retry_stopped)[0].because, reason::local_rejection);
 }
 
+TEST_F(order, a_breaker_outside_the_attempts_timeout_sees_the_timeouts) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 2});
+  const pipeline p = builder()
+                         .add(retry{.max_attempts = 10, .delay = steady(1s)})
+                         .add(breaker)
+                         .add(timeout{.after = 2s})
+                         .build(env);
+  const scripted_operation op{env, {scripted_end::hang()}};
+  EXPECT_EQ(run(p, op).error, errc::attempt_timeout);
+  EXPECT_EQ(op.starts(), 2);
+  EXPECT_EQ(breaker->snapshot(env.now()).state, circuit_state::open);
+}
+
 TEST_F(order, a_breaker_outside_the_retry_sees_each_call) {
   auto breaker = std::make_shared<circuit_breaker_policy>(
       circuit_breaker{.failure_ratio = {}, .consecutive_failures = 3});
@@ -446,6 +469,64 @@ TEST_F(order, a_retry_outside_a_fallback_has_nothing_to_do) {
   scripted_operation op{env, {scripted_end::fail(connection_reset)}};
   EXPECT_EQ(run(p, op).value, 9);
   EXPECT_EQ(op.starts(), 1);
+}
+
+TEST_F(order, a_limiter_inside_the_retry_is_paid_by_every_attempt) {
+  auto rate = std::make_shared<rate_limiter_policy>(rate_limiter{.permits = 10, .per = 1h});
+  const pipeline p =
+      builder().add(retry{.max_attempts = 3, .delay = steady(1s)}).add(rate).build(env);
+  const scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  (void)run(p, op);
+  EXPECT_EQ(rate->snapshot(env.now()).tokens, 7);
+}
+
+TEST_F(order, a_limiter_outside_the_retry_is_paid_once) {
+  auto rate = std::make_shared<rate_limiter_policy>(rate_limiter{.permits = 10, .per = 1h});
+  const pipeline p =
+      builder().add(rate).add(retry{.max_attempts = 3, .delay = steady(1s)}).build(env);
+  const scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  (void)run(p, op);
+  EXPECT_EQ(op.starts(), 3);
+  EXPECT_EQ(rate->snapshot(env.now()).tokens, 9);
+}
+
+// A token of the limiter that no attempt used is given back: what stands inside it refused.
+TEST_F(order, a_limiter_outside_the_breaker_is_not_paid_for_what_the_breaker_refuses) {
+  auto rate = std::make_shared<rate_limiter_policy>(rate_limiter{.permits = 10, .per = 1h});
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
+  breaker->isolate(env.now());
+  const pipeline p = builder().add(rate).add(breaker).build(env);
+  const scripted_operation op{env, {scripted_end::ok(1)}};
+  EXPECT_EQ(run(p, op).error, errc::circuit_isolated);
+  EXPECT_EQ(rate->snapshot(env.now()).tokens, 10);
+}
+
+TEST_F(order, pipelines_to_one_destination_share_one_retry_budget) {
+  const auto shared = make_budget(token_budget{.tokens = 10, .timeout_cost = 5});
+  const retry how{.max_attempts = 3, .delay = steady(1s), .budget = shared};
+  const pipeline reads = builder().add(how).build(env);
+  const pipeline writes = builder().add(how).build(env);
+  const scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  (void)run(reads, op);
+  EXPECT_EQ(op.starts(), 3) << "two retries, which is all there is";
+  (void)run(writes, op);
+  EXPECT_EQ(op.starts(), 4);
+  EXPECT_EQ(seen->events(event_kind::retry_stopped).back().because, reason::budget);
+}
+
+TEST_F(order, no_thread_blocks_while_calls_are_queued) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 2});
+  const pipeline p = builder().add(slots).build(env);
+  const scripted_operation op{env, {scripted_end::ok(1).after(1s)}};
+  ended calls[3];
+  for (ended& e : calls) start(p, op, e);
+  bool free_for_others = false;
+  boost::asio::post(env.get_executor(), [&] { free_for_others = true; });
+  env.run_ready();  // on this, the only thread
+  EXPECT_TRUE(free_for_others);
+  EXPECT_EQ(slots->snapshot().queued, 2);
+  env.run_until_idle();
+  for (const ended& e : calls) EXPECT_EQ(e.value, 1);
 }
 
 TEST_F(order, a_bulkhead_outside_the_retry_is_held_over_the_waits) {

@@ -1,0 +1,504 @@
+// The circuit breaker against its rules written down once more, with lists and no cleverness.
+#include "hawser/policy/circuit_breaker.hpp"
+
+#include "property/random_events.hpp"
+#include "support/stage_driver.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <optional>
+
+namespace hawser::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What a call's end says to the breaker; `nothing` is every kind of void.
+struct report {
+  bool says = false;
+  bool failed = false;
+  bool slow = false;
+  duration hint = duration::min();
+};
+
+struct plain_breaker {
+  enum class mode { closed, open, half_open, isolated, disabled };
+  enum class right { none, normal, probe, unjudged };
+
+  explicit plain_breaker(const circuit_breaker& options) : o(options) {}
+
+  circuit_breaker o;
+  mode now_is = mode::closed;
+  bool on_paper = false;
+  std::uint64_t generation = 0;
+  std::uint32_t openings = 0;
+  time_point retry_at{}, earliest{}, latest{}, closed_since = time_point::min();
+  int successes = 0;
+  std::uint64_t consecutive = 0, late = 0;
+  struct result {
+    bool failed, slow;
+    std::int64_t bucket;
+  };
+  std::deque<result> results;
+  std::int64_t bucket = 0;
+  std::vector<std::pair<int, time_point>> probes;  // permit, end of its lease
+
+  void let_pass(time_point now) {
+    if (const auto* by_time = std::get_if<time_window>(&o.window)) {
+      const std::int64_t width = by_time->span.count() / by_time->buckets;
+      bucket = std::max(bucket, now.time_since_epoch().count() / width);
+      while (!results.empty() && results.front().bucket + by_time->buckets <= bucket)
+        results.pop_front();
+    } else {
+      const auto most = static_cast<std::size_t>(std::get<count_window>(o.window).calls);
+      while (results.size() > most) results.pop_front();
+    }
+  }
+  [[nodiscard]] std::uint64_t count(bool result::*what) const {
+    std::uint64_t n = 0;
+    for (const result& r : results) n += r.*what ? 1U : 0U;
+    return n;
+  }
+  [[nodiscard]] double rate(bool result::*what) const {
+    return static_cast<double>(count(what)) / static_cast<double>(results.size());
+  }
+
+  void move(mode to, time_point now) {
+    now_is = to;
+    ++generation;
+    probes.clear();
+    successes = 0;
+    if (to != mode::closed && to != mode::disabled) return;
+    results.clear();
+    consecutive = 0;
+    closed_since = now;
+    bucket = std::numeric_limits<std::int64_t>::min();
+    let_pass(now);
+  }
+  void force(mode to, bool paper, time_point now) {
+    const bool again = paper ? on_paper : !on_paper && now_is == to && to != mode::closed;
+    if (again) return;
+    on_paper = paper;
+    openings = 0;
+    move(to, now);
+  }
+  void open(time_point now, duration hint) {
+    if (now_is == mode::closed && now >= later(closed_since, o.healthy_reset)) openings = 0;
+    ++openings;
+    double whole = static_cast<double>(o.open_for.count());
+    for (std::uint32_t i = 1; i < openings; ++i) whole *= o.open_multiplier;
+    const duration most = whole < static_cast<double>(o.open_cap.count())
+                              ? duration(static_cast<std::int64_t>(whole))
+                              : o.open_cap;
+    const duration asked = std::min(hint, o.hint_cap);
+    latest = now + std::max(most, asked);
+    const double shrunk = std::floor(static_cast<double>(most.count()) * (1 - o.open_jitter));
+    earliest = now + std::max(duration(static_cast<std::int64_t>(shrunk) - 1), asked);
+    if (o.open_jitter == 0) earliest = latest;
+    move(mode::open, now);
+  }
+  right ask(int permit, time_point now, time_point deadline) {
+    if (now_is == mode::open && now >= retry_at) move(mode::half_open, now);
+    const auto over = [now](const auto& probe) { return now >= probe.second; };
+    if (now_is == mode::half_open && std::any_of(probes.begin(), probes.end(), over))
+      open(now, duration::min());
+    if (now_is == mode::closed || now_is == mode::disabled) return right::normal;
+    if (now_is != mode::half_open || probes.size() >= static_cast<std::size_t>(o.probes))
+      return on_paper ? right::unjudged : right::none;
+    const time_point end = o.probe_lease       ? now + *o.probe_lease
+                           : deadline == never ? now + 30s
+                                               : std::max(deadline, now) + 1s;
+    probes.emplace_back(permit, end);
+    return right::probe;
+  }
+  void settle(int permit, right kind, std::uint64_t of, const report& r, time_point now) {
+    if (of != generation) {
+      late += r.says ? 1U : 0U;
+      return;
+    }
+    std::erase_if(probes, [permit](const auto& p) { return p.first == permit; });
+    if (!r.says || kind == right::unjudged) return;
+    const bool slow = r.slow && o.slow_ratio;
+    if (now_is == mode::half_open) {
+      if (r.failed || slow) return open(now, r.hint);
+      if (++successes == o.probes_to_close) move(mode::closed, now);
+      return;
+    }
+    let_pass(now);
+    results.push_back({r.failed, slow, bucket});
+    let_pass(now);
+    consecutive = r.failed ? consecutive + 1 : 0;
+    if (now_is == mode::disabled) return;
+    const bool enough = results.size() >= static_cast<std::size_t>(o.min_calls);
+    if ((r.failed && enough && o.failure_ratio && rate(&result::failed) >= *o.failure_ratio) ||
+        (slow && enough && o.slow_ratio && rate(&result::slow) >= *o.slow_ratio) ||
+        (r.failed && o.consecutive_failures &&
+         consecutive >= static_cast<std::uint64_t>(*o.consecutive_failures)))
+      open(now, r.hint);
+  }
+
+  [[nodiscard]] circuit_state state() const {
+    switch (now_is) {
+      case mode::closed: return on_paper ? circuit_state::metrics_only : circuit_state::closed;
+      case mode::open: return on_paper ? circuit_state::metrics_only_open : circuit_state::open;
+      case mode::half_open:
+        return on_paper ? circuit_state::metrics_only_half_open : circuit_state::half_open;
+      case mode::isolated: return circuit_state::isolated;
+      case mode::disabled: return circuit_state::disabled;
+    }
+    return circuit_state::closed;
+  }
+};
+
+using mode = plain_breaker::mode;
+using right = plain_breaker::right;
+
+constexpr duration slow_after = 100ms;
+
+circuit_breaker any_options() {
+  circuit_breaker o;
+  if (flag("time window"))
+    o.window = time_window{.span = one_of<duration>("span", {8s, 1s, 97s}),
+                           .buckets = number("buckets", 1, 9)};
+  else
+    o.window = count_window{.calls = number("window calls", 1, 30)};
+  const auto* counted = std::get_if<count_window>(&o.window);
+  o.min_calls = number("min_calls", 1, counted != nullptr ? counted->calls : 15);
+  o.failure_ratio = one_of<std::optional<double>>("failure_ratio", {0.4, 1.0, 0.1, std::nullopt});
+  o.slow_ratio = one_of<std::optional<double>>("slow_ratio", {std::nullopt, 0.35, 1.0});
+  o.slow_after = slow_after;
+  o.consecutive_failures =
+      one_of<std::optional<int>>("consecutive_failures", {4, 1, 8, std::nullopt});
+  if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures) o.consecutive_failures = 3;
+  o.open_for = 2s;
+  o.open_multiplier = one_of<double>("open_multiplier", {2, 1, 1.5});
+  o.open_cap = one_of<duration>("open_cap", {15s, 2s});
+  o.open_jitter = one_of<double>("open_jitter", {0, 0.2, 0.9});
+  o.hint_cap = one_of<duration>("hint_cap", {20s, 0s});
+  o.healthy_reset = one_of<duration>("healthy_reset", {30s, 0s});
+  o.probes = number("probes", 1, 3);
+  o.probes_to_close = number("probes_to_close", 1, 4);
+  o.probe_lease = one_of<std::optional<duration>>("probe_lease", {10s, 1s, std::nullopt});
+  return o;
+}
+
+/// Ends of calls, as a stage hears of them. All but the first four are void.
+outcome any_end(const deed& d, bool ailing) {
+  const std::size_t dice = d.which(ailing ? 10 : 40);
+  const duration hint = d.once_in(5) ? d.upto(40s) : duration::min();
+  if (dice < 4) {
+    outcome o = failed(errc::server_error, evidence::answered);
+    o.elapsed = d.once_in(3) ? slow_after : slow_after - 1ns;
+    o.server_wait = hint;
+    return o;
+  }
+  if (dice == 4) return ignored();
+  if (dice == 5) return outcome::refuse(errc::rate_limited, {});
+  if (dice == 6) {
+    outcome o = failed(errc::client_error, evidence::answered);
+    o.countable = false;
+    return o;
+  }
+  outcome o = succeeded(d.once_in(9) ? slow_after : 1ms);
+  o.server_wait = hint;  // which means nothing
+  return o;
+}
+
+report report_of(const outcome& o) {
+  report r;
+  r.says = o.ok() || (o.result == verdict::failed && o.countable && !o.rejected);
+  r.failed = !o.ok();
+  r.slow = o.elapsed >= slow_after;
+  r.hint = o.ok() ? duration::min() : o.server_wait;
+  return r;
+}
+
+/// A breaker and its model, told the same.
+class both {
+ public:
+  explicit both(const circuit_breaker& options) : breaker_(options), model_(options) {}
+
+  [[nodiscard]] time_point now() const { return now_; }
+  void pass(duration by) { now_ += by; }
+  void pass_to(time_point at) { now_ = std::max(now_, at); }
+  [[nodiscard]] std::size_t out() const { return out_.size(); }
+  [[nodiscard]] const plain_breaker& model() const { return model_; }
+  [[nodiscard]] circuit_snapshot look() const { return breaker_.snapshot(now_); }
+
+  /// A call by hand or, with `staged`, as a stage. Whether it was let through.
+  bool ask(bool staged, time_point deadline) {
+    auto c = std::make_unique<call>();
+    c->id = next_++;
+    c->what = model_.ask(c->id, now_, deadline);
+    c->of = model_.generation;
+    adopt_opening();
+    cause why;
+    bool let = false;
+    if (staged) {
+      c->stage.emplace(breaker_);
+      told_.set_deadline(deadline);
+      let = (*c->stage)->enter(at_now()).what() == verb::call_inner;
+      why = told_.result.why;
+      if (!let) (*c->stage)->leave();
+    } else {
+      refusal no;
+      c->permit = breaker_.try_acquire(now_, random_, &no, deadline);
+      why = no.why;
+      let = static_cast<bool>(c->permit);
+      same("probe", c->permit.is_probe(), c->what == right::probe);
+      if (let) same("generation of the permit", c->permit.generation(), c->of);
+    }
+    same("let through", let, c->what != right::none);
+    if (let) {
+      out_.push_back(std::move(c));
+    } else {
+      check_refusal(why);
+    }
+    check();
+    return let;
+  }
+
+  void end(std::size_t which, const outcome& with) {
+    const auto c = std::move(out_[which]);
+    out_.erase(out_.begin() + static_cast<std::ptrdiff_t>(which));
+    const report r = report_of(with);
+    model_.settle(c->id, c->what, c->of, r, now_);
+    adopt_opening();
+    if (c->stage) {
+      (void)(*c->stage)->inner_done(0, with, at_now());
+      (*c->stage)->leave();
+      check_telling();
+    } else if (!r.says) {
+      c->permit.ignore();
+    } else if (r.failed) {
+      c->permit.failure(with.elapsed, now_, r.hint);
+    } else {
+      c->permit.success(with.elapsed, now_);
+    }
+    check();
+  }
+  /// The call is gone without a word.
+  void drop(std::size_t which) {
+    const auto c = std::move(out_[which]);
+    out_.erase(out_.begin() + static_cast<std::ptrdiff_t>(which));
+    if (c->stage) (*c->stage)->leave();
+    c->permit = {};
+    model_.settle(c->id, c->what, c->of, {}, now_);
+    check();
+  }
+
+  void force(std::size_t which) {
+    if (which == 0) breaker_.close(now_), model_.force(mode::closed, false, now_);
+    if (which == 1) breaker_.isolate(now_), model_.force(mode::isolated, false, now_);
+    if (which == 2) breaker_.disable(now_), model_.force(mode::disabled, false, now_);
+    if (which == 3) breaker_.metrics_only(now_), model_.force(mode::closed, true, now_);
+    check();
+  }
+
+ private:
+  struct call {
+    int id = 0;
+    right what = right::none;
+    std::uint64_t of = 0;
+    circuit_permit permit;
+    std::optional<stage_under_test> stage;
+  };
+
+  stage_driver& at_now() {
+    told_.set_now(now_);
+    return told_;
+  }
+
+  /// The jitter is the breaker's to draw, within the bounds that the model knows. The model is
+  /// ahead of the breaker when it opens, so this is looked at once both have.
+  void adopt_opening() { adopts_ = model_.now_is == mode::open; }
+
+  void check_refusal(const cause& why) {
+    same("who refused", why.policy, std::string_view("circuit_breaker"));
+    if (model_.now_is == mode::isolated) return same("reason", why.because, reason::forced);
+    if (model_.now_is == mode::half_open) return same("reason", why.because, reason::probes_busy);
+    same("state of a refusal", model_.now_is, mode::open);
+    same("until", why.until, breaker_.snapshot(now_).retry_at);
+  }
+
+  /// After a stage's step nothing is left to be told: the last change told is the present state.
+  void check_telling() {
+    const event* last = nullptr;
+    for (const event& e : told_.events)
+      if (e.kind == event_kind::state_changed) last = &e;
+    if (last != nullptr) same("last told", last->to, to_string(model_.state()));
+    told_.events.clear();
+  }
+
+  void check() {
+    const circuit_snapshot s = breaker_.snapshot(now_);
+    model_.let_pass(now_);
+    same("state", to_string(s.state), to_string(model_.state()));
+    same("generation", s.generation, model_.generation);
+    same("openings", s.openings, model_.openings);
+    same("probes out", s.probes_out, static_cast<int>(model_.probes.size()));
+    require(s.probes_out <= model_.o.probes, "more probes out than allowed");
+    same("probes succeeded", s.probes_succeeded, model_.successes);
+    same("late results", s.late_results, model_.late);
+    if (model_.now_is == mode::open) {
+      if (std::exchange(adopts_, false) && s.generation != adopted_) {
+        require(s.retry_at >= model_.earliest, "opens too early");
+        require(s.retry_at <= model_.latest, "stays open too long");
+        model_.retry_at = s.retry_at;
+        adopted_ = s.generation;
+      }
+      same("retry_at", s.retry_at, model_.retry_at);
+    }
+    if (model_.now_is != mode::closed && model_.now_is != mode::disabled) return;
+    same("calls", s.calls, model_.results.size());
+    same("failures", s.failures, model_.count(&plain_breaker::result::failed));
+    same("slow", s.slow, model_.count(&plain_breaker::result::slow));
+    same("consecutive", s.consecutive, model_.consecutive);
+  }
+
+  circuit_breaker_policy breaker_;
+  plain_breaker model_;
+  time_point now_ = time_point{} + 1h;
+  stage_driver told_;
+  seeded_entropy random_{7};
+  std::vector<std::unique_ptr<call>> out_;
+  int next_ = 0;
+  bool adopts_ = false;
+  std::uint64_t adopted_ = 0;
+};
+
+/// Runs the events of one sequence; returns how many.
+class life {
+ public:
+  explicit life(const circuit_breaker& options) : world(options) {}
+
+  void live(const deed& d) {
+    constexpr std::size_t most_out = 12;
+    if (d.name == "ask" || d.name == "ask_in_a_stage") {
+      if (world.out() < most_out)
+        world.ask(d.name != "ask", d.once_in(3) ? world.now() + d.upto(5s) : never);
+    } else if (d.name == "end") {
+      if (world.out() > 0) world.end(d.which(world.out()), any_end(d, ailing_ > 0));
+      if (ailing_ > 0) --ailing_;
+    } else if (d.name == "drop") {
+      if (world.out() > 0) world.drop(d.which(world.out()));
+    } else if (d.name == "pass_time") {
+      world.pass(d.upto(1500ms));
+    } else if (d.name == "pass_long") {
+      world.pass(d.upto(3min));
+    } else if (d.name == "clock_goes_back") {
+      world.pass(-d.upto(2s));
+    } else if (d.name == "pass_to_retry_at") {
+      if (world.model().now_is == mode::open) world.pass_to(world.model().retry_at);
+    } else if (d.name == "pass_to_lease_end") {
+      if (!world.model().probes.empty())
+        world.pass_to(world.model().probes.front().second - (d.once_in(2) ? 1ns : 0ns));
+    } else if (d.name == "dependency_ails") {
+      ailing_ = 40;
+    } else if (d.name == "force") {
+      world.force(d.which(4));
+    }
+  }
+
+  both world;
+
+ private:
+  int ailing_ = 0;  // so many more ends of calls are mostly failures
+};
+
+const std::vector<kind> own_ways = {{"ask", 220},
+                                    {"ask_in_a_stage", 220},
+                                    {"end", 380},
+                                    {"drop", 10},
+                                    {"pass_time", 110},
+                                    {"pass_long", 3},
+                                    {"pass_to_retry_at", 10},
+                                    {"pass_to_lease_end", 3},
+                                    {"dependency_ails", 4}};
+
+std::vector<kind> with_more(std::vector<kind> base, const std::vector<kind>& more) {
+  base.insert(base.end(), more.begin(), more.end());
+  return base;
+}
+const std::vector<kind> all_ways = with_more(own_ways, {{"clock_goes_back", 2}, {"force", 3}});
+
+TEST(circuit_breaker_property, agrees_with_the_plain_model) {
+  std::size_t visits[8] = {};
+  std::uint64_t late = 0;
+  holds("circuit breaker", breaker_events, [&] {
+    life one(any_options());
+    const auto all = *deeds(all_ways, breaker_events);
+    for (const deed& d : all) {
+      one.live(d);
+      ++visits[static_cast<int>(one.world.model().state())];
+    }
+    late += one.world.model().late;
+    return all.size();
+  });
+  if (is_replay()) return;
+  for (int each = 0; each < 8; ++each)
+    EXPECT_GT(visits[each], 500U) << to_string(static_cast<circuit_state>(each));
+  EXPECT_GT(late, 100U);
+}
+
+/// A healthy dependency: each call succeeds at once, and whoever is refused comes again when told
+/// to. How long it takes until the circuit is closed.
+duration recover(both& world, int probes_to_close) {
+  const time_point begin = world.now();
+  int asked = 0;
+  while (world.model().now_is != mode::closed) {
+    require(++asked <= 4 + 2 * probes_to_close, "asks without end");
+    if (world.ask(false, never))
+      world.end(world.out() - 1, succeeded());
+    else if (world.model().now_is == mode::open)
+      world.pass_to(world.look().retry_at);
+    else
+      world.pass_to(world.model().probes.front().second);
+  }
+  return world.now() - begin;
+}
+
+// What is out comes back well, or hangs for ever.
+TEST(circuit_breaker_property, a_healthy_dependency_leads_back_to_closed_from_every_state) {
+  const std::vector<kind> ways = with_more(own_ways, {{"recover", 15}, {"recover_from_force", 5}});
+  std::size_t from[3] = {};
+  holds("recovery of the circuit breaker", recovery_events, [&] {
+    const circuit_breaker o = any_options();
+    life one(o);
+    both& world = one.world;
+    const auto all = *deeds(ways, recovery_events);
+    for (const deed& d : all) {
+      if (!d.name.starts_with("recover")) {
+        one.live(d);
+        continue;
+      }
+      if (d.name == "recover_from_force") {
+        world.force(1 + d.which(3));
+        world.force(0);
+      }
+      if (d.once_in(2))
+        while (world.out() > 0) world.end(0, succeeded());
+      ++from[static_cast<int>(world.model().now_is)];
+
+      // A probe that hangs fails at the end of its lease, and the circuit opens once more.
+      duration allowed = std::max(o.open_cap, o.hint_cap);
+      time_point last = world.now();
+      for (const auto& probe : world.model().probes) last = std::max(last, probe.second);
+      allowed += last - world.now();
+      require(recover(world, o.probes_to_close) <= allowed, "it takes longer than the open time");
+      same("asked once more", world.ask(false, never), true);
+      world.end(world.out() - 1, succeeded());
+      same("state of a healthy dependency", world.model().now_is, mode::closed);
+    }
+    return all.size();
+  });
+  if (is_replay()) return;
+  for (const mode each : {mode::closed, mode::open, mode::half_open})
+    EXPECT_GT(from[static_cast<int>(each)], 20U) << static_cast<int>(each);
+}
+
+}  // namespace
+}  // namespace hawser::test

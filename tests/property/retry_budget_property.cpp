@@ -1,0 +1,121 @@
+// Budgets of extra attempts against plain lists of what happened.
+#include "hawser/policy/retry_budget.hpp"
+
+#include "property/random_events.hpp"
+#include "support/stage_driver.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <memory>
+
+namespace hawser::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::vector<kind> budget_ways = {{"call", 45},          {"spend", 35},     {"succeed", 15},
+                                       {"balance", 10},       {"pass_time", 10}, {"pass_long", 1},
+                                       {"clock_goes_back", 1}};
+
+outcome failure(const deed& d) {
+  return failed(d.once_in(3) ? make_error_code(errc::attempt_timeout)
+                             : make_error_code(errc::server_error));
+}
+
+time_point passed(time_point now, const deed& d, duration window) {
+  if (d.name == "pass_time") return now + d.upto(window / 5);
+  if (d.name == "pass_long") return now + d.upto(3 * window);
+  if (d.name == "clock_goes_back") return now - d.upto(window / 3);
+  return now;
+}
+
+// Calls earn and attempts cost what they do for a window; both are forgotten by the tenth of it.
+// What was spent stays spent for all of a window: in no window more than the reserve and the
+// ratio's part of the calls.
+TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
+  std::size_t refused = 0;
+  holds("retry budget", window_budget_events, [&] {
+    const duration window = one_of<duration>("window", {10s, 1ms, 1h});
+    const int percent = one_of<int>("ratio, percent", {25, 0, 100, 1000, 3});
+    const int reserve = number("reserve per window", percent == 0 ? 1 : 0, 9);
+    const double seconds = std::chrono::duration<double>(window).count();
+    const auto b = make_budget(retry_budget{
+        .ratio = percent / 100.0, .window = window, .reserve_per_second = reserve / seconds});
+    struct entry {
+      std::int64_t tenth;
+      std::int64_t worth;  // in hundredths of an attempt
+    };
+    std::deque<entry> known;
+    time_point now = time_point{} + 1h;
+    std::int64_t tenth = 0;
+    const auto all = *deeds(budget_ways, window_budget_events);
+    for (const deed& d : all) {
+      now = passed(now, d, window);
+      tenth = std::max<std::int64_t>(tenth, now.time_since_epoch() / (window / 10));
+      while (!known.empty() && known.front().tenth + 10 < tenth) known.pop_front();
+      std::int64_t balance = 100 * reserve;
+      for (const entry& e : known) balance += e.worth;
+
+      if (d.name == "call") {
+        b->call_started(now);
+        known.push_back({tenth, percent});
+      } else if (d.name == "spend") {
+        const bool paid = b->try_spend(failure(d), now);
+        same("paid", paid, balance >= 100);
+        if (paid) known.push_back({tenth, -100});
+        refused += paid ? 0U : 1U;
+      } else if (d.name == "succeed") {
+        b->succeeded(now);  // makes no difference
+      } else {
+        const double got = b->balance(now);
+        require(std::abs(got - static_cast<double>(balance) / 100) < 1e-5, "balance");
+      }
+    }
+    return all.size();
+  });
+  if (!is_replay()) {
+    EXPECT_GT(refused, 2000U);  // the sequences did press the limit
+  }
+}
+
+TEST(token_budget_property, agrees_with_a_plain_number) {
+  std::size_t refused = 0;
+  holds("token budget", token_budget_events, [&] {
+    token_budget o{.tokens = number("tokens", 1, 60)};
+    o.retry_cost = std::min(o.tokens, number("retry_cost", 1, 8));
+    o.timeout_cost = std::min(o.tokens, number("timeout_cost", 1, 12));
+    o.success_refund = number("success_refund", 1, 3);
+    const auto b = make_budget(o);
+    int held = o.tokens;
+    time_point now = time_point{} + 1h;
+    const auto all = *deeds(budget_ways, token_budget_events);
+    for (const deed& d : all) {
+      now = passed(now, d, 10s);  // plays no part
+      if (d.name == "call") {
+        b->call_started(now);
+      } else if (d.name == "spend") {
+        const outcome failed_with = failure(d);
+        const int price =
+            failed_with.error == errc::attempt_timeout ? o.timeout_cost : o.retry_cost;
+        same("price", b->price(failed_with), static_cast<double>(price));
+        same("paid", b->try_spend(failed_with, now), held >= price);
+        if (held >= price)
+          held -= price;
+        else
+          ++refused;
+      } else if (d.name == "succeed") {
+        b->succeeded(now);
+        held = std::min(o.tokens, held + o.success_refund);
+      }
+      same("balance", b->balance(now), static_cast<double>(held));
+    }
+    return all.size();
+  });
+  if (!is_replay()) {
+    EXPECT_GT(refused, 1000U);
+  }
+}
+
+}  // namespace
+}  // namespace hawser::test

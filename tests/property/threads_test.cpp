@@ -1,0 +1,162 @@
+// What threads that share a policy may rely on. Bounded loops, run under the thread sanitizer too.
+#include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/rate_limiter.hpp"
+#include "hawser/policy/retry_budget.hpp"
+
+#include "support/stage_driver.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace hawser::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int workers = 4;
+constexpr time_point start = time_point{} + 1h;
+
+template <class Work>
+void in_threads(const Work& work) {
+  std::vector<std::thread> all;
+  for (int n = 1; n <= workers; ++n) all.emplace_back([&work, n] { work(n); });
+  for (std::thread& t : all) t.join();
+}
+
+/// How many are inside at a time, and the most that ever were.
+class gauge {
+ public:
+  void enter() {
+    const int now_inside = ++inside_;
+    int seen = most_.load();
+    while (now_inside > seen && !most_.compare_exchange_weak(seen, now_inside)) {
+    }
+  }
+  void leave() { --inside_; }
+  [[nodiscard]] int most() const { return most_; }
+
+ private:
+  std::atomic<int> inside_{0};
+  std::atomic<int> most_{0};
+};
+
+TEST(policies_among_threads, a_bulkhead_is_never_over_its_limit) {
+  bulkhead_policy p({.max_concurrent = 3, .max_queue = 2});
+  gauge inside;
+  std::atomic<int> served{0};
+  in_threads([&](int n) {
+    seeded_entropy random(static_cast<std::uint64_t>(n));
+    for (int i = 0; i < 5'000; ++i) {
+      if (i % 3 == 0) {
+        if (auto permit = p.try_acquire()) {
+          inside.enter();
+          if (random.next() % 8 == 0) std::this_thread::yield();
+          inside.leave();
+        }
+        continue;
+      }
+      stage_driver t;
+      const stage_under_test s(p);
+      if (s->enter(t).what() == verb::call_inner) {
+        ++served;
+        inside.enter();
+        if (random.next() % 8 == 0) std::this_thread::yield();
+        inside.leave();
+        (void)s->inner_done(0, succeeded(), t);
+      }
+      s->leave();  // whoever was queued goes, granted or not
+    }
+  });
+  EXPECT_LE(inside.most(), 3);
+  EXPECT_GT(served, 1'000);
+  EXPECT_EQ(p.snapshot().in_flight, 0);
+  EXPECT_EQ(p.snapshot().queued, 0);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(p.try_acquire());  // none was lost
+}
+
+TEST(policies_among_threads, a_budget_never_overspends) {
+  const auto tokens = make_budget(token_budget{.tokens = 1'000});
+  const auto window = make_budget(retry_budget{.ratio = 0.5, .reserve_per_second = 10});
+  std::atomic<int> spent_tokens{0};
+  std::atomic<int> spent_window{0};
+  std::atomic<int> refunds{0};
+  in_threads([&](int n) {
+    for (int i = 0; i < 4'000; ++i) {
+      const outcome failure = failed(errc::server_error);
+      if (tokens->try_spend(failure, start)) ++spent_tokens;
+      if (window->try_spend(failure, start)) ++spent_window;
+      if (i % 8 == n) {
+        ++refunds;
+        tokens->succeeded(start);
+        window->call_started(start);
+      }
+    }
+  });
+  const int earned = refunds;
+  EXPECT_LE(5 * spent_tokens, 1'000 + earned);
+  EXPECT_GE(5 * spent_tokens, 1'000);
+  EXPECT_LE(spent_window, 100 + earned / 2);
+  EXPECT_GE(spent_window, 100);
+  EXPECT_GE(tokens->balance(start), 0);
+}
+
+TEST(policies_among_threads, a_limiter_never_admits_more_than_burst_and_rate) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 50, .per = 50us, .algorithm = algorithm});
+    std::atomic<std::int64_t> clock{start.time_since_epoch().count()};
+    std::atomic<std::int64_t> admitted{0};
+    in_threads([&](int n) {
+      seeded_entropy random(static_cast<std::uint64_t>(n));
+      for (int i = 0; i < 5'000; ++i) {
+        // Each thread reads the clock at its own pace: readings go back and forth a little.
+        const auto moved = static_cast<std::int64_t>(random.next() % 100);
+        const time_point now(duration(clock.fetch_add(moved)));
+        const auto cost = static_cast<std::uint32_t>(1 + random.next() % 3);
+        if (p.try_acquire(now, cost)) admitted += cost;
+        if (i % 100 == 0) (void)p.snapshot(now);
+      }
+    });
+    const std::int64_t elapsed = clock - start.time_since_epoch().count();
+    const std::int64_t windows = elapsed / 50'000 + 1;
+    EXPECT_LE(admitted, algorithm == rate_algorithm::gcra ? 50 + elapsed / 1'000 : 50 * windows);
+    EXPECT_GT(admitted, 300);
+  }
+}
+
+TEST(policies_among_threads, a_breaker_never_has_more_than_n_probes_out) {
+  circuit_breaker o{
+      .failure_ratio = {}, .consecutive_failures = 1, .open_for = 1ms, .open_cap = 1ms};
+  o.probes = 3;
+  o.probes_to_close = 1'000'000;
+  o.probe_lease = 1h;
+  circuit_breaker_policy p(o);
+  seeded_entropy random(1);
+  p.try_acquire(start, random).failure(1ms, start);
+  const time_point later_on = start + 1s;
+  gauge out;
+  std::atomic<int> probes{0};
+  in_threads([&](int n) {
+    seeded_entropy mine(static_cast<std::uint64_t>(n));
+    for (int i = 0; i < 5'000; ++i) {
+      circuit_permit permit = p.try_acquire(later_on, mine);
+      if (!permit) continue;
+      ++probes;
+      out.enter();
+      if (mine.next() % 8 == 0) std::this_thread::yield();
+      out.leave();
+      if (mine.next() % 2 == 0) permit.success(1ms, later_on);  // else it goes back undecided
+    }
+  });
+  EXPECT_LE(out.most(), 3);
+  EXPECT_GT(probes, 1'000);
+  EXPECT_EQ(p.snapshot(later_on).probes_out, 0);
+  EXPECT_EQ(p.snapshot(later_on).state, circuit_state::half_open);
+}
+
+}  // namespace
+}  // namespace hawser::test
