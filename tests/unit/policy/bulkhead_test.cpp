@@ -478,7 +478,7 @@ class random_events {
   }
 
   void run(int events) {
-    for (int i = 0; i < events && !testing::Test::HasFatalFailure(); ++i) {
+    for (int i = 0; i < events && !::testing::Test::HasFatalFailure(); ++i) {
       now_ += duration(below(2'000'000));
       switch (below(8)) {
         case 0:
