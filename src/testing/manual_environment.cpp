@@ -61,10 +61,11 @@ class manual_environment::source final : public time_source {
     move_to(until);
     return true;
   }
-  bool run_one() override {
+  bool run_one() override { return turn(never - now()); }
+  bool turn(duration limit) {
     if (context_ == nullptr) return false;
     if (context_->stopped()) context_->restart();
-    return context_->poll_one() != 0 || fire_next(never);
+    return context_->poll_one() != 0 || fire_next(later(now(), limit));
   }
   // Between its handlers a test may make blocking calls: they run what they wait for.
   bool runs_here() const noexcept override {
@@ -139,6 +140,8 @@ scripted_entropy& manual_environment::random() const noexcept { return source_->
 time_point manual_environment::now() const noexcept { return source_->now(); }
 
 std::size_t manual_environment::run_ready() { return source_->poll(); }
+
+bool manual_environment::run_one(duration limit) { return source_->turn(limit); }
 
 bool manual_environment::step(time_point limit, std::size_t& ran) {
   if (!source_->fire_next(limit)) return false;

@@ -104,43 +104,5 @@ TEST_P(contract, is_kept) {
 INSTANTIATE_TEST_SUITE_P(every, contract, ::testing::Range(std::size_t{0}, subjects().size()),
                          [](const auto& which) { return subjects()[which.param].name; });
 
-// The contract itself can fail: a policy that forgets to give its permit back, one that parks for
-// ever.
-class leaky final : public policy {
- public:
-  explicit leaky(bool parks) : parks_(parks) {}
-  std::string_view kind() const noexcept override { return "leaky"; }
-  std::size_t stage_size() const noexcept override { return sizeof(on_call); }
-  std::size_t stage_alignment() const noexcept override { return alignof(on_call); }
-  stage* make_stage(void* memory) override { return ::new (memory) on_call(*this); }
-  int permits = 0;
-
- private:
-  struct on_call final : stage {
-    explicit on_call(leaky& p) : shared(p) {}
-    step enter(tick&) override {
-      ++shared.permits;
-      return shared.parks_ ? step::park() : step::call_inner();
-    }
-    step inner_done(int, const outcome& o, tick& t) override {
-      --shared.permits;  // not in `leave`: forgotten when cancelled
-      return t.finish(o);
-    }
-    leaky& shared;
-  };
-  bool parks_;
-};
-
-TEST(contract_itself, finds_a_permit_that_is_not_given_back) {
-  for (const bool parks : {false, true}) {
-    const contract_subject s{"leaky", [parks] { return std::make_shared<leaky>(parks); },
-                             [](policy& p, time_point) {
-                               const int out = static_cast<leaky&>(p).permits;
-                               return out == 0 ? std::string() : std::to_string(out) + " permits";
-                             }};
-    EXPECT_FALSE(testing::check_policy_contract(s).empty());
-  }
-}
-
 }  // namespace
 }  // namespace hawser::test

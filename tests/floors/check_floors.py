@@ -39,8 +39,9 @@ FLOORS = {
     # include/hawser/*.hpp: the umbrella, forward declarations and the version.
     "": (ENGINE, (), ()),
 }
-# The opt-in headers: JSON itself, and coroutines as operations.
+# The opt-in headers: JSON itself, coroutines as operations, and matchers for GoogleMock.
 HEAVY_BY_CHOICE = {
+    "include/hawser/testing/matchers.hpp": ("gmock/gmock.h",),
     "include/hawser/http/json.hpp": ("nlohmann/json.hpp",),
     "include/hawser/run/coroutine.hpp": (
         "boost/asio/awaitable.hpp", "boost/asio/co_spawn.hpp", "boost/asio/use_awaitable.hpp"),
@@ -254,6 +255,9 @@ BROKEN = {
     "include/hawser/http/e.hpp": ("using namespace std;", "using namespace"),
     "include/hawser/log/a.hpp": ("#include <spdlog/logger.h>", "not for public headers of log/"),
     "include/hawser/telepathy/a.hpp": ("", "is on no floor"),
+    "include/hawser/testing/a.hpp": (
+        "#include <gmock/gmock.h>", "not for public headers of testing/"),
+    "include/hawser/testing/b.hpp": ("#include <gtest/gtest.h>", "not for public headers of"),
     "src/http/a.cpp": ("#include <boost/beast/core.hpp>", "Beast belongs to"),
     "src/http/b.cpp": ("auto t = std::chrono::system_clock::now();", "time comes from"),
     "src/http/c.cpp": ('auto home = std::getenv("HOME");', "no process-wide state"),
@@ -270,6 +274,7 @@ BROKEN = {
 HARMLESS = {
     "include/hawser/core/fine.hpp": "// As boost::asio has it, steady_clock::now().",
     "include/hawser/http/json.hpp": "#include <nlohmann/json.hpp>",
+    "include/hawser/testing/matchers.hpp": "#include <gmock/gmock.h>",
     "src/http/beast/fine.cpp": '#include "hawser/http/a.hpp"\n\n#include "http/wire/reader.hpp"\n\n'
                                "#include <boost/beast/core.hpp>\n#include <openssl/evp.h>\n\n"
                                "#include <vector>",

@@ -76,6 +76,9 @@ class HAWSER_API manual_environment {
   [[nodiscard]] time_point now() const noexcept;
   /// Runs handlers that are ready. How many.
   std::size_t run_ready();
+  /// Runs one ready handler; when none is ready, goes to the next timer, unless that would come
+  /// after `limit`. False when there was neither. To stop a run at each of its steps.
+  bool run_one(duration limit = std::chrono::hours(1));
   /// Moves time forward, stopping at each timer that comes due on the way to run what follows from
   /// it. How many handlers ran.
   std::size_t advance(duration by);

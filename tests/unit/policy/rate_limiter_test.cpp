@@ -628,7 +628,7 @@ class reservations {
       : random_(seed), options_(options), policy_(options) {}
 
   void run(int events) {
-    for (int i = 0; i < events && !testing::Test::HasFatalFailure(); ++i) {
+    for (int i = 0; i < events && !::testing::Test::HasFatalFailure(); ++i) {
       serve_timers_until(now_ + duration(below(i % 500 == 0 ? 100'000 : 2'000)));
       if (below(3) != 0)
         arrive();
@@ -752,7 +752,7 @@ class reservations {
       }
       waiting_[i]->wakes_seen = waiting_[i]->c.t.wakes;
       look(i, false);
-      if (testing::Test::HasFatalFailure()) return;
+      if (::testing::Test::HasFatalFailure()) return;
       i = 0;
     }
   }
@@ -765,7 +765,7 @@ class reservations {
       now_ = std::max(now_, (*next)->until);
       look(static_cast<std::size_t>(next - waiting_.begin()), true);
       serve_wakes();
-      if (testing::Test::HasFatalFailure()) return;
+      if (::testing::Test::HasFatalFailure()) return;
     }
     now_ = end;
   }
