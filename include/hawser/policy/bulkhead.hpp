@@ -39,7 +39,7 @@ struct bulkhead {
   int max_concurrent = 25;                   ///< 1 to 2,097,151.
   int max_queue = 0;                         ///< 0 (no queue) to 2,097,151.
   std::optional<duration> max_queue_wait{};  ///< Over 0. Off: waits as long as the call may last.
-  queue_order order = queue_order::fifo;
+  queue_order order = queue_order::fifo;     ///< Who of one priority class is next.
   /// The shortest time in which the service can answer, at least 0. A call in the queue with less
   /// left before its deadline is dropped at once instead of being started in vain.
   std::optional<duration> service_floor{};
@@ -91,7 +91,9 @@ class HAWSER_API bulkhead_policy final : public policy {
   class permit {
    public:
     permit() = default;
+    /// Takes the permit over; `other` is left empty.
     permit(permit&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+    /// Gives back what it held and takes the other's permit over.
     permit& operator=(permit&& other) noexcept {
       if (this != &other) {
         release();
@@ -101,6 +103,7 @@ class HAWSER_API bulkhead_policy final : public policy {
     }
     ~permit() { release(); }
 
+    /// Whether it holds a permit.
     [[nodiscard]] explicit operator bool() const noexcept { return from_ != nullptr; }
     /// Gives the permit back now; later calls do nothing.
     void release() noexcept {
@@ -116,8 +119,8 @@ class HAWSER_API bulkhead_policy final : public policy {
   /// All numbers of one moment.
   struct status {
     int in_flight = 0;  ///< May be over `limit` for a while after shrinking.
-    int queued = 0;
-    int limit = 0;
+    int queued = 0;     ///< Calls that wait for a permit.
+    int limit = 0;      ///< `max_concurrent`, as it is now.
   };
 
   /// Throws `config_error` naming the field.
@@ -140,6 +143,7 @@ class HAWSER_API bulkhead_policy final : public policy {
   /// Shrinking below what is queued keeps those and lets nobody new in. Throws `config_error`.
   void set_max_queue(int limit);
 
+  /// All members belong to one moment.
   [[nodiscard]] status snapshot() const noexcept;
 
  private:
@@ -161,6 +165,7 @@ class HAWSER_API bulkhead_policy final : public policy {
   detail::bulkhead_queue queue_;
 };
 
+/// The policy of a pipeline's own. Throws `config_error` naming the field.
 [[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(bulkhead options);
 
 }  // namespace hawser::inline v0

@@ -44,6 +44,7 @@ struct rate_limiter {
   duration per = std::chrono::seconds(1);  ///< Over 0, at most 366 days.
   std::optional<int> burst{};              ///< At least 1; off: `permits`. Only for `gcra`.
   std::optional<duration> max_wait{};      ///< 0 to 366 days. Off: refused at once.
+  /// How tokens come back: evenly, or in windows.
   rate_algorithm algorithm = rate_algorithm::gcra;
   /// By how much of itself a pause asked for by the server is stretched at random, 0 to 1, so
   /// that clients told the same moment do not return in one burst.
@@ -99,8 +100,9 @@ class HAWSER_API rate_limiter_policy final : public policy {
  public:
   /// What `try_acquire` came to.
   struct acquired {
-    bool ok = false;
+    bool ok = false;  ///< Whether the tokens were taken.
     duration wait{};  ///< How long until it would succeed; `duration::max()` if never.
+    /// The same as `ok`.
     [[nodiscard]] explicit operator bool() const noexcept { return ok; }
   };
 
@@ -139,6 +141,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   /// what windows handed out, reservations and a pause are kept. Throws `config_error`.
   void set_rate(int permits, duration per, std::optional<int> burst, time_point now);
 
+  /// As of `now`.
   [[nodiscard]] status snapshot(time_point now) const;
 
  private:
@@ -197,6 +200,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   std::unique_ptr<detail::rate_windows> windows_;
 };
 
+/// The policy of a pipeline's own. Throws `config_error` naming the field.
 [[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(rate_limiter options);
 
 }  // namespace hawser::inline v0

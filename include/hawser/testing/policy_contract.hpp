@@ -18,7 +18,7 @@ namespace hawser::inline v0::testing {
 
 /// A policy to be checked.
 struct contract_subject {
-  std::string name{};
+  std::string name{};  ///< For the findings.
   /// A fresh policy for each run. Tight limits find more: a permit or two, a short queue.
   std::function<std::shared_ptr<policy>()> make{};
   /// Says what the policy still holds when no call is left: "2 permits". Empty when it holds
