@@ -28,7 +28,7 @@ def opening(lines, name):
             following = next((t for t in text[index:] if t.strip()), "")
             if not following.startswith("   "):
                 line, code = " \\endcode", False
-        out.append(line)
+        out.append(line if code else re.sub(r"<(?=\w+>)", r"\<", line))
     head = [f"/** \\file {name} \\brief{out[0]}"] + out[1:]
     head[-1] += " \\endcode */" if code else " */"
     return head + lines[end:]
