@@ -56,12 +56,19 @@ function(hawser_library target)
     EXPORT_NAME ${arg_EXPORT_NAME}
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    UNITY_BUILD OFF  # each file has an unnamed namespace of its own
     INSTALL_RPATH "$ORIGIN"  # the shared libraries find each other wherever they are installed
     CXX_EXTENSIONS OFF)
   # The tests reach inside, so a shared library under test keeps all its symbols.
   if(NOT (BUILD_SHARED_LIBS AND HAWSER_BUILD_TESTS))
     set_target_properties(${target} PROPERTIES
       CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+    # The standard library's and Boost's templates would be exported all the same.
+    if(BUILD_SHARED_LIBS AND LINUX)
+      set(exports ${PROJECT_SOURCE_DIR}/cmake/exports.map)
+      target_link_options(${target} PRIVATE LINKER:--version-script=${exports})
+      set_target_properties(${target} PROPERTIES LINK_DEPENDS ${exports})
+    endif()
   endif()
   if(BUILD_SHARED_LIBS)
     target_compile_definitions(${target} PUBLIC HAWSER_SHARED)

@@ -43,7 +43,9 @@ enum class replay : std::uint8_t {
   return seen == evidence::never_sent || seen == evidence::refused;
 }
 
+/// The enumerator's own name ("idempotent"): stable, fit for metric labels.
 [[nodiscard]] HAWSER_API std::string_view to_string(effect what) noexcept;
+/// The enumerator's own name ("maybe_applied"): stable, fit for metric labels.
 [[nodiscard]] HAWSER_API std::string_view to_string(evidence seen) noexcept;
 
 }  // namespace hawser::inline v0

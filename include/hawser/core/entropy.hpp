@@ -34,6 +34,7 @@ class HAWSER_API entropy {
 /// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
 class HAWSER_API seeded_entropy : public entropy {
  public:
+  /// The same seed gives the same sequence.
   explicit seeded_entropy(std::uint64_t seed) noexcept : state_(seed) {}
   [[nodiscard]] std::uint64_t next() noexcept override;
 

@@ -20,7 +20,9 @@
 
 namespace hawser::inline v0 {
 
+/// A code with its category, as Asio and all of Boost have it.
 using error_code = boost::system::error_code;
+/// A kind of errors that codes are compared with.
 using error_condition = boost::system::error_condition;
 
 /// Every way in which this library itself ends a call. Errors of the wrapped operation keep their
@@ -101,12 +103,16 @@ enum class condition {
   tls_failure,    ///< The secure channel could not be set up.
 };
 
+/// The category of `errc`: "hawser". Thread-safe.
 [[nodiscard]] HAWSER_API const boost::system::error_category& error_category() noexcept;
+/// The category of `condition`: "hawser.condition". Thread-safe.
 [[nodiscard]] HAWSER_API const boost::system::error_category& condition_category() noexcept;
 
+/// Found by error_code's constructor: `error_code ec = errc::circuit_open`.
 [[nodiscard]] inline error_code make_error_code(errc e) noexcept {
   return {static_cast<int>(e), error_category()};
 }
+/// Found by error_condition's constructor: `ec == condition::timeout`.
 [[nodiscard]] inline error_condition make_error_condition(condition c) noexcept {
   return {static_cast<int>(c), condition_category()};
 }
@@ -119,8 +125,10 @@ enum class condition {
 
 }  // namespace hawser::inline v0
 
+/// Lets an `errc` stand where an error code is asked for.
 template <>
 struct boost::system::is_error_code_enum<hawser::errc> : std::true_type {};
+/// Lets a `condition` be compared with an error code.
 template <>
 struct boost::system::is_error_condition_enum<hawser::condition> : std::true_type {};
 
@@ -130,11 +138,16 @@ namespace hawser::inline v0 {
 class HAWSER_API error {
  public:
   error() noexcept = default;
+  /// From a code of any category, without a text.
   error(error_code code) noexcept : code_(code) {}  // NOLINT: an error code is an error
-  error(errc code) noexcept : code_(code) {}        // NOLINT
+  /// From one of ours, without a text.
+  error(errc code) noexcept : code_(code) {}  // NOLINT
+  /// `detail` is what a person needs on top of the code; mask it before.
   error(error_code code, std::string detail);
 
+  /// The code alone; tests against codes and conditions work on the error itself too.
   [[nodiscard]] const error_code& code() const noexcept { return code_; }
+  /// Stands where a code is asked for.
   operator const error_code&() const noexcept { return code_; }  // NOLINT: tests as a code does
 
   /// What was said on top of the code: the culprit, the numbers, the remedy. Masked already.
@@ -156,8 +169,11 @@ class HAWSER_API error {
 /// Thrown by the throwing forms, and by `result::value()` on an error.
 class HAWSER_API call_error : public boost::system::system_error {
  public:
+  /// `what()` becomes the error's `message()`.
   explicit call_error(error why);
+  /// The error's text. Valid as long as this object is.
   [[nodiscard]] const char* what() const noexcept override { return text_.c_str(); }
+  /// The error that was thrown, with its code and its story.
   [[nodiscard]] const error& why() const noexcept { return why_; }
 
  private:
@@ -170,6 +186,7 @@ class HAWSER_API config_error : public std::invalid_argument {
  public:
   /// For example `config_error("retry.max_attempts", "0", "must be at least 1")`.
   config_error(std::string_view field, std::string_view value, std::string_view rule);
+  /// The culprit, for example "retry.max_attempts".
   [[nodiscard]] const std::string& field() const noexcept { return field_; }
   /// Always `errc::invalid_options`, of `condition::invalid_input`.
   [[nodiscard]] error_code code() const noexcept { return errc::invalid_options; }

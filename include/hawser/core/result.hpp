@@ -11,6 +11,7 @@
 
 namespace hawser::inline v0 {
 
+/// `boost::system::result` with our `error`: has_value, value, error, operator*, operator->.
 template <class T>
 using result = boost::system::result<T, error>;
 

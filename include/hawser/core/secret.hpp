@@ -31,13 +31,17 @@ class HAWSER_API secret {
 
   /// Copies the bytes and wipes the string they came in, its spare capacity included.
   [[nodiscard]] static secret take(std::string& text);
+  /// The same for a temporary.
   [[nodiscard]] static secret take(std::string&& text) { return take(text); }
 
-  secret(const secret&) noexcept = default;
+  secret(const secret&) noexcept = default;  ///< Shares the bytes.
+  /// Leaves `other` empty.
   secret(secret&& other) noexcept : block_(std::move(other.block_)), size_(other.size_) {
     other.size_ = 0;
   }
+  /// Shares the bytes; those held before are wiped if this was their last copy.
   secret& operator=(const secret&) noexcept = default;
+  /// Leaves `other` empty; the bytes held before are wiped if this was their last copy.
   secret& operator=(secret&& other) noexcept {
     if (this != &other) {
       block_ = std::move(other.block_);
@@ -54,7 +58,9 @@ class HAWSER_API secret {
     return block_ ? std::string_view(block_.get(), size_) : std::string_view("", 0);
   }
 
+  /// Whether there are no bytes.
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  /// How many bytes there are.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   /// Forgets the bytes; wipes them if this was the last copy.

@@ -13,11 +13,11 @@ namespace hawser::inline v0 {
 
 /// The tag of the monotonic time line an environment measures on. It has no `now()` on purpose.
 struct monotonic {
-  using duration = std::chrono::nanoseconds;
-  using rep = duration::rep;
-  using period = duration::period;
-  using time_point = std::chrono::time_point<monotonic, duration>;
-  static constexpr bool is_steady = true;
+  using duration = std::chrono::nanoseconds;  ///< Lengths on this time line: nanoseconds.
+  using rep = duration::rep;                  ///< What holds a length's count.
+  using period = duration::period;            ///< A nanosecond.
+  using time_point = std::chrono::time_point<monotonic, duration>;  ///< Moments on this time line.
+  static constexpr bool is_steady = true;                           ///< Time never goes back.
 };
 
 /// Lengths of time. Options take any chrono type and keep this one.

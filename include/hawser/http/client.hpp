@@ -39,10 +39,10 @@ struct client_options {
   /// Sent with every request; a request's own field of the same name wins. Checked as
   /// `check_request_field` has it.
   headers default_headers{};
-  pool_options pool{};
-  tls_options tls{};
-  limits bounds{};
-  time_limits times{};
+  pool_options pool{};  ///< How many connections, and for how long.
+  tls_options tls{};    ///< Whom to trust, and who we are; not looked at for http URLs.
+  limits bounds{};      ///< Limits on the size of answers.
+  time_limits times{};  ///< Limits on the time of each phase of an exchange.
   /// Set it when the API honours idempotency keys: then every POST and PATCH gets one, minted once
   /// per call and sent with each attempt, unless the request brings its own. Without it only
   /// requests that bring a key are sent with one, the IETF draft's way.
@@ -66,7 +66,8 @@ class HAWSER_API client {
   /// path is put before each request's.
   client(environment env, std::string_view base_url,
          const pipeline_builder& policies = standard_pipeline("http"), client_options options = {});
-  client(client&& other) noexcept;
+  client(client&& other) noexcept;  ///< A moved-from client may only be destroyed or assigned to.
+  /// Ends the calls of the client that stood here.
   client& operator=(client&& other) noexcept;
   ~client();
 
@@ -104,18 +105,27 @@ class HAWSER_API client {
   }
 
   // One-line forms: `api.get("/users/{id}", {{"id", "42"}}).as<user_t>()`.
+  /// A GET of `target` with its parameters put in.
   [[nodiscard]] prepared get(std::string_view target, const route_params& params = {}) const;
+  /// A HEAD, likewise.
   [[nodiscard]] prepared head(std::string_view target, const route_params& params = {}) const;
+  /// A DELETE, likewise.
   [[nodiscard]] prepared delete_(std::string_view target, const route_params& params = {}) const;
+  /// A POST, likewise.
   [[nodiscard]] prepared post(std::string_view target, const route_params& params = {}) const;
+  /// A PUT, likewise.
   [[nodiscard]] prepared put(std::string_view target, const route_params& params = {}) const;
+  /// A PATCH, likewise.
   [[nodiscard]] prepared patch(std::string_view target, const route_params& params = {}) const;
 
   /// Ends running calls and those started later with `operation_aborted`. Idempotent.
   void close() noexcept;
 
+  /// The environment given.
   [[nodiscard]] const environment& env() const noexcept;
+  /// The pipeline that calls go through.
   [[nodiscard]] const hawser::pipeline& policies() const noexcept;
+  /// What its transport holds at this moment.
   [[nodiscard]] transport_stats stats() const noexcept;
 
  private:
@@ -170,24 +180,31 @@ class HAWSER_API client {
 /// A request on its way into a client. Setters as those of `request`.
 class HAWSER_API prepared {
  public:
+  /// For `client`, which must outlive it.
   prepared(const client& by, request what) noexcept : client_(&by), request_(std::move(what)) {}
 
+  /// See `request::header`.
   prepared&& header(std::string_view name, std::string_view value) && {
     return keep(std::move(request_).header(name, value));
   }
+  /// See `request::query`.
   prepared&& query(std::string_view name, std::string_view value) && {
     return keep(std::move(request_).query(name, value));
   }
+  /// See `request::param`.
   prepared&& param(std::string_view name, std::string_view value) && {
     return keep(std::move(request_).param(name, value));
   }
+  /// See `request::body`.
   prepared&& body(std::string bytes, std::string_view content_type) && {
     return keep(std::move(request_).body(std::move(bytes), content_type));
   }
+  /// See `request::json`. Include http/json.hpp for types of your own.
   template <class T>
   prepared&& json(const T& value) && {
     return keep(std::move(request_).json(value));
   }
+  /// See `request::idempotency_key`.
   prepared&& idempotency_key(std::string_view key) && {
     return keep(std::move(request_).idempotency_key(key));
   }
@@ -205,6 +222,7 @@ class HAWSER_API prepared {
     if (!good) return result<T>(boost::system::in_place_error, good.error());
     return good->template as<T>();
   }
+  /// As `client::async_send`.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_send(CompletionToken&& token = CompletionToken()) && {
     return client_->async_send(std::move(request_), std::forward<CompletionToken>(token));

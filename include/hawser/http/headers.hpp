@@ -23,25 +23,30 @@ namespace hawser::inline v0::http {
 /// are valid until it is next changed. Not thread-safe; const members may be called by many.
 class HAWSER_API headers {
  public:
+  /// A field, as a view into the block.
   struct field {
-    std::string_view name;
-    std::string_view value;
+    std::string_view name;   ///< As it was given; compare it with `same_name`.
+    std::string_view value;  ///< Without blanks at its ends.
   };
 
+  /// Goes through the fields in order.
   class const_iterator {
    public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = field;
-    using difference_type = std::ptrdiff_t;
-    using pointer = void;
-    using reference = field;
+    using iterator_category = std::input_iterator_tag;  ///< Gives values, not references.
+    using value_type = field;                           ///< A field.
+    using difference_type = std::ptrdiff_t;             ///< Between two iterators.
+    using pointer = void;                               ///< There are no pointers to fields.
+    using reference = field;                            ///< A field, by value.
 
     const_iterator() noexcept = default;
+    /// The field it stands at. Precondition: not at the end.
     [[nodiscard]] field operator*() const noexcept { return (*of_)[index_]; }
+    /// To the next field.
     const_iterator& operator++() noexcept {
       ++index_;
       return *this;
     }
+    /// To the next field; gives where it was.
     const_iterator operator++(int) noexcept {
       const_iterator before = *this;
       ++index_;
@@ -75,9 +80,12 @@ class HAWSER_API headers {
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
   /// The values of all fields of that name, in order.
   [[nodiscard]] std::vector<std::string_view> all(std::string_view name) const;
+  /// Whether there is a field of that name.
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
 
+  /// How many fields there are.
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+  /// Whether there are none.
   [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
   /// Names and values together.
   [[nodiscard]] std::size_t bytes() const noexcept { return block_.size(); }
@@ -87,7 +95,9 @@ class HAWSER_API headers {
     return {std::string_view(block_.data() + e.at, e.name_size),
             std::string_view(block_.data() + e.at + e.name_size, e.value_size)};
   }
+  /// The first field.
   [[nodiscard]] const_iterator begin() const noexcept { return {this, 0}; }
+  /// Behind the last field.
   [[nodiscard]] const_iterator end() const noexcept { return {this, entries_.size()}; }
 
  private:

@@ -22,6 +22,7 @@ namespace hawser::inline v0::http {
 
 /// How a server takes idempotency keys. Set-up data: fill one in for a vendor that is not here.
 struct HAWSER_API idempotency_profile {
+  /// How the key is written into the header.
   enum class quoting : std::uint8_t {
     raw,        ///< The key as it is.
     sf_string,  ///< A Structured Field String (RFC 9651 section 3.3.3): in double quotes.
@@ -31,7 +32,7 @@ struct HAWSER_API idempotency_profile {
   std::string name = "ietf";
   /// The header that carries the key; empty when only the body does.
   std::string header = "Idempotency-Key";
-  quoting style = quoting::sf_string;
+  quoting style = quoting::sf_string;  ///< How the key is written into the header.
   /// Bytes of a key, without quotes.
   std::size_t max_length = 255;
   /// Where in a JSON body the key goes, as a JSON pointer (RFC 6901); off when not set.

@@ -86,6 +86,7 @@ result<T> response::as(const limits& l) const {
   return json_as<T>(*parsed);
 }
 
+/// As declared in request.hpp.
 template <class T>
 requires(!std::convertible_to<const T*, const nlohmann::json*>) request
     && request::json(const T& value) && {

@@ -24,6 +24,7 @@ class HAWSER_API method {
 
   /// GET.
   method() noexcept = default;
+  /// One of those known.
   method(known which) noexcept : known_(which) {}  // NOLINT: method::get is a method
   /// From its spelling on the wire. Any text is taken; `valid()` tells whether it may be sent.
   explicit method(std::string_view text);
@@ -45,6 +46,7 @@ class HAWSER_API method {
   std::string other_;
 };
 
+/// Its spelling on the wire. Valid as long as `m` is.
 [[nodiscard]] inline std::string_view to_string(const method& m) noexcept { return m.text(); }
 
 /// What sending such a request twice would do: GET, HEAD, OPTIONS, TRACE, QUERY are safe, PUT and

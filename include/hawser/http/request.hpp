@@ -31,21 +31,30 @@ class HAWSER_API request {
   /// `target` is a path with an optional query, starting with '/', in which "{name}" stands for a
   /// parameter. Bytes outside of RFC 3986 must come percent-encoded: errc::invalid_url.
   request(http::method how, std::string_view target);
+  /// Copies everything, a problem included.
   request(const request&) = default;
-  request(request&&) noexcept = default;
+  request(request&&) noexcept = default;  ///< Leaves the other unspecified.
+  /// Copies everything, a problem included.
   request& operator=(const request&) = default;
   /// Onto itself too: `r = std::move(r).header(...)` keeps the request.
   request& operator=(request&& other) noexcept;
   ~request() = default;
 
+  /// A GET of `target`; see the constructor.
   [[nodiscard]] static request get(std::string_view target) { return {method::get, target}; }
+  /// A HEAD.
   [[nodiscard]] static request head(std::string_view target) { return {method::head, target}; }
+  /// A POST.
   [[nodiscard]] static request post(std::string_view target) { return {method::post, target}; }
+  /// A PUT.
   [[nodiscard]] static request put(std::string_view target) { return {method::put, target}; }
+  /// A PATCH.
   [[nodiscard]] static request patch(std::string_view target) { return {method::patch, target}; }
+  /// A DELETE.
   [[nodiscard]] static request delete_(std::string_view target) {
     return {method::delete_, target};
   }
+  /// An OPTIONS.
   [[nodiscard]] static request options(std::string_view target) {
     return {method::options, target};
   }
@@ -77,17 +86,23 @@ class HAWSER_API request {
   /// Keeps `why` unless an earlier problem is there. For those who build upon this class.
   void set_problem(error why);
 
+  /// How it is sent.
   [[nodiscard]] const http::method& method() const noexcept { return method_; }
   /// The template without its query.
   [[nodiscard]] std::string_view route() const noexcept;
+  /// The name given; empty without one.
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
   /// Path and query with the parameters put in. errc::invalid_route, or the kept problem.
   [[nodiscard]] result<std::string> target() const;
   /// The same, appended to `out`; allocates only when `out` has no room.
   [[nodiscard]] result<void> target_to(std::string& out) const;
+  /// The fields set so far, in order.
   [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
+  /// The body's bytes; see `has_body`.
   [[nodiscard]] std::string_view body() const noexcept { return body_; }
+  /// Whether there is one: an empty body is not no body.
   [[nodiscard]] bool has_body() const noexcept { return has_body_; }
+  /// The caller's own key.
   [[nodiscard]] const std::optional<std::string>& idempotency_key() const noexcept { return key_; }
   /// The override, else what the method says; an unsafe request with a key is `keyed`.
   [[nodiscard]] hawser::effect effect() const noexcept;

@@ -27,9 +27,11 @@ class HAWSER_API response {
   [[nodiscard]] int status() const noexcept { return status_; }
   /// What the server wrote behind the status; often empty, never to be relied upon.
   [[nodiscard]] std::string_view reason() const noexcept { return reason_; }
+  /// The answer's fields.
   [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
   /// Fields after a chunked body. Kept apart, as RFC 9110 section 6.5.1 asks.
   [[nodiscard]] const http::headers& trailers() const noexcept { return trailers_; }
+  /// The body's bytes, decoded from chunks.
   [[nodiscard]] std::string_view body() const noexcept { return body_; }
   /// The body, moved out.
   [[nodiscard]] std::string take_body() noexcept;
@@ -48,21 +50,28 @@ class HAWSER_API response {
   /// work must not be done twice (unsafe or keyed) and may have been: 502, 504, or as `evidence()`
   /// says.
   [[nodiscard]] result<response> ensure_success() &&;
+  /// The same on a copy.
   [[nodiscard]] result<response> ensure_success() const&;
 
   /// What sending this answer's request again would do, and what the answer proves. Set by the
   /// client.
   [[nodiscard]] hawser::effect effect() const noexcept { return effect_; }
+  /// What the answer proves of the request's arrival.
   [[nodiscard]] hawser::evidence evidence() const noexcept { return evidence_; }
 
   // For transports, real and fake.
 
   /// Back to empty; keeps the memory.
   void clear() noexcept;
+  /// The status and the phrase behind it.
   void set_status(int status, std::string_view reason = {});
+  /// For filling it in place.
   [[nodiscard]] http::headers& mutable_headers() noexcept { return headers_; }
+  /// For filling them in place.
   [[nodiscard]] http::headers& mutable_trailers() noexcept { return trailers_; }
+  /// For filling it in place.
   [[nodiscard]] std::string& mutable_body() noexcept { return body_; }
+  /// Says what `effect()` and `evidence()` give.
   void set_exchange(hawser::effect what, hawser::evidence seen) noexcept {
     effect_ = what;
     evidence_ = seen;

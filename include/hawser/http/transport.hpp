@@ -48,8 +48,8 @@ class HAWSER_API exchange {
   std::string_view target;                   ///< Path and query: "/v1/quotes?id=7". Required.
   const headers* default_headers = nullptr;  ///< The client's own; may be null.
   const headers* own_headers = nullptr;      ///< This request's, which win; may be null.
-  std::string_view body;
-  bool has_body = false;  ///< An empty body is not no body.
+  std::string_view body;                     ///< Its bytes; see `has_body`.
+  bool has_body = false;                     ///< An empty body is not no body.
   /// Ends the exchange with errc::attempt_timeout when it comes first. Off by default.
   time_point deadline = never;
 
@@ -71,13 +71,13 @@ class HAWSER_API exchange {
 
   /// For the transport that runs the exchange, and for nobody else.
   struct transport_state {
-    exchange* previous = nullptr;
-    exchange* next = nullptr;
-    void* owner = nullptr;
-    time_point due = never;
-    std::atomic<bool> canceled{false};
+    exchange* previous = nullptr;       ///< In the transport's list.
+    exchange* next = nullptr;           ///< In the transport's list.
+    void* owner = nullptr;              ///< What runs it: null while nothing does.
+    time_point due = never;             ///< The earliest of its limits.
+    std::atomic<bool> canceled{false};  ///< Whether `cancel` was asked for.
   };
-  transport_state running;
+  transport_state running;  ///< Written by the transport.
 
  protected:
   ~exchange() = default;

@@ -29,6 +29,7 @@ struct pool_options {
   std::optional<duration> max_age = std::chrono::minutes(5);
 };
 
+/// The oldest version of TLS that is spoken.
 enum class tls_version : std::uint8_t { tls1_2, tls1_3 };
 
 /// Whom to trust and who we are. Certificates are always verified, and their subject alternative
@@ -39,19 +40,20 @@ struct tls_options {
   /// Trusted roots, PEM: a file, or the text itself, or both. The system's store is used only when
   /// neither is given.
   std::optional<std::string> ca_file{};
-  std::optional<std::string> ca_pem{};
+  std::optional<std::string> ca_pem{};  ///< Trusted roots as text.
   /// Our own certificate chain, leaf first, PEM: file or text. Needs a key.
   std::optional<std::string> client_certificate_file{};
-  std::optional<std::string> client_certificate_pem{};
+  std::optional<std::string> client_certificate_pem{};  ///< The chain as text.
   /// Its private key, PEM: file or text.
   std::optional<std::string> client_key_file{};
-  std::optional<secret> client_key_pem{};
+  std::optional<secret> client_key_pem{};  ///< The key as text.
   /// For an encrypted key. Without it an encrypted key is an error; nobody is ever prompted.
   std::optional<secret> key_password{};
 };
 
 /// Throw config_error naming the field, the value and the bound.
 HAWSER_API void validate(const pool_options& options);
+/// Throws config_error, likewise.
 HAWSER_API void validate(const tls_options& options);
 
 }  // namespace hawser::inline v0::http

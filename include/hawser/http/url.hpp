@@ -21,6 +21,7 @@ namespace hawser::inline v0::http {
 /// called from any thread.
 class HAWSER_API url {
  public:
+  /// What the host is written as.
   enum class host_kind : std::uint8_t { name, ipv4, ipv6 };
 
   /// Takes a URL apart. errc::invalid_url, saying what is wrong and at which byte; never quotes
@@ -29,9 +30,11 @@ class HAWSER_API url {
 
   /// "http" or "https".
   [[nodiscard]] std::string_view scheme() const noexcept { return tls_ ? "https" : "http"; }
+  /// Whether the scheme is https.
   [[nodiscard]] bool is_tls() const noexcept { return tls_; }
   /// In lower case, an IPv6 address without its brackets.
   [[nodiscard]] std::string_view host() const noexcept { return host_; }
+  /// What the host is written as.
   [[nodiscard]] host_kind kind_of_host() const noexcept { return kind_; }
   /// The one given, else 80 or 443.
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
@@ -47,6 +50,7 @@ class HAWSER_API url {
   [[nodiscard]] std::string host_header() const;
   /// Scheme, host and port, the latter always: one string per server. "https://api.example:443".
   [[nodiscard]] std::string origin() const;
+  /// Whether a user or a password stood in it. They are not kept.
   [[nodiscard]] bool has_user_info() const noexcept { return has_user_info_; }
   /// The whole URL, fit for people: user info shows as "***", the query's values too.
   [[nodiscard]] std::string to_string() const;

@@ -30,7 +30,7 @@ class HAWSER_API log_observer final : public observer {
   log_observer(std::shared_ptr<spdlog::logger> logger, std::shared_ptr<const redactor> masks);
   ~log_observer() override;
 
-  void on_event(const event& what) override;
+  void on_event(const event& what) override;  ///< Writes the event's line.
 
  private:
   std::shared_ptr<spdlog::logger> logger_;

@@ -47,20 +47,22 @@ enum class reason : std::uint8_t {
   succeeded,
 };
 
+/// The enumerator's own name ("queue_full"): stable, fit for metric labels.
 [[nodiscard]] HAWSER_API std::string_view to_string(reason because) noexcept;
 
 /// The one structure in which every rejection, wait and stop explains itself.
 struct cause {
-  std::string_view policy;  ///< The policy's name; lives as long as its pipeline.
-  reason because = reason::none;
-  double measured = 0;
-  double threshold = 0;
-  time_point until = never;  ///< When trying again makes sense; `never` when unknown.
+  std::string_view policy;        ///< The policy's name; lives as long as its pipeline.
+  reason because = reason::none;  ///< The rule that decided.
+  double measured = 0;            ///< What was found; its meaning and unit depend on `because`.
+  double threshold = 0;           ///< What it was compared with, in the same unit.
+  time_point until = never;       ///< When trying again makes sense; `never` when unknown.
 };
 
 /// "billing: failure_rate, failure rate 0.6, limit 0.5, next try in 3.2 s".
 [[nodiscard]] HAWSER_API std::string to_string(const cause& why, time_point now);
 
+/// What an event tells of.
 enum class event_kind : std::uint8_t {
   call_started,
   attempt_started,
@@ -76,21 +78,23 @@ enum class event_kind : std::uint8_t {
   call_finished,
 };
 
+/// The enumerator's own name ("retry_stopped"): stable, fit for metric labels.
 [[nodiscard]] HAWSER_API std::string_view to_string(event_kind kind) noexcept;
 
 /// One thing that happened. All views are valid only during the observer's call.
 struct event {
-  event_kind kind = event_kind::call_started;
-  time_point at{};
-  std::string_view pipeline;
-  std::string_view operation;    ///< "POST /v1/charges", or what the caller named it.
+  event_kind kind = event_kind::call_started;  ///< What happened.
+  time_point at{};                             ///< When, on the environment's time line.
+  std::string_view pipeline;                   ///< The pipeline's name.
+  std::string_view operation;                  ///< "POST /v1/charges", or what the caller named it.
   std::string_view correlation;  ///< The call's correlation id; empty when there is none.
   int attempt = 0;               ///< 1 is the first; 0 when none has started.
   duration elapsed{};            ///< How long it took, or is to take (waiting).
-  error_code error{};
+  error_code error{};            ///< How an attempt or a call ended; empty on success.
+  /// What is known of the attempt's arrival on the other side.
   evidence delivery = evidence::never_sent;
-  int status = 0;  ///< HTTP status of an answer; 0 without one.
-  cause why{};
+  int status = 0;         ///< HTTP status of an answer; 0 without one.
+  cause why{};            ///< Why, with the numbers; `reason::none` when no policy decided.
   std::string_view from;  ///< state_changed
   std::string_view to;    ///< state_changed
 };

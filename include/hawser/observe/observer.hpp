@@ -19,6 +19,7 @@ class HAWSER_API observer {
   observer(const observer&) = delete;
   observer& operator=(const observer&) = delete;
   virtual ~observer();
+  /// `what` and its texts are valid only during this call. Should be quick: the call waits.
   virtual void on_event(const event& what) = 0;
 };
 

@@ -36,7 +36,7 @@ enum class mask_style : std::uint8_t {
 /// A name whose value is a secret. Names are compared without regard to case, '-', '_', '.' and
 /// blanks: "API-Key" is "api_key" is "apiKey". A leading '*' means "ends with".
 struct name_rule {
-  std::string name{};
+  std::string name{};                 ///< The name; a leading '*' means "ends with".
   std::optional<mask_style> style{};  ///< Unset: the style of the list it stands in.
 };
 
@@ -46,7 +46,7 @@ struct name_rules {
   std::vector<name_rule> add{};       ///< A name already there takes the style given here.
   std::vector<std::string> remove{};  ///< Taken out before `add`; "*token" takes out that rule, not
                                       ///< the names that end so.
-  mask_style style = mask_style::fixed;
+  mask_style style = mask_style::fixed;  ///< For names without a style of their own.
 };
 
 /// What is looked for by its shape, wherever it stands. Unset: not looked for.
@@ -59,18 +59,18 @@ struct pattern_rules {
   std::optional<mask_style> jwt = mask_style::fixed;          ///< "eyJ...": RFC 7519.
   std::optional<mask_style> api_key = mask_style::fixed;      ///< "sk_live_...", "AKIA...", ...
   std::optional<mask_style> private_key = mask_style::fixed;  ///< PEM: RFC 7468 section 10.
-  std::optional<mask_style> email = mask_style::fixed;
-  std::optional<mask_style> iban = mask_style::fixed;  ///< ISO 13616, with its check digits.
+  std::optional<mask_style> email = mask_style::fixed;        ///< Mail addresses.
+  std::optional<mask_style> iban = mask_style::fixed;         ///< ISO 13616, with its check digits.
   bool assignments = true;  ///< "password=hunter2", "\"token\": \"abc\"" and "Cookie: a=b" in text.
 };
 
 /// Options of a redactor.
 struct redaction {
-  std::string mask = "[masked]";  ///< 1 to 64 printable characters without '"' and '\'.
-  name_rules headers{};           ///< HTTP header fields.
-  name_rules parameters{};        ///< Parameters of a URL's query and fragment, and of forms.
-  name_rules fields{};            ///< Members of JSON objects, at any depth.
-  pattern_rules patterns{};
+  std::string mask = "[masked]";   ///< 1 to 64 printable characters without '"' and '\'.
+  name_rules headers{};            ///< HTTP header fields.
+  name_rules parameters{};         ///< Parameters of a URL's query and fragment, and of forms.
+  name_rules fields{};             ///< Members of JSON objects, at any depth.
+  pattern_rules patterns{};        ///< What is looked for by its shape in text, URLs and values.
   std::vector<secret> literals{};  ///< Values that never appear, each of at least 4 bytes: neither
                                    ///< as they are nor percent-encoded, JSON-escaped, in base64 (of
                                    ///< whatever surrounds them) or in hexadecimal.
@@ -91,7 +91,8 @@ class HAWSER_API redactor {
   redactor();
   /// Throws config_error naming the option that does not make sense.
   explicit redactor(redaction options);
-  redactor(const redactor&) noexcept;
+  redactor(const redactor&) noexcept;  ///< Shares the rules.
+  /// Shares the other's rules from now on.
   redactor& operator=(const redactor&) noexcept;
   ~redactor();
 

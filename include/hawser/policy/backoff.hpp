@@ -40,7 +40,7 @@ struct linear {
   duration first = std::chrono::milliseconds(100);  ///< Over 0.
   duration step = std::chrono::milliseconds(100);   ///< At least 0.
   duration cap = std::chrono::seconds(20);          ///< At least `first`.
-  jitter spread = jitter::full;
+  jitter spread = jitter::full;                     ///< How each delay is spread.
 };
 
 /// first, first x factor, first x factor^2, ...
@@ -48,16 +48,17 @@ struct exponential {
   duration first = std::chrono::milliseconds(100);  ///< Over 0.
   double factor = 2.0;                              ///< Finite, at least 1.
   duration cap = std::chrono::seconds(20);          ///< At least `first`.
-  jitter spread = jitter::full;
+  jitter spread = jitter::full;                     ///< How each delay is spread.
 };
 
 /// first x 1, 1, 2, 3, 5, 8, ...: gentler than doubling.
 struct fibonacci {
   duration first = std::chrono::milliseconds(100);  ///< Over 0.
   duration cap = std::chrono::seconds(20);          ///< At least `first`.
-  jitter spread = jitter::full;
+  jitter spread = jitter::full;                     ///< How each delay is spread.
 };
 
+/// The delay of a retry: one of the four shapes.
 using backoff = std::variant<constant, linear, exponential, fibonacci>;
 
 /// The wait before retry number `retry_number`; 1 is the first retry, smaller numbers count as 1,

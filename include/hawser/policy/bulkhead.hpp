@@ -40,7 +40,7 @@ struct bulkhead {
   int max_concurrent = 25;                   ///< 1 to 2,097,151.
   int max_queue = 0;                         ///< 0 (no queue) to 2,097,151.
   std::optional<duration> max_queue_wait{};  ///< Over 0. Off: waits as long as the call may last.
-  queue_order order = queue_order::fifo;
+  queue_order order = queue_order::fifo;     ///< Who of one priority class is next.
   /// The shortest time in which the service can answer, at least 0. A call in the queue with less
   /// left before its deadline is dropped at once instead of being started in vain.
   std::optional<duration> service_floor{};
@@ -150,6 +150,7 @@ class HAWSER_API bulkhead_policy final : public policy {
   /// Shrinking below what is queued keeps those and lets nobody new in. Throws `config_error`.
   void set_max_queue(int limit);
 
+  /// All members belong to one moment.
   [[nodiscard]] bulkhead_snapshot snapshot() const noexcept;
 
  private:
@@ -172,6 +173,7 @@ class HAWSER_API bulkhead_policy final : public policy {
   detail::bulkhead_queue queue_;
 };
 
+/// The policy of a pipeline's own. Throws `config_error` naming the field.
 [[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(bulkhead options);
 
 }  // namespace hawser::inline v0

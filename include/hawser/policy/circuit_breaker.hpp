@@ -100,16 +100,16 @@ enum class circuit_state : std::uint8_t {
 
 /// A look at a circuit breaker, consistent in itself.
 struct circuit_snapshot {
-  circuit_state state = circuit_state::closed;
-  std::uint64_t generation = 0;    ///< Grows by one with each change of state.
-  std::uint64_t calls = 0;         ///< Results in the window.
-  std::uint64_t failures = 0;      ///< Of them, failed.
-  std::uint64_t slow = 0;          ///< Of them, slow; 0 unless `slow_ratio` is set.
-  std::uint64_t consecutive = 0;   ///< Failures since the last success.
-  double failure_rate = 0;         ///< failures / calls; 0 without calls.
-  double slow_rate = 0;            ///< slow / calls; 0 without calls.
-  int probes_out = 0;              ///< Half open: probes on their way.
-  int probes_succeeded = 0;        ///< Half open: good probes so far.
+  circuit_state state = circuit_state::closed;  ///< Where it stands.
+  std::uint64_t generation = 0;                 ///< Grows by one with each change of state.
+  std::uint64_t calls = 0;                      ///< Results in the window.
+  std::uint64_t failures = 0;                   ///< Of them, failed.
+  std::uint64_t slow = 0;                       ///< Of them, slow; 0 unless `slow_ratio` is set.
+  std::uint64_t consecutive = 0;                ///< Failures since the last success.
+  double failure_rate = 0;                      ///< failures / calls; 0 without calls.
+  double slow_rate = 0;                         ///< slow / calls; 0 without calls.
+  int probes_out = 0;                           ///< Half open: probes on their way.
+  int probes_succeeded = 0;                     ///< Half open: good probes so far.
   std::uint32_t openings = 0;      ///< Openings in a row, without a healthy spell between.
   std::uint64_t late_results = 0;  ///< Results of earlier generations, ever.
   time_point retry_at = never;     ///< Open: when the first probe may go. Else `never`.
@@ -134,12 +134,14 @@ class circuit_core;
 class HAWSER_API circuit_permit {
  public:
   circuit_permit() noexcept = default;
+  /// Takes the permit over; `other` is left empty.
   circuit_permit(circuit_permit&& other) noexcept
       : core_(std::exchange(other.core_, nullptr)),
         random_(other.random_),
         generation_(other.generation_),
         slot_(other.slot_),
         kind_(other.kind_) {}
+  /// Gives back what it held, undecided, and takes the other's permit over.
   circuit_permit& operator=(circuit_permit&& other) noexcept {
     if (this != &other) {
       ignore();
@@ -157,6 +159,7 @@ class HAWSER_API circuit_permit {
   [[nodiscard]] explicit operator bool() const noexcept { return core_ != nullptr; }
   /// Whether it is a half-open breaker's probe.
   [[nodiscard]] bool is_probe() const noexcept { return kind_ == kind::probe; }
+  /// The breaker's generation when the permit was given.
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
 
   /// The call succeeded after `took`.
@@ -231,7 +234,8 @@ class HAWSER_API circuit_breaker_policy final : public policy {
   /// way are late ones.
   void reset(time_point now) noexcept;
 
-  /// All of one moment. Takes the lock for a moment: for gauges and tests, not for each call.
+  /// Counts as of `now`: what has left the window by then is not in them. Takes the lock for a
+  /// moment: for gauges and tests, not for each call.
   [[nodiscard]] circuit_snapshot snapshot(time_point now) const noexcept;
 
   /// For use by hand: tells `who` of the changes of state that nobody was told of yet, in order, as

@@ -47,6 +47,7 @@ class HAWSER_API fallback {
   [[nodiscard]] static fallback from(Make make) {
     return fallback().or_from(std::move(make));
   }
+  /// This value, whatever failed. `T` must be the call's value type.
   template <class T>
   [[nodiscard]] static fallback value(T given) {
     return fallback().or_value(std::move(given));
@@ -54,12 +55,14 @@ class HAWSER_API fallback {
   /// For calls that return nothing: success in place of failure.
   [[nodiscard]] static fallback nothing();
 
+  /// A further source, asked when those before it have no value.
   template <class Make>
   [[nodiscard]] fallback or_from(Make make) && {
     using returned = std::invoke_result_t<Make&, const outcome&>;
     sources.push_back(std::make_shared<source_of<Make, returned>>(std::move(make)));
     return std::move(*this);
   }
+  /// A further value, given when the sources before it have none.
   template <class T>
   [[nodiscard]] fallback or_value(T given) && {
     return std::move(*this).or_from([given = std::move(given)](const outcome&) { return given; });
@@ -79,16 +82,17 @@ class HAWSER_API fallback {
     max_concurrent = calls;
     return std::move(*this);
   }
+  /// Also stands in for failures that may have been applied on the other side.
   [[nodiscard]] fallback even_if_unknown() && {
     covers_unknown = true;
     return std::move(*this);
   }
 
-  std::string name;
-  std::vector<std::shared_ptr<substitute_source>> sources;
-  std::function<bool(const outcome&)> handles;
-  std::optional<int> max_concurrent;
-  bool covers_unknown = false;
+  std::string name;                                         ///< See `named`.
+  std::vector<std::shared_ptr<substitute_source>> sources;  ///< Asked in this order.
+  std::function<bool(const outcome&)> handles;  ///< See `when`; empty: all but cancellations.
+  std::optional<int> max_concurrent;            ///< See `at_most`; nullopt: no limit.
+  bool covers_unknown = false;                  ///< See `even_if_unknown`.
 
  private:
   template <class R>
@@ -128,6 +132,7 @@ class HAWSER_API fallback {
 /// The live policy. Thread-safe as far as the sources are.
 class HAWSER_API fallback_policy final : public policy {
  public:
+  /// Throws `config_error` without a source, and for `at_most` below 1.
   explicit fallback_policy(fallback options);
   [[nodiscard]] std::string_view kind() const noexcept override { return "fallback"; }
   [[nodiscard]] std::string_view name() const noexcept override { return options_.name; }
@@ -142,6 +147,7 @@ class HAWSER_API fallback_policy final : public policy {
   std::atomic<int> inside_{0};
 };
 
+/// The policy of a pipeline's own. Throws `config_error` as `fallback_policy` does.
 [[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(fallback options);
 
 }  // namespace hawser::inline v0

@@ -45,9 +45,9 @@ enum class origin : std::uint8_t {
 
 /// How an attempt, or everything inside a stage, ended.
 struct outcome {
-  verdict result = verdict::ok;
-  origin from = origin::operation;
-  evidence delivery = evidence::answered;
+  verdict result = verdict::ok;            ///< Success, failure, or neither.
+  origin from = origin::operation;         ///< Who made the result.
+  evidence delivery = evidence::answered;  ///< What is known of the arrival on the other side.
   bool rejected = false;   ///< Refused locally: by breaker, bulkhead, limiter or pool.
   bool transient = false;  ///< A failure that a later try may mend.
   bool countable = true;   ///< Whether a failure speaks about the dependency's health.
@@ -57,8 +57,11 @@ struct outcome {
   duration server_wait = duration::min();  ///< The server's hint; `duration::min()` without one.
   cause why{};                             ///< Of a policy's own ending.
 
+  /// Whether it ended well.
   [[nodiscard]] bool ok() const noexcept { return result == verdict::ok; }
+  /// Whether the server asked for a wait.
   [[nodiscard]] bool has_hint() const noexcept { return server_wait != duration::min(); }
+  /// Whether the caller cancelled.
   [[nodiscard]] bool canceled() const noexcept { return error == canceled_error(); }
 
   /// A local refusal: void, never sent.
@@ -77,6 +80,7 @@ struct outcome {
 /// What a stage wants next: five verbs. `tick::finish` makes the fifth, since it takes an outcome.
 class step {
  public:
+  /// The five verbs.
   enum class verb : std::uint8_t { call_inner, sleep, park, cancel_inner, finish };
 
   /// Run what is inside this stage; `inner_done` follows.
@@ -94,8 +98,11 @@ class step {
   /// Cancel what runs inside; `inner_done` follows once it has ended.
   [[nodiscard]] static step cancel_inner() noexcept { return {verb::cancel_inner, never, false}; }
 
+  /// Which of the verbs.
   [[nodiscard]] verb what() const noexcept { return what_; }
+  /// Until when to wait, or the deadline; `never` without one.
   [[nodiscard]] time_point at() const noexcept { return at_; }
+  /// Whether `at()` is a deadline for what runs inside.
   [[nodiscard]] bool is_deadline() const noexcept { return is_deadline_; }
 
  private:
@@ -133,14 +140,17 @@ class HAWSER_API tick {
   tick(const tick&) = delete;
   tick& operator=(const tick&) = delete;
 
+  /// The moment, on the environment's time line; the same for all stages told of one event.
   [[nodiscard]] time_point now() const noexcept { return now_; }
   /// The earliest deadline of the stages around this one; `never` without one.
   [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
+  /// Where to draw randomness from; the environment's.
   [[nodiscard]] entropy& random() const noexcept { return *random_; }
   /// Attempts started so far in this call.
   [[nodiscard]] int attempts() const noexcept { return attempts_; }
   /// What a second sending would do.
   [[nodiscard]] effect what() const noexcept { return effect_; }
+  /// Whether the request's body can be sent again.
   [[nodiscard]] replay body() const noexcept { return body_; }
   /// How much of a limiter's tokens this call takes.
   [[nodiscard]] std::uint32_t cost() const noexcept { return cost_; }
@@ -178,22 +188,23 @@ class HAWSER_API tick {
 
  protected:
   ~tick() = default;
+  /// Hands an event to the observers and the report, filled in.
   virtual void deliver(event& what) = 0;
 
-  time_point now_{};
-  time_point deadline_ = never;
-  entropy* random_ = nullptr;
-  outcome* result_ = nullptr;  // where the engine keeps the outcome on its way out
-  int attempts_ = 0;
-  int priority_ = 0;
-  std::uint32_t cost_ = 1;
-  effect effect_ = effect::idempotent;
-  replay body_ = replay::replayable;
-  bool observed_ = false;
-  bool canceling_ = false;
-  bool result_is_new_ = true;  // nothing was written to it yet
-  bool repeatable_ = false;
-  bool unresolved_ = false;
+  time_point now_{};             ///< What `now()` gives, and so on below: the engine writes them.
+  time_point deadline_ = never;  ///< See `deadline()`.
+  entropy* random_ = nullptr;    ///< See `random()`.
+  outcome* result_ = nullptr;    ///< Where the engine keeps the outcome on its way out.
+  int attempts_ = 0;             ///< See `attempts()`.
+  int priority_ = 0;             ///< See `priority()`.
+  std::uint32_t cost_ = 1;       ///< See `cost()`.
+  effect effect_ = effect::idempotent;  ///< See `what()`.
+  replay body_ = replay::replayable;    ///< See `body()`.
+  bool observed_ = false;               ///< See `observed()`.
+  bool canceling_ = false;              ///< See `canceling()`.
+  bool result_is_new_ = true;           ///< Nothing was written to the outcome yet.
+  bool repeatable_ = false;             ///< See `repeatable()`.
+  bool unresolved_ = false;             ///< See `unresolved()`.
 };
 
 /// One policy's part in one call. Never used by two threads at once.
@@ -233,6 +244,7 @@ class HAWSER_API policy {
   [[nodiscard]] virtual std::string_view name() const noexcept { return kind(); }
   /// Bytes and alignment of its stage.
   [[nodiscard]] virtual std::size_t stage_size() const noexcept = 0;
+  /// Its alignment in bytes.
   [[nodiscard]] virtual std::size_t stage_alignment() const noexcept = 0;
   /// Whether stages need no destructor call.
   [[nodiscard]] virtual bool stage_is_trivial() const noexcept { return false; }

@@ -46,6 +46,7 @@ struct rate_limiter {
   duration per = std::chrono::seconds(1);  ///< Over 0, at most 366 days.
   std::optional<int> burst{};              ///< At least 1; off: `permits`. Only for `gcra`.
   std::optional<duration> max_wait{};      ///< 0 to 366 days. Off: refused at once.
+  /// How tokens come back: evenly, or in windows.
   rate_algorithm algorithm = rate_algorithm::gcra;
   /// By how much of itself a pause asked for by the server is stretched at random, 0 to 1, so
   /// that clients told the same moment do not return in one burst.
@@ -176,7 +177,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   /// what windows handed out, reservations and a pause are kept. Throws `config_error`.
   void set_rate(int permits, duration per, std::optional<int> burst, time_point now);
 
-  /// Takes the lock for a moment: for gauges and tests, not for each call.
+  /// As of `now`. Takes the lock for a moment: for gauges and tests, not for each call.
   [[nodiscard]] rate_snapshot snapshot(time_point now) const noexcept;
 
  private:
@@ -243,6 +244,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   std::unique_ptr<detail::rate_windows> windows_;
 };
 
+/// The policy of a pipeline's own. Throws `config_error` naming the field.
 [[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(rate_limiter options);
 
 }  // namespace hawser::inline v0

@@ -21,7 +21,7 @@ namespace hawser::inline v0 {
 
 /// Options of a retry.
 struct retry {
-  std::string name{};
+  std::string name{};  ///< Names it in errors and events. Empty: "retry".
   /// Attempts, not retries: 4 is one try and three retries. 1 to 100.
   int max_attempts = 3;
   /// The wait before each further attempt. A longer wait that the server asks for is kept instead.
@@ -52,6 +52,7 @@ struct retry {
 /// Source: policies of the field, and RFC 9110 section 9.2.2 on automatic retries.
 class HAWSER_API retry_policy final : public policy {
  public:
+  /// Throws `config_error` naming the field.
   explicit retry_policy(retry options);
   [[nodiscard]] std::string_view kind() const noexcept override { return "retry"; }
   [[nodiscard]] std::string_view name() const noexcept override { return options_.name; }
@@ -77,6 +78,7 @@ class HAWSER_API retry_policy final : public policy {
   std::atomic<time_point::rep> floor_since_{time_point::min().time_since_epoch().count()};
 };
 
+/// The policy of a pipeline's own. Throws `config_error` naming the field.
 [[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(retry options);
 
 }  // namespace hawser::inline v0

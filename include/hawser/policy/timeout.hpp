@@ -17,7 +17,7 @@ namespace hawser::inline v0 {
 
 /// Options of a timeout.
 struct timeout {
-  std::string name{};
+  std::string name{};  ///< Names it in errors and events. Empty: "timeout".
   /// How long what is inside may take. Over 0.
   duration after = std::chrono::seconds(30);
   /// Kept back of the time left around it, for a fallback further out. At least 0.
@@ -30,6 +30,7 @@ struct timeout {
 /// work was done.
 class HAWSER_API timeout_policy final : public policy {
  public:
+  /// Throws `config_error` naming the field.
   explicit timeout_policy(timeout options);
   [[nodiscard]] std::string_view kind() const noexcept override { return "timeout"; }
   [[nodiscard]] std::string_view name() const noexcept override { return options_.name; }
@@ -43,6 +44,7 @@ class HAWSER_API timeout_policy final : public policy {
   timeout options_;
 };
 
+/// The policy of a pipeline's own. Throws `config_error` naming the field.
 [[nodiscard]] HAWSER_API std::shared_ptr<policy> make_policy(timeout options);
 
 }  // namespace hawser::inline v0

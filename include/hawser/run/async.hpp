@@ -286,14 +286,18 @@ struct kept_options {
 template <class Init, class Signature>
 class wrapped_operation {
  public:
+  /// For `pipeline::wrap`.
   wrapped_operation(Init init, std::shared_ptr<const detail::plan> how, const call_options& options)
       : init_(std::move(init)),
         plan_(std::move(how)),
         options_(std::make_shared<const detail::kept_options>(options)) {}
 
+  /// The executor of operations started without one of the handler's.
   using executor_type = boost::asio::any_io_executor;
+  /// The environment's executor.
   [[nodiscard]] executor_type get_executor() const noexcept { return plan_->env.executor(); }
 
+  /// Starts the operation once. Without a token it can be awaited.
   template <class CompletionToken = typename detail::default_token_of<Init>::type>
   auto operator()(CompletionToken&& token = CompletionToken()) const {
     return boost::asio::async_initiate<CompletionToken, Signature>(initiate{plan_, options_}, token,

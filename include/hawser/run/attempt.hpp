@@ -18,6 +18,7 @@ namespace hawser::inline v0 {
 /// One attempt of a blocking call. Belongs to the thread that makes it.
 class HAWSER_API attempt {
  public:
+  /// For the engine, which makes one for each attempt; all three must outlive it.
   attempt(const detail::attempt_start& about, const environment& env, std::stop_source& source);
   attempt(const attempt&) = delete;
   attempt& operator=(const attempt&) = delete;

@@ -20,11 +20,13 @@ namespace hawser::inline v0 {
 /// What stands behind an environment: the real clock, or a test's.
 class HAWSER_API time_source {
  public:
+  /// `executor` runs the timers; `random` must not be null.
   time_source(boost::asio::any_io_executor executor, std::unique_ptr<entropy> random);
   time_source(const time_source&) = delete;
   time_source& operator=(const time_source&) = delete;
   virtual ~time_source();
 
+  /// The moment, never going back. Thread-safe.
   [[nodiscard]] virtual time_point now() const noexcept = 0;
   /// Called when the queue's earliest time changed, or when its first node was armed.
   virtual void reschedule() = 0;
@@ -37,12 +39,15 @@ class HAWSER_API time_source {
   /// Whether the calling thread is one that runs the executor, as far as can be known.
   [[nodiscard]] virtual bool runs_here() const noexcept = 0;
 
+  /// The timers that this clock drives. Thread-safe.
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
+  /// Where timers and handlers run.
   [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+  /// Thread-safe; lives as long as this object.
   [[nodiscard]] entropy& random() const noexcept { return *random_; }
 
  protected:
-  boost::asio::any_io_executor executor_;
+  boost::asio::any_io_executor executor_;  ///< Where timers and handlers run.
 
  private:
   std::unique_ptr<entropy> random_;
@@ -61,19 +66,27 @@ class HAWSER_API environment {
   /// For time sources of one's own; see testing/manual_environment.hpp.
   explicit environment(std::shared_ptr<time_source> source) noexcept;
 
+  /// Where timers run, and handlers without an executor of their own.
   [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept {
     return source_->executor();
   }
+  /// The moment on this environment's time line. Thread-safe.
   [[nodiscard]] time_point now() const noexcept { return source_->now(); }
+  /// The environment's randomness. Thread-safe; lives as long as the environment.
   [[nodiscard]] entropy& random() const noexcept { return source_->random(); }
+  /// Whether the calling thread is one that runs the executor, as far as can be known.
   [[nodiscard]] bool runs_here() const noexcept { return source_->runs_here(); }
 
+  /// Calls `node.expired()` when `due` comes; a node that is armed already gets the new time.
   void arm(timer_node& node, time_point due) const {
     if (source_->timers().arm(node, due)) source_->reschedule();
   }
+  /// The node will not expire (but see `timer_node::expired`). It may stay queued.
   void disarm(timer_node& node) const noexcept { source_->timers().disarm(node); }
+  /// Disarms, and drops the queue's reference to the node.
   void remove(timer_node& node) const noexcept { source_->timers().remove(node); }
 
+  /// What stands behind it; for parts of the library.
   [[nodiscard]] time_source& source() const noexcept { return *source_; }
 
  private:

@@ -33,9 +33,12 @@ concept policy_options = requires(Options options) {
 /// An immutable stack of policies; a cheap handle. Thread-safe: one pipeline serves all threads.
 class HAWSER_API pipeline {
  public:
+  /// For `pipeline_builder::build`.
   explicit pipeline(std::shared_ptr<const detail::plan> how) noexcept : plan_(std::move(how)) {}
 
+  /// The name given to the builder.
   [[nodiscard]] std::string_view name() const noexcept { return plan_->name; }
+  /// The environment its calls run on.
   [[nodiscard]] const environment& env() const noexcept { return plan_->env; }
   /// At most how many attempts one call can cause.
   [[nodiscard]] unsigned amplification() const noexcept { return plan_->amplification; }
@@ -77,6 +80,7 @@ class HAWSER_API pipeline_builder {
   /// A pipeline that may cause more attempts per call than this is refused, unless allowed.
   static constexpr unsigned default_max_amplification = 100;
 
+  /// `name` stands in errors, events and metrics; `build` refuses an empty one.
   explicit pipeline_builder(std::string name) : name_(std::move(name)) {}
 
   /// A policy of this pipeline's own. Throws `config_error` when an option is out of its bounds.
@@ -84,26 +88,32 @@ class HAWSER_API pipeline_builder {
   pipeline_builder& add(Options options) & {
     return add(std::shared_ptr<policy>(make_policy(std::move(options))));
   }
+  /// The same on a temporary.
   template <policy_options Options>
   pipeline_builder&& add(Options options) && {
     return std::move(add(std::move(options)));
   }
   /// A policy object, possibly shared with other pipelines, or of your own making.
   pipeline_builder& add(std::shared_ptr<policy> shared) &;
+  /// The same on a temporary.
   pipeline_builder&& add(std::shared_ptr<policy> shared) && {
     return std::move(add(std::move(shared)));
   }
   /// Everything that another builder stacked.
   pipeline_builder& add(const pipeline_builder& other) &;
+  /// The same on a temporary.
   pipeline_builder&& add(const pipeline_builder& other) && { return std::move(add(other)); }
 
+  /// Has `listener` told of each event of the pipeline, after those added before it.
   pipeline_builder& observe(std::shared_ptr<observer> listener) &;
+  /// The same on a temporary.
   pipeline_builder&& observe(std::shared_ptr<observer> listener) && {
     return std::move(observe(std::move(listener)));
   }
 
   /// The most attempts that one call may cause, over all stacked retries.
   pipeline_builder& max_amplification(unsigned limit) &;
+  /// The same on a temporary.
   pipeline_builder&& max_amplification(unsigned limit) && {
     return std::move(max_amplification(limit));
   }
@@ -112,6 +122,7 @@ class HAWSER_API pipeline_builder {
   /// shown. The builder may be used again.
   [[nodiscard]] pipeline build(environment env) const;
 
+  /// The name given to it.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
  private:

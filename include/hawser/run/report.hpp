@@ -16,16 +16,17 @@ namespace hawser::inline v0 {
 
 /// One event of a call, owning its texts. Times count from the call's start.
 struct HAWSER_API report_entry {
-  event_kind kind = event_kind::call_started;
-  duration at{};
-  int attempt = 0;
-  duration elapsed{};
-  error_code error{};
+  event_kind kind = event_kind::call_started;  ///< What happened.
+  duration at{};                               ///< When, from the call's start.
+  int attempt = 0;                             ///< 1 is the first; 0 when none has started.
+  duration elapsed{};                          ///< How long it took, or is to take (waiting).
+  error_code error{};  ///< How an attempt or the call ended; empty on success.
+  /// What is known of the attempt's arrival on the other side.
   evidence delivery = evidence::never_sent;
-  int status = 0;
-  std::string policy;
-  reason because = reason::none;
-  std::string cause;  ///< `to_string(event::why)`, empty without a reason.
+  int status = 0;                 ///< HTTP status of an answer; 0 without one.
+  std::string policy;             ///< The policy that decided; empty when none did.
+  reason because = reason::none;  ///< The rule by which it decided.
+  std::string cause;              ///< `to_string(event::why)`, empty without a reason.
 
   /// "+1.204 s  attempt 2 finished: 503 after 18 ms (refused)".
   [[nodiscard]] std::string to_string() const;
@@ -33,14 +34,15 @@ struct HAWSER_API report_entry {
 
 /// Filled by one call at a time; read it when the call has completed.
 struct HAWSER_API call_report {
-  std::string pipeline;
-  std::string operation;
-  std::string correlation;
+  std::string pipeline;         ///< The pipeline's name.
+  std::string operation;        ///< "POST /v1/charges", or what the caller named it.
+  std::string correlation;      ///< The call's correlation id; empty when there is none.
   std::string key_fingerprint;  ///< Of the idempotency key: tells keys apart, does not reveal one.
-  std::vector<report_entry> entries;
-  int attempts = 0;
-  duration elapsed{};
-  error_code error{};  ///< What the call ended with; empty on success.
+  std::vector<report_entry> entries;  ///< In order of time.
+  int attempts = 0;                   ///< How many were started.
+  duration elapsed{};                 ///< From the call's start to its end.
+  error_code error{};                 ///< What the call ended with; empty on success.
+  /// What is known of the call's arrival on the other side.
   evidence delivery = evidence::never_sent;
   reason stopped = reason::none;  ///< Why no further attempt was made.
 

@@ -32,7 +32,9 @@ class HAWSER_API timer_node {
 
  protected:
   ~timer_node() = default;
+  /// The queue takes a reference to the node. Called under the queue's lock.
   virtual void add_ref() noexcept = 0;
+  /// The queue gives its reference back; the node may destroy itself.
   virtual void release() noexcept = 0;
 
  private:
@@ -66,6 +68,7 @@ class HAWSER_API timer_queue {
   [[nodiscard]] time_point next() const;
   /// Whether any node is armed.
   [[nodiscard]] bool any_armed() const noexcept { return armed_.load() != 0; }
+  /// How many nodes are armed.
   [[nodiscard]] std::size_t armed() const noexcept { return armed_.load(); }
   /// Expires one due node. False when none is due.
   bool fire_one(time_point now);

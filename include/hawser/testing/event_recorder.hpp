@@ -19,25 +19,26 @@ namespace hawser::inline v0::testing {
 
 /// An event that owns its texts.
 struct HAWSER_API recorded_event {
-  event_kind kind = event_kind::call_started;
-  time_point at{};
-  std::string pipeline;
-  std::string operation;
-  std::string correlation;
-  int attempt = 0;
-  duration elapsed{};
-  error_code error{};
-  evidence delivery = evidence::never_sent;
-  int status = 0;
-  std::string policy;
-  reason because = reason::none;
-  double measured = 0;
-  double threshold = 0;
-  time_point until = never;
-  std::string from;
-  std::string to;
+  event_kind kind = event_kind::call_started;  ///< What happened.
+  time_point at{};                             ///< When, on the environment's time line.
+  std::string pipeline;                        ///< The pipeline's name.
+  std::string operation;                       ///< What the caller named the call.
+  std::string correlation;                     ///< The call's correlation id.
+  int attempt = 0;                             ///< 1 is the first; 0 when none has started.
+  duration elapsed{};                          ///< How long it took, or is to take.
+  error_code error{};                          ///< How it ended; empty on success.
+  evidence delivery = evidence::never_sent;    ///< What is known of the arrival on the other side.
+  int status = 0;                              ///< HTTP status; 0 without one.
+  std::string policy;                          ///< The policy that decided: `event::why.policy`.
+  reason because = reason::none;               ///< The rule: `event::why.because`.
+  double measured = 0;                         ///< `event::why.measured`.
+  double threshold = 0;                        ///< `event::why.threshold`.
+  time_point until = never;                    ///< `event::why.until`.
+  std::string from;                            ///< The state left, of state_changed.
+  std::string to;                              ///< The state entered, of state_changed.
 
   recorded_event() = default;
+  /// Copies the event's texts.
   explicit recorded_event(const event& what);
 
   friend bool operator==(const recorded_event&, const recorded_event&) = default;
@@ -49,14 +50,19 @@ struct HAWSER_API recorded_event {
 /// Thread-safe.
 class HAWSER_API event_recorder final : public observer {
  public:
-  void on_event(const event& what) override;
+  void on_event(const event& what) override;  ///< Keeps the event.
 
+  /// All events so far, in the order they came.
   [[nodiscard]] std::vector<recorded_event> events() const;
+  /// Those of one kind.
   [[nodiscard]] std::vector<recorded_event> events(event_kind kind) const;
+  /// The kinds of all events, in order.
   [[nodiscard]] std::vector<event_kind> kinds() const;
+  /// How many there were of one kind.
   [[nodiscard]] int count(event_kind kind) const;
   /// A line an event, times counted from the first.
   [[nodiscard]] std::string to_string() const;
+  /// Forgets them all.
   void clear();
 
  private:

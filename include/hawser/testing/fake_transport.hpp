@@ -27,13 +27,13 @@ namespace hawser::inline v0::testing {
 
 /// A request as the transport was given it.
 struct HAWSER_API sent_request {
-  std::string method{};
-  std::string target{};
+  std::string method{};  ///< As on the wire: "POST".
+  std::string target{};  ///< Path and query.
   /// Own fields first, then the defaults that they do not displace.
   std::vector<std::pair<std::string, std::string>> headers{};
-  std::string body{};
-  bool has_body = false;
-  time_point at{};
+  std::string body{};     ///< Its bytes; see `has_body`.
+  bool has_body = false;  ///< Whether there was one.
+  time_point at{};        ///< When it was started, on the environment's time line.
 
   /// The first field of that name (case-insensitive).
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
@@ -77,8 +77,10 @@ class HAWSER_API scripted_exchange {
 /// answers 200 with an empty body. All members are thread-safe.
 class HAWSER_API fake_transport final : public http::transport {
  public:
+  /// Answers a request when the script is used up.
   using handler = std::function<scripted_exchange(const sent_request&)>;
 
+  /// Works on the environment's time and executor.
   explicit fake_transport(environment env);
   ~fake_transport() override;
 

@@ -30,10 +30,10 @@ struct HAWSER_API received_request {
   std::uint64_t connection = 0;     ///< 1 is the first connection accepted.
   std::uint64_t on_connection = 0;  ///< 1 is the first request of its connection.
   duration at{};                    ///< Since the start or the last `reset()`.
-  std::string method{};
-  std::string target{};
-  header_list headers{};
-  std::string body{};
+  std::string method{};             ///< As on the wire: "POST".
+  std::string target{};             ///< Path and query.
+  header_list headers{};            ///< In order of arrival.
+  std::string body{};               ///< Decoded from chunks.
   std::string client_name{};  ///< Common name of the client's certificate, when it showed one.
 
   /// The first field of that name (case-insensitive).
@@ -65,46 +65,51 @@ enum class ending {
 
 /// Where the answer stops short, and how.
 struct break_point {
+  /// How it breaks off.
   enum class manner {
     cut,    ///< FIN; under TLS without close_notify unless `close_notify` is set.
     reset,  ///< RST.
     stall,  ///< No further byte until the client goes or the server stops.
   };
-  std::size_t at = 0;    ///< Bytes sent before the break.
-  bool of_body = false;  ///< Counted from the first byte after the head, not of the answer.
-  manner how = manner::cut;
-  bool close_notify = false;
+  std::size_t at = 0;         ///< Bytes sent before the break.
+  bool of_body = false;       ///< Counted from the first byte after the head, not of the answer.
+  manner how = manner::cut;   ///< How it breaks off.
+  bool close_notify = false;  ///< Under TLS: whether a cut says so before.
 };
 
 /// One request's treatment. The steps, in order: `processing`, booking, `delay`, the answer's bytes
 /// up to the break (if any), what comes after. Copyable; setters are for building in place.
 class HAWSER_API plan {
  public:
+  /// All that a plan holds. The setters below are the way to fill it in.
   struct parts {
-    int status = 200;
-    std::string reason{};  ///< Empty: the status code's usual phrase.
-    header_list headers{};
-    std::string body{};
-    enum class framing { length, chunked, until_close } body_framing = framing::length;
-    int interim_status = 100;
-    std::size_t interim_count = 0;
-    std::optional<std::string> raw{};  ///< Sent verbatim instead of an answer.
-    garble wrong = garble::none;
-    std::optional<std::size_t> wrong_size{};  ///< See `garble`; nullopt: its default.
-    std::optional<std::chrono::seconds> retry_after{};
+    int status = 200;       ///< Of the answer.
+    std::string reason{};   ///< Empty: the status code's usual phrase.
+    header_list headers{};  ///< Beside those that the server adds.
+    std::string body{};     ///< Before it is framed.
+    /// How the body's end is told.
+    enum class framing { length, chunked, until_close };
+    framing body_framing = framing::length;             ///< See `framing`.
+    int interim_status = 100;                           ///< Of each interim answer.
+    std::size_t interim_count = 0;                      ///< Interim answers before the final one.
+    std::optional<std::string> raw{};                   ///< Sent verbatim instead of an answer.
+    garble wrong = garble::none;                        ///< How the answer breaks the protocol.
+    std::optional<std::size_t> wrong_size{};            ///< See `garble`; nullopt: its default.
+    std::optional<std::chrono::seconds> retry_after{};  ///< In the answer's Retry-After.
+    /// Retry-After as a date: the answer's own plus `retry_after`.
     bool retry_after_is_date = false;
-    std::optional<std::string> lookup{};  ///< Answer from the ledger; see `plan::lookup`.
-    duration processing{};
-    duration delay{};
-    std::size_t drip_bytes = 0;            ///< Used with `drip_every`.
-    std::optional<duration> drip_every{};  ///< nullopt: all bytes in one write.
-    bool book = false;
-    std::optional<break_point> broken{};
-    ending after = ending::keep_alive;
+    std::optional<std::string> lookup{};         ///< Answer from the ledger; see `plan::lookup`.
+    duration processing{};                       ///< See `plan::processing`.
+    duration delay{};                            ///< See `plan::delay`.
+    std::size_t drip_bytes = 0;                  ///< Used with `drip_every`.
+    std::optional<duration> drip_every{};        ///< nullopt: all bytes in one write.
+    bool book = false;                           ///< See `plan::book`.
+    std::optional<break_point> broken{};         ///< Where the answer stops short.
+    ending after = ending::keep_alive;           ///< What becomes of the connection.
     std::optional<duration> close_idle_after{};  ///< nullopt: the server's option decides.
-    std::string unsolicited{};
-    duration unsolicited_after{};
-    std::optional<duration> outage{};
+    std::string unsolicited{};                   ///< See `plan::unsolicited`.
+    duration unsolicited_after{};                ///< How long after the answer.
+    std::optional<duration> outage{};            ///< See `plan::outage`.
   };
 
   /// An answer 200 with an empty JSON object.
@@ -126,12 +131,15 @@ class HAWSER_API plan {
   /// The ledger's word on one operation: 200 `{"operation":"o-1","bookings":1}`, or 404.
   [[nodiscard]] static plan lookup(std::string operation);
 
+  /// A field of the answer, behind those given before.
   plan&& header(std::string name, std::string value) &&;
+  /// The phrase behind the status.
   plan&& reason(std::string phrase) &&;
   plan&& chunked() &&;      ///< Transfer-Encoding: chunked.
   plan&& until_close() &&;  ///< No length: the body ends with the connection.
   /// `count` interim answers before the final one; 103 for early hints.
   plan&& interim(std::size_t count, int status = 100) &&;
+  /// Retry-After in seconds.
   plan&& retry_after(std::chrono::seconds after) &&;
   /// Retry-After as an HTTP-date: the answer's own Date plus `after`.
   plan&& retry_after_date(std::chrono::seconds after) &&;
@@ -146,15 +154,22 @@ class HAWSER_API plan {
   /// Books the request's effect in the ledger (see `fault_server::ledger`).
   plan&& book() &&;
 
+  /// FIN after so many bytes of the answer, the head included.
   plan&& cut_at(std::size_t byte) &&;
+  /// RST after so many bytes.
   plan&& reset_at(std::size_t byte) &&;
+  /// No further byte after so many.
   plan&& stall_at(std::size_t byte) &&;
   plan&& stall_in_head() &&;  ///< After 24 bytes: past the status line, before the head's end.
+  /// FIN after so many bytes of the body.
   plan&& cut_body_at(std::size_t byte) &&;
+  /// RST after so many bytes of the body.
   plan&& reset_body_at(std::size_t byte) &&;
+  /// No further byte after so many of the body.
   plan&& stall_body_at(std::size_t byte) &&;
   plan&& with_close_notify() &&;  ///< A cut under TLS looks like a clean end of the stream.
 
+  /// What becomes of the connection after the answer.
   plan&& then(ending how) &&;
   /// Closes the kept-alive connection, unannounced, when it was idle for so long.
   plan&& close_idle_after(duration idle) &&;
@@ -163,7 +178,9 @@ class HAWSER_API plan {
   /// Takes the whole server down for that long instead of answering. See `fault_server::outage`.
   plan&& outage(duration how_long) &&;
 
+  /// All of it, to be read.
   [[nodiscard]] const parts& get() const noexcept { return parts_; }
+  /// All of it, to be changed.
   [[nodiscard]] parts& edit() noexcept { return parts_; }
 
  private:
@@ -173,6 +190,7 @@ class HAWSER_API plan {
 
 /// What happens to a connection before any request of it is read.
 struct connection_plan {
+  /// What becomes of the connection.
   enum class kind {
     serve,                ///< Nothing out of the ordinary.
     close,                ///< Accepted, then closed (FIN).
@@ -182,8 +200,8 @@ struct connection_plan {
     plain_text,           ///< `bytes`, or an answer 400, in plain text; then closed.
     greet,                ///< `bytes` sent before any request, then served as usual.
   };
-  kind what = kind::serve;
-  std::string bytes{};
+  kind what = kind::serve;  ///< What becomes of the connection.
+  std::string bytes{};      ///< Of `plain_text` and `greet`.
   /// Before anything else happens on the connection, the TLS handshake included.
   duration delay{};
 };

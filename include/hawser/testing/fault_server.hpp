@@ -49,9 +49,10 @@ struct effect_options {
   std::size_t max_entries = 100'000;
 };
 
+/// Options of a fault server.
 struct fault_server_options {
-  std::uint16_t port = 0;  ///< 0: a free one.
-  std::optional<fault_server_tls> tls{};
+  std::uint16_t port = 0;                 ///< 0: a free one.
+  std::optional<fault_server_tls> tls{};  ///< Speaks TLS when set.
   /// Asked for every request once the script is used up. Called on the server's thread, one call
   /// at a time, under no lock. What it throws becomes an answer 500 with the exception's text.
   std::function<plan(const received_request&)> handler{};
@@ -61,8 +62,8 @@ struct fault_server_options {
   /// Called by `reset()`, on the server's thread, so that a handler can start over. What it throws
   /// is ignored.
   std::function<void()> on_reset{};
-  plan otherwise{};  ///< When there is neither a script step nor a handler.
-  effect_options effects{};
+  plan otherwise{};          ///< When there is neither a script step nor a handler.
+  effect_options effects{};  ///< How effects are booked.
   /// GET /_ledger, GET /_status and POST /_reset, never faulty and never counted as requests.
   bool admin = false;
   std::optional<duration> close_idle_after{};     ///< Kept-alive connections; nullopt: never.
@@ -104,9 +105,9 @@ struct ledger_totals {
 
 /// One booking, in order of booking.
 struct ledger_entry {
-  std::string key{};  ///< Unquoted; empty when there was none.
-  std::string method{};
-  std::string target{};
+  std::string key{};           ///< Unquoted; empty when there was none.
+  std::string method{};        ///< As on the wire: "POST".
+  std::string target{};        ///< Path and query.
   std::string operation{};     ///< The body's field; else the key; else unique for each request.
   std::string body_sha256{};   ///< Hexadecimal.
   std::uint64_t requests = 0;  ///< That came with this key and payload, the first included.
@@ -114,10 +115,10 @@ struct ledger_entry {
 
 /// One request and what became of it.
 struct request_record {
-  received_request request{};  ///< Its body cut to `max_record_body_bytes`.
-  int status = 0;              ///< Of the answer meant to be sent; 0 for raw bytes.
-  bool booked = false;
-  bool replayed = false;
+  received_request request{};    ///< Its body cut to `max_record_body_bytes`.
+  int status = 0;                ///< Of the answer meant to be sent; 0 for raw bytes.
+  bool booked = false;           ///< Whether its effect was booked.
+  bool replayed = false;         ///< Whether the answer came from the ledger's memory.
   std::size_t answer_bytes = 0;  ///< Handed to the system so far.
   /// "answered", "cut", "reset", "stalled", "outage", "broken" (the client left first), or empty
   /// while it is running.
@@ -132,12 +133,15 @@ struct request_record {
 /// cannot be bound.
 class HAWSER_API fault_server {
  public:
+  /// Plain text on a free port, answers 200 to everything.
   fault_server();
+  /// Listens when it returns.
   explicit fault_server(fault_server_options options);
   ~fault_server();
   fault_server(const fault_server&) = delete;
   fault_server& operator=(const fault_server&) = delete;
 
+  /// The one it listens on; the same after an outage.
   [[nodiscard]] std::uint16_t port() const noexcept;
   /// `http://127.0.0.1:49152`, or https. `host` may be "localhost" or another name for 127.0.0.1.
   [[nodiscard]] std::string url(std::string_view host = "127.0.0.1") const;
@@ -159,11 +163,16 @@ class HAWSER_API fault_server {
   void come_up();
   /// `go_down()` now, `come_up()` by itself after `how_long`. [*] for the first half.
   void outage(duration how_long);
+  /// Whether it refuses connections.
   [[nodiscard]] bool down() const;
 
+  /// Counted up to now.
   [[nodiscard]] fault_counters counters() const;
+  /// Totals up to now.
   [[nodiscard]] ledger_totals ledger() const;
+  /// All bookings, in order.
   [[nodiscard]] std::vector<ledger_entry> ledger_entries() const;
+  /// The last `max_records` requests, in order of arrival.
   [[nodiscard]] std::vector<request_record> requests() const;
   /// Forgets script, ledger, counters and records, then calls `on_reset`. Connections stay. [*]
   void reset();

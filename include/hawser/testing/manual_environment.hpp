@@ -29,6 +29,7 @@ namespace hawser::inline v0::testing {
 /// Randomness that a test writes down in advance; what is not written down is drawn from a seed.
 class HAWSER_API scripted_entropy final : public entropy {
  public:
+  /// `seed` is for what is not written down.
   explicit scripted_entropy(std::uint64_t seed = 1) noexcept : rest_(seed), identifiers_(seed) {}
 
   /// The next `uniform()` gives each of these in turn. Each in [0, 1).
@@ -59,20 +60,26 @@ class HAWSER_API scripted_entropy final : public entropy {
 /// Everything but `post`ing from elsewhere and `now()` belongs to one thread.
 class HAWSER_API manual_environment {
  public:
+  /// Begins at one hour, with nothing armed. `seed` is for its randomness.
   explicit manual_environment(std::uint64_t seed = 1);
   manual_environment(const manual_environment&) = delete;
   manual_environment& operator=(const manual_environment&) = delete;
   /// Reports through `on_leftover` what is still waiting, then lets it go.
   ~manual_environment();
 
+  /// A handle on it, for pipelines and clients.
   [[nodiscard]] environment env() const noexcept;
+  /// Stands where an environment is asked for.
   operator environment() const noexcept { return env(); }  // NOLINT: stands wherever one does
 
+  /// Its executor: what handlers run on.
   [[nodiscard]] boost::asio::any_io_executor get_executor() const noexcept;
   /// Precondition: `shut_down` was not called.
   [[nodiscard]] boost::asio::io_context& context() noexcept;
+  /// Its randomness, to be written down in advance.
   [[nodiscard]] scripted_entropy& random() const noexcept;
 
+  /// The moment on its clock. Any thread.
   [[nodiscard]] time_point now() const noexcept;
   /// Runs handlers that are ready. How many.
   std::size_t run_ready();
@@ -82,6 +89,7 @@ class HAWSER_API manual_environment {
   /// Moves time forward, stopping at each timer that comes due on the way to run what follows from
   /// it. How many handlers ran.
   std::size_t advance(duration by);
+  /// The same up to a moment; one that has passed only runs what is ready.
   std::size_t advance_to(time_point until);
   /// Goes from timer to timer until none is armed, or the next would come after `limit`. The clock
   /// stays at the last timer that fired. How many handlers ran.

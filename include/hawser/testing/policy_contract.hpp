@@ -21,7 +21,7 @@ namespace hawser::inline v0::testing {
 
 /// A policy to be checked.
 struct contract_subject {
-  std::string name{};
+  std::string name{};  ///< For the findings.
   /// A fresh policy for each run. Tight limits find more: a permit or two, a short queue, times of
   /// a few milliseconds. What it throws comes out of `check_policy_contract`.
   std::function<std::shared_ptr<policy>()> make{};

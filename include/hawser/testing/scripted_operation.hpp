@@ -26,7 +26,9 @@ namespace hawser::inline v0::testing {
 /// How one run of a scripted operation ends.
 class HAWSER_API scripted_end {
  public:
+  /// Ends well, with this value.
   [[nodiscard]] static scripted_end ok(int value = 0) { return scripted_end({}, value); }
+  /// Ends with this error, and value 0.
   [[nodiscard]] static scripted_end fail(error_code with) { return scripted_end(with, 0); }
   /// Ends only when it is cancelled.
   [[nodiscard]] static scripted_end hang() {
@@ -68,19 +70,24 @@ class HAWSER_API scripted_operation {
   /// The last entry of the script is repeated for ever. Precondition: not empty.
   scripted_operation(environment env, std::vector<scripted_end> script);
 
+  /// Starts the next run of the script.
   template <class CompletionToken>
   auto operator()(CompletionToken&& token) const {
     return boost::asio::async_initiate<CompletionToken, void(error_code, int)>(
         [state = state_](handler h) { start(state, std::move(h)); }, token);
   }
 
+  /// Runs started so far.
   [[nodiscard]] int starts() const;
+  /// Runs that have ended.
   [[nodiscard]] int ends() const;
   /// Runs that were asked to stop.
   [[nodiscard]] int cancellations() const;
   /// The last type of cancellation that came.
   [[nodiscard]] boost::asio::cancellation_type last_cancellation() const;
+  /// Runs under way.
   [[nodiscard]] int in_flight() const;
+  /// The most that were under way at once.
   [[nodiscard]] int peak_in_flight() const;
   /// When each run started.
   [[nodiscard]] std::vector<time_point> start_times() const;

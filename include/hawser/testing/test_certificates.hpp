@@ -67,9 +67,12 @@ struct issued_certificate {
 /// Throws `std::runtime_error` with OpenSSL's reason when a certificate cannot be made.
 class HAWSER_API test_authority {
  public:
+  /// Makes a key and a root certificate. `name` is the subject's common name.
   explicit test_authority(std::string_view name = "Hawser test authority");
   ~test_authority();
+  /// A moved-from authority may only be destroyed or assigned to.
   test_authority(test_authority&&) noexcept;
+  /// Takes the other's key and certificate over.
   test_authority& operator=(test_authority&&) noexcept;
   test_authority(const test_authority&) = delete;
   test_authority& operator=(const test_authority&) = delete;
