@@ -15,6 +15,7 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -77,5 +78,9 @@ class channel {
 
 [[nodiscard]] std::unique_ptr<channel> make_channel(const boost::asio::any_io_executor& executor,
                                                     channel_owner& owner);
+
+/// Where connections get their channels from; tests put a scripted network here.
+using channel_source = std::function<std::unique_ptr<channel>(
+    const boost::asio::any_io_executor& executor, channel_owner& owner)>;
 
 }  // namespace hawser::inline v0::http::beast

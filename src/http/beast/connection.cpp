@@ -67,7 +67,7 @@ connection::connection(pool& owner, environment env, time_point now)
       pool_(&owner),
       settings_(owner.config()),
       env_(std::move(env)),
-      channel_(make_channel(env_->executor(), *this)),
+      channel_(settings_.channels(env_->executor(), *this)),
       reader_(settings_.bounds),
       buffer_(new char[buffer_size]) {
   if (settings_.tls) plain_.reset(new char[buffer_size]);

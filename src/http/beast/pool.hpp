@@ -12,6 +12,7 @@
 #include "hawser/http/transport_options.hpp"
 #include "hawser/run/environment.hpp"
 
+#include "http/beast/channel.hpp"
 #include "http/beast/connector.hpp"
 #include "http/beast/tls.hpp"
 
@@ -39,6 +40,7 @@ struct settings {
   limits bounds;
   time_limits times;
   std::shared_ptr<tls_context> tls;  ///< Null for http.
+  channel_source channels = make_channel;
 };
 
 class pool final : public timer_node {

@@ -37,7 +37,8 @@ std::shared_ptr<transport> make_beast_transport(environment env, url origin, poo
     context = std::make_shared<beast::tls_context>(
         tls, beast::tls_peer{name.host, name.literal.has_value()});
   return std::make_shared<beast::beast_transport>(
-      std::move(env), beast::settings{std::move(name), pool, bounds, times, std::move(context)});
+      std::move(env), beast::settings{std::move(name), pool, bounds, times, std::move(context),
+                                      beast::make_channel});
 }
 
 }  // namespace hawser::inline v0::http

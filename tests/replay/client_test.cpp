@@ -1,0 +1,274 @@
+// Calls of a client with a whole stack of policies over the real transport, each step failing in
+// turn: every call completes exactly once, what may be repeated succeeds, what must not be is sent
+// once, and nothing is left behind.
+#include "hawser/http/client.hpp"
+#include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/rate_limiter.hpp"
+#include "hawser/policy/retry.hpp"
+#include "hawser/policy/timeout.hpp"
+#include "hawser/run/report.hpp"
+
+#include "replay/scripted_network.hpp"
+#include "support/virtual_time.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <array>
+#include <deque>
+#include <optional>
+#include <ostream>
+
+namespace hawser::test {
+namespace {
+
+namespace asio = boost::asio;
+
+enum class what { get, keyed_post, unsafe_post };
+
+struct scenario {
+  std::string_view name;
+  what kind = what::get;
+  bool tls = false;
+  bool sluggish = false;
+  bool kept = false;
+  framing how = framing::length;
+};
+
+std::ostream& operator<<(std::ostream& out, const scenario& s) { return out << s.name; }
+
+constexpr scenario scenarios[] = {
+    {.name = "get"},
+    {.name = "get_kept_chunked", .kept = true, .how = framing::chunked},
+    {.name = "keyed_post", .kind = what::keyed_post},
+    {.name = "keyed_post_kept", .kind = what::keyed_post, .kept = true},
+    {.name = "unsafe_post", .kind = what::unsafe_post},
+    {.name = "unsafe_post_chunked_sluggish",
+     .kind = what::unsafe_post,
+     .sluggish = true,
+     .how = framing::chunked},
+    {.name = "unsafe_post_kept", .kind = what::unsafe_post, .kept = true},
+    {.name = "tls_get_kept", .tls = true, .kept = true},
+    {.name = "tls_keyed_post", .kind = what::keyed_post, .tls = true},
+    {.name = "tls_unsafe_post", .kind = what::unsafe_post, .tls = true},
+    {.name = "tls_unsafe_post_kept", .kind = what::unsafe_post, .tls = true, .kept = true},
+};
+
+constexpr std::array faults{fault::reset, fault::end, fault::one_byte, fault::would_block,
+                            fault::silence};
+
+struct answered {
+  int count = 0;
+  std::optional<result<http::response>> got{};
+};
+
+struct keep_answer {
+  answered* where;
+  void operator()(result<http::response> r) const {
+    ++where->count;
+    where->got.emplace(std::move(r));
+  }
+};
+
+/// A client on the scripted network, on virtual time.
+struct shop {
+  shop(fuse* f, const scenario& s, std::size_t connections = 8) : net(f) {
+    env.on_leftover([](std::string_view left) { ADD_FAILURE() << "left behind: " << left; });
+    net.tls = s.tls;
+    net.named = true;
+    net.sluggish = s.sluggish;
+    net.how = s.how;
+    http::pool_options pool;
+    pool.max_connections = connections;
+    http::time_limits times;
+    times.resolve = times.connect = times.tls = times.first_byte = times.between_bytes = 1s;
+    times.pool_wait = 1min;
+    carrier = net.transport(env, pool, times);
+    http::client_options options;
+    options.transport = carrier;
+    api.emplace(env.env(), "http://api.test", stack(), std::move(options));
+  }
+  ~shop() {
+    api.reset();
+    if (carrier) carrier->close();
+    if (gone) return;
+    env.run_until_idle();
+    EXPECT_TRUE(env.expect_quiet());
+    carrier.reset();
+    EXPECT_EQ(net.held(), 0u) << "a channel outlived its transport";
+    EXPECT_EQ(net.violations(), "");
+    check_permits();
+  }
+
+  [[nodiscard]] pipeline_builder stack() const {
+    return std::move(pipeline_builder("shop")
+                         .add(timeout{.after = 5min})
+                         .add(rate_limiter{.permits = 1'000, .burst = 1'000})
+                         .add(slots)
+                         .add(retry{.max_attempts = 3, .delay = steady(10ms)})
+                         .add(breaker)
+                         .add(timeout{.after = 1min}));
+  }
+
+  void start(answered& a, what kind, call_report* report = nullptr) {
+    http::request r = kind == what::get ? http::request::get("/v1/charges/1")
+                                        : http::request::post("/v1/charges");
+    if (kind != what::get) r = std::move(r).body(R"({"amount":7})", "application/json");
+    if (kind == what::keyed_post) r = std::move(r).idempotency_key("order-1");
+    api->async_send(std::move(r), {.report = report},
+                    asio::bind_cancellation_slot(signal.slot(), keep_answer{&a}));
+    EXPECT_EQ(a.count, 0) << "completed inline";
+  }
+  /// One handler or timer. Whether there was one.
+  bool step() { return env.env().source().run_one(); }
+
+  void check_permits() {
+    EXPECT_EQ(slots->snapshot().in_flight, 0);
+    EXPECT_EQ(slots->snapshot().queued, 0);
+    EXPECT_EQ(breaker->snapshot(env.now()).probes_out, 0);
+  }
+  void check_health() {
+    answered good;
+    start(good, what::get);
+    env.run_until_idle();
+    EXPECT_EQ(good.count, 1);
+    ASSERT_TRUE(good.got && *good.got) << good.got->error().message();
+    EXPECT_EQ((*good.got)->body(), R"({"id":1})");
+    const http::transport_stats now = api->stats();
+    EXPECT_EQ(now.connections, now.idle);
+    EXPECT_EQ(now.pending, 0u);
+    EXPECT_EQ(net.held(), now.connections);
+  }
+
+  manual_environment env;
+  network net;
+  std::shared_ptr<bulkhead_policy> slots =
+      std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 2, .max_queue = 4});
+  std::shared_ptr<circuit_breaker_policy> breaker =
+      std::make_shared<circuit_breaker_policy>(circuit_breaker{.min_calls = 20});
+  asio::cancellation_signal signal;
+  std::shared_ptr<http::transport> carrier;
+  std::optional<http::client> api;
+  bool gone = false;  // with its context
+};
+
+class replay_of_a_call : public ::testing::TestWithParam<scenario> {};
+
+void check_call(const shop& s, const scenario& how, std::size_t before, const answered& a,
+                const call_report& report) {
+  ASSERT_EQ(a.count, 1);
+  std::size_t began = 0;
+  std::size_t arrived = 0;
+  const auto& seen = s.net.requests();
+  for (std::size_t i = before; i < seen.size(); ++i) {
+    ++began;
+    if (seen[i].complete) ++arrived;
+    if (how.kind == what::keyed_post && seen[i].complete) {
+      EXPECT_NE(seen[i].text.find("\r\nIdempotency-Key: \"order-1\"\r\n"), std::string::npos)
+          << seen[i].text;
+    }
+  }
+  const auto& got = *a.got;
+  if (got) {
+    EXPECT_EQ(got->body(), R"({"id":1})");
+    EXPECT_GE(arrived, 1u);
+  } else if (got.error() == errc::tls_handshake_failed) {  // taken for a broken trust: final
+    EXPECT_TRUE(how.tls);
+    EXPECT_EQ(report.delivery, evidence::never_sent);
+    EXPECT_EQ(began, 0u);
+  } else {
+    EXPECT_EQ(how.kind, what::unsafe_post) << got.error().message() << "\n" << report.to_string();
+    EXPECT_EQ(got.error().code(), errc::outcome_unknown) << report.to_string();
+    EXPECT_EQ(report.delivery, evidence::maybe_applied);
+  }
+  if (how.kind == what::unsafe_post) {
+    EXPECT_LE(began, 1u) << "an unsafe request went out twice\n" << report.to_string();
+    if (began == 1 && arrived == 0) {
+      EXPECT_EQ(got.error().code(), errc::outcome_unknown);
+    }
+  }
+}
+
+TEST_P(replay_of_a_call, each_step_of_the_channel_fails) {
+  const scenario& how = GetParam();
+  for (const fault goes_wrong : faults) {
+    SCOPED_TRACE(to_string(goes_wrong));
+    const std::size_t steps = fail_at_each_step([&](fuse& f) {
+      f.arm(false);
+      shop s(&f, how);
+      s.net.set(goes_wrong);
+      if (how.kept) s.check_health();
+      s.env.advance(5s);
+      const std::size_t before = s.net.requests().size();
+      answered a;
+      call_report report;
+      f.arm();
+      s.start(a, how.kind, &report);
+      s.env.run_until_idle();
+      f.arm(false);
+      check_call(s, how, before, a, report);
+      s.check_health();
+      s.check_permits();
+    });
+    EXPECT_GE(steps, 3u);
+  }
+}
+
+// Between any two handlers or timers of four calls over two connections: one of them gets its
+// answer on a kept connection, one waits for it, one in the pool, two in the bulkhead.
+enum class interruption { close, destroy, cancel, shut_down };
+
+void interrupt(shop& s, interruption by) {
+  switch (by) {
+    case interruption::close: s.api->close(); break;
+    case interruption::destroy: s.api.reset(); break;
+    case interruption::cancel: s.signal.emit(asio::cancellation_type::terminal); break;
+    case interruption::shut_down:
+      s.env.on_leftover({});
+      s.env.shut_down();
+      s.gone = true;
+      break;
+  }
+}
+
+TEST_P(replay_of_a_call, is_interrupted_before_each_step) {
+  const scenario& how = GetParam();
+  for (const interruption by : {interruption::close, interruption::destroy, interruption::cancel,
+                                interruption::shut_down}) {
+    SCOPED_TRACE(static_cast<int>(by));
+    const std::size_t steps = fail_at_each_step([&](fuse& f) {
+      shop s(nullptr, how, 1);
+      s.net.cut_next_answer(20);  // the first attempt of the first call fails
+      std::deque<answered> calls(by == interruption::cancel ? 1 : 4);
+      for (answered& a : calls) s.start(a, how.kind);
+      do {
+        if (f.burns()) interrupt(s, by);
+      } while (!s.gone && s.step());
+      for (const answered& a : calls) {
+        if (s.gone) {
+          EXPECT_LE(a.count, 1);
+          continue;
+        }
+        ASSERT_EQ(a.count, 1);
+        if (*a.got || a.got->error() == errc::outcome_unknown) continue;
+        EXPECT_TRUE(f.burnt());
+        EXPECT_EQ(a.got->error(), condition::canceled) << a.got->error().message();
+      }
+      s.check_permits();
+      if (how.kind == what::unsafe_post) {
+        EXPECT_LE(s.net.requests().size(), calls.size());
+      }
+      if (by == interruption::cancel || !f.burnt()) s.check_health();
+    });
+    EXPECT_GE(steps, 4u);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(every, replay_of_a_call, ::testing::ValuesIn(scenarios),
+                         [](const auto& which) { return std::string(which.param.name); });
+
+}  // namespace
+}  // namespace hawser::test

@@ -1,0 +1,245 @@
+// One exchange after the other over the real pool, connection and TLS, each step of the channel
+// below them failing in turn: the exchange ends exactly once, what is said of its delivery is true,
+// and the pool goes on with connections it can trust.
+#include "http/transport_support.hpp"
+#include "replay/scripted_network.hpp"
+#include "support/virtual_time.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <deque>
+#include <ostream>
+
+namespace hawser::test {
+namespace {
+
+struct scenario {
+  std::string_view name;
+  bool post = false;
+  framing how = framing::length;
+  bool tls = false;
+  bool named = false;
+  bool sluggish = false;
+  bool kept = false;  ///< The second request of a kept connection.
+};
+
+std::ostream& operator<<(std::ostream& out, const scenario& s) { return out << s.name; }
+
+constexpr scenario scenarios[] = {
+    {.name = "get"},
+    {.name = "get_named", .named = true},
+    {.name = "get_chunked", .how = framing::chunked},
+    {.name = "get_kept", .kept = true},
+    {.name = "get_sluggish", .how = framing::chunked, .named = true, .sluggish = true},
+    {.name = "post", .post = true},
+    {.name = "post_sluggish", .post = true, .sluggish = true},
+    {.name = "post_kept", .post = true, .kept = true},
+    {.name = "post_kept_sluggish", .post = true, .sluggish = true, .kept = true},
+    {.name = "tls_get_named", .tls = true, .named = true},
+    {.name = "tls_get_kept", .how = framing::chunked, .tls = true, .named = true, .kept = true},
+    {.name = "tls_post", .post = true, .how = framing::chunked, .tls = true, .named = true},
+    {.name = "tls_post_kept", .post = true, .tls = true, .named = true, .kept = true},
+    {.name = "tls_post_sluggish", .post = true, .tls = true, .named = true, .sluggish = true},
+};
+
+constexpr std::array faults{fault::reset, fault::end, fault::one_byte, fault::would_block,
+                            fault::silence};
+
+class replay_of_an_exchange : public ::testing::TestWithParam<scenario> {
+ protected:
+  /// The whole world of one run.
+  struct run {
+    run(const scenario& s, fuse* f) : net(f) {
+      net.tls = s.tls;
+      net.named = s.named;
+      net.sluggish = s.sluggish;
+      net.how = s.how;
+      env.on_leftover([](std::string_view what) { ADD_FAILURE() << "left behind: " << what; });
+      if (s.post)
+        ex.set(http::method::post, "/v1/charges", std::string(100, 'x'));
+      else
+        ex.get("/v1/charges/1");
+    }
+    ~run() {
+      if (!transport) return;
+      transport->close();
+      env.run_until_idle();
+      EXPECT_EQ(transport->stats().connections, 0u);
+      transport.reset();
+      EXPECT_TRUE(env.expect_quiet());
+      EXPECT_EQ(net.held(), 0u) << "a channel outlived its transport";
+      EXPECT_EQ(net.violations(), "");
+    }
+
+    void send(one_exchange& one) {
+      const int before = one.ends_;
+      one.again();
+      transport->start(one);
+      EXPECT_EQ(one.ends_, before) << "ended inline";
+      EXPECT_TRUE(env.run_until([&] { return one.done(); }, 10min)) << "never ended";
+      env.run_until_idle();
+      EXPECT_EQ(one.ends_, before + 1);
+    }
+    /// The pool serves a further request, and holds nothing else.
+    void check_health() {
+      one_exchange good;
+      good.get("/health");
+      send(good);
+      EXPECT_FALSE(good.ec_) << good.ec_.message() << ": " << good.detail_;
+      EXPECT_EQ(good.answer_.status(), 200);
+      EXPECT_EQ(good.answer_.body(), R"({"id":1})");
+      const http::transport_stats now = transport->stats();
+      EXPECT_EQ(now.connections, 1u);
+      EXPECT_EQ(now.idle, 1u);
+      EXPECT_EQ(now.pending, 0u);
+      EXPECT_EQ(net.held(), 1u);
+    }
+
+    manual_environment env;
+    network net;
+    std::shared_ptr<http::transport> transport;
+    one_exchange ex;
+  };
+
+  static void check_end(const run& r, const scenario& s, std::size_t before) {
+    const auto& seen = r.net.requests();
+    const bool began = seen.size() > before;
+    const bool arrived = began && seen[before].complete;
+    EXPECT_LE(seen.size(), before + 1) << "the transport sent a request twice";
+    if (!r.ex.ec_) {
+      EXPECT_EQ(r.ex.delivery_, evidence::answered);
+      EXPECT_EQ(r.ex.answer_.body(), R"({"id":1})");
+      EXPECT_TRUE(arrived);
+      return;
+    }
+    EXPECT_NE(r.ex.delivery_, evidence::answered) << r.ex.detail_;
+    if (began) {
+      EXPECT_EQ(r.ex.delivery_, evidence::maybe_applied) << r.ex.detail_;
+    }
+    // In the clear nothing but requests is sent, so it is known to the byte.
+    if (!s.tls && !began && r.ex.ec_ != condition::timeout) {
+      EXPECT_EQ(r.ex.delivery_, evidence::never_sent) << r.ex.detail_;
+    }
+  }
+};
+
+TEST_P(replay_of_an_exchange, each_step_of_the_channel_fails) {
+  const scenario& s = GetParam();
+  for (const fault how : faults) {
+    SCOPED_TRACE(to_string(how));
+    const std::size_t steps = fail_at_each_step([&](fuse& f) {
+      run r(s, &f);
+      r.net.goes_wrong = how;
+      f.arm(false);
+      r.transport = r.net.transport(r.env);
+      if (s.kept) {
+        one_exchange first;
+        first.get("/first");
+        r.send(first);
+        r.env.advance(5s);  // long enough for the line to be looked at before it is used again
+      }
+      const std::size_t before = r.net.requests().size();
+      f.arm();
+      r.send(r.ex);
+      f.arm(false);
+      check_end(r, s, before);
+      r.check_health();
+    });
+    EXPECT_GE(steps, 3u);
+  }
+}
+
+class replay_of_an_answer : public replay_of_an_exchange {};
+
+// Cut after its last byte an answer is whole: the replay ends there.
+TEST_P(replay_of_an_answer, is_cut_after_each_byte) {
+  const scenario& s = GetParam();
+  for (const fault how : {fault::reset, fault::end, fault::silence}) {
+    SCOPED_TRACE(to_string(how));
+    std::size_t size = 1;
+    for (std::size_t cut = 0; cut <= size && !HasFailure(); ++cut) {
+      SCOPED_TRACE(::testing::Message() << "cut after " << cut << " bytes");
+      run r(s, nullptr);
+      if (!s.kept) r.net.cut_answer_at = cut;
+      r.net.cut_by = how;
+      r.transport = r.net.transport(r.env);
+      if (s.kept) {
+        one_exchange first;
+        first.get("/first");
+        r.send(first);
+        r.net.cut_next_answer(cut);
+      }
+      const std::size_t before = r.net.requests().size();
+      r.send(r.ex);
+      check_end(r, s, before);
+      EXPECT_TRUE(r.net.requests().at(before).complete);
+      const bool whole = !r.ex.ec_;
+      if (!whole) {
+        EXPECT_EQ(r.ex.delivery_, evidence::maybe_applied);
+      }
+      r.check_health();
+      size = r.net.answer_size();
+      EXPECT_EQ(whole, cut >= size);
+    }
+    EXPECT_GT(size, 50u);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(every, replay_of_an_exchange, ::testing::ValuesIn(scenarios),
+                         [](const auto& which) { return std::string(which.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    every, replay_of_an_answer,
+    ::testing::Values(
+        scenario{.name = "get"}, scenario{.name = "get_kept", .kept = true},
+        scenario{.name = "post_chunked_kept", .post = true, .how = framing::chunked, .kept = true},
+        scenario{.name = "get_chunked_sluggish", .how = framing::chunked, .sluggish = true},
+        scenario{.name = "tls_get_chunked", .how = framing::chunked, .tls = true, .named = true},
+        scenario{.name = "tls_post_kept", .post = true, .tls = true, .named = true, .kept = true}),
+    [](const auto& which) { return std::string(which.param.name); });
+
+// Three exchanges over one connection at a time: whatever becomes of one, the others get theirs.
+TEST(replay_of_a_queue, each_step_of_the_channel_fails) {
+  for (const fault how : faults) {
+    SCOPED_TRACE(to_string(how));
+    const std::size_t steps = fail_at_each_step([&](fuse& f) {
+      manual_environment env;
+      network net(&f);
+      net.goes_wrong = how;
+      f.arm(false);
+      http::time_limits times;
+      times.pool_wait = 1h;  // those behind a silent server wait it out
+      const auto transport = net.transport(env, {.max_connections = 1, .max_idle = 1}, times);
+      f.arm();
+      std::deque<one_exchange> all;
+      for (int i = 0; i < 3; ++i) {
+        all.emplace_back().get("/" + std::to_string(i));
+        transport->start(all.back());
+      }
+      env.run_until_idle(10min);
+      f.arm(false);
+      int failed = 0;
+      for (const one_exchange& one : all) {
+        EXPECT_EQ(one.ends_, 1);
+        if (one.ec_) ++failed;
+      }
+      EXPECT_LE(failed, 1) << "one failure, more than one victim";
+      EXPECT_LE(transport->stats().connections, 1u);
+      EXPECT_EQ(transport->stats().pending, 0u);
+      one_exchange good;
+      good.get("/health");
+      transport->start(good);
+      env.run_until_idle();
+      EXPECT_EQ(good.ends_, 1);
+      EXPECT_FALSE(good.ec_) << good.detail_;
+      EXPECT_EQ(transport->stats().idle, 1u);
+      transport->close();
+      env.run_until_idle();
+      EXPECT_EQ(net.violations(), "");
+    });
+    EXPECT_GE(steps, 7u);
+  }
+}
+
+}  // namespace
+}  // namespace hawser::test
