@@ -230,7 +230,7 @@ error explain_short_array(culprit_search& search, std::size_t index) {
 }
 
 // The text between the first pair of single quotes.
-std::string_view in_quotes(std::string_view text) {
+std::string_view between_quotes(std::string_view text) {
   const std::size_t from = text.find('\'');
   const std::size_t to = text.rfind('\'');
   return to > from ? text.substr(from + 1, to - from - 1) : std::string_view();
@@ -283,7 +283,7 @@ error explain_mismatch(const json& document, json_trial& trial) {
       return explain_short_array(search, index);
     }
     case key_not_found:  // key 'K' not found
-      return explain_missing_key(search, in_quotes(text));
+      return explain_missing_key(search, between_quotes(text));
     default: return wrong_type("the type's from_json threw; it does not accept this document");
   }
 }

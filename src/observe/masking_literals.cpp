@@ -2,14 +2,13 @@
 
 #include "core/wipe.hpp"
 #include "observe/masking_decode.hpp"
+#include "observe/masking_patterns.hpp"
 
 #include <string>
 
 namespace hawser::inline v0::detail {
 
 namespace {
-
-constexpr std::size_t npos = std::string_view::npos;
 
 constexpr char identity(char c) noexcept { return c; }
 

@@ -2,6 +2,8 @@
 
 #include "hawser/core/error.hpp"
 
+#include "policy/option_check.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -65,8 +67,6 @@ duration cap_of(const Growing& how) noexcept {
   return how.cap;
 }
 
-std::string in_ns(duration value) { return std::to_string(value.count()) + " ns"; }
-
 /// Names the members of one backoff in errors.
 class checker {
  public:
@@ -81,19 +81,19 @@ class checker {
             "must be one of jitter's values");
   }
   void first_and_cap(duration first, duration cap) const {
-    require(first > duration::zero(), "first", in_ns(first), "must be over 0");
-    require(cap >= first, "cap", in_ns(cap), "must be at least first");
+    require(first > duration::zero(), "first", detail::text_of(first), "must be over 0");
+    require(cap >= first, "cap", detail::text_of(cap), "must be at least first");
   }
 
   void operator()(const constant& how) const {
-    require(how.each >= duration::zero(), "each", in_ns(how.each), "must be at least 0");
+    require(how.each >= duration::zero(), "each", detail::text_of(how.each), "must be at least 0");
     known_spread(how.spread);
     require(how.spread != jitter::decorrelated, "spread", "decorrelated",
             "must be none, full or equal: a constant has no cap to grow to");
   }
   void operator()(const linear& how) const {
     first_and_cap(how.first, how.cap);
-    require(how.step >= duration::zero(), "step", in_ns(how.step), "must be at least 0");
+    require(how.step >= duration::zero(), "step", detail::text_of(how.step), "must be at least 0");
     known_spread(how.spread);
   }
   void operator()(const exponential& how) const {

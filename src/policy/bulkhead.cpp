@@ -1,5 +1,7 @@
 #include "hawser/policy/bulkhead.hpp"
 
+#include "policy/option_check.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -14,35 +16,32 @@ namespace {
 constexpr int field_bits = 21;
 constexpr int field_max = (1 << field_bits) - 1;
 
-std::string in_ns(duration value) { return std::to_string(value.count()) + " ns"; }
-
-double seconds(duration value) { return std::chrono::duration<double>(value).count(); }
+using detail::in_seconds;
+using detail::require;
 
 // ---- validation ----
 
 void check_limit(int limit) {
-  if (limit < 1 || limit > field_max)
-    throw config_error("bulkhead.max_concurrent", std::to_string(limit),
-                       "must be between 1 and 2097151");
+  require(limit >= 1 && limit <= field_max, "bulkhead.max_concurrent", limit,
+          "must be between 1 and 2097151");
 }
 
 void check_queue(int limit) {
-  if (limit < 0 || limit > field_max)
-    throw config_error("bulkhead.max_queue", std::to_string(limit),
-                       "must be between 0 and 2097151");
+  require(limit >= 0 && limit <= field_max, "bulkhead.max_queue", limit,
+          "must be between 0 and 2097151");
 }
 
 bulkhead validated(bulkhead o) {
   check_limit(o.max_concurrent);
   check_queue(o.max_queue);
-  if (o.max_queue_wait && *o.max_queue_wait <= duration::zero())
-    throw config_error("bulkhead.max_queue_wait", in_ns(*o.max_queue_wait),
-                       "must be over 0, or off");
-  if (o.order > queue_order::lifo_under_overload)
-    throw config_error("bulkhead.order", std::to_string(static_cast<unsigned>(o.order)),
-                       "must be one of queue_order's values");
-  if (o.service_floor && *o.service_floor < duration::zero())
-    throw config_error("bulkhead.service_floor", in_ns(*o.service_floor), "must be at least 0");
+  if (o.max_queue_wait)
+    require(*o.max_queue_wait > duration::zero(), "bulkhead.max_queue_wait", *o.max_queue_wait,
+            "must be over 0, or off");
+  require(o.order <= queue_order::lifo_under_overload, "bulkhead.order", static_cast<int>(o.order),
+          "must be one of queue_order's values");
+  if (o.service_floor)
+    require(*o.service_floor >= duration::zero(), "bulkhead.service_floor", *o.service_floor,
+            "must be at least 0");
   if (o.name.empty()) o.name = "bulkhead";
   return o;
 }
@@ -329,8 +328,8 @@ class bulkhead_stage final : public stage {
     if (late || dropped) return refuse_late(t);  // a permit in hand goes back in leave()
     if (granted) return step::call_inner();
     return refuse(t, errc::bulkhead_timeout,
-                  {policy_.name(), reason::queue_wait, seconds(now_ - entered_),
-                   seconds(*policy_.options_.max_queue_wait), never});
+                  {policy_.name(), reason::queue_wait, in_seconds(now_ - entered_),
+                   in_seconds(*policy_.options_.max_queue_wait), never});
   }
 
   /// The timer is for our own limits; a bare deadline is kept by the stage that set it.
@@ -363,8 +362,8 @@ class bulkhead_stage final : public stage {
   step refuse_late(tick& t) {
     const duration floor = policy_.options_.service_floor.value_or(duration::zero());
     return refuse(t, errc::bulkhead_timeout,
-                  {policy_.name(), reason::deadline, seconds(floor),
-                   seconds(remaining(t.deadline(), t.now())), never});
+                  {policy_.name(), reason::deadline, in_seconds(floor),
+                   in_seconds(remaining(t.deadline(), t.now())), never});
   }
 
   step refuse(tick& t, errc code, const cause& why) {

@@ -1,9 +1,9 @@
 #include "hawser/policy/circuit_breaker.hpp"
 
 #include "policy/circuit_core.hpp"
+#include "policy/option_check.hpp"
 
 #include <cmath>
-#include <cstdio>
 #include <new>
 #include <utility>
 
@@ -15,68 +15,58 @@ namespace hawser::inline v0 {
 
 namespace {
 
-std::string text_of(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
-
-std::string text_of(duration value) { return std::to_string(value.count()) + "ns"; }
-
-std::string text_of(int value) { return std::to_string(value); }
-
 template <class T>
-void require(bool holds, const char* field, T value, const char* rule) {
-  if (!holds) throw config_error(std::string("circuit_breaker.") + field, text_of(value), rule);
+void check(bool holds, const char* field, T value, const char* rule) {
+  detail::require(holds, std::string("circuit_breaker.") + field, value, rule);
 }
 
-void require_ratio(const std::optional<double>& ratio, const char* field) {
-  if (ratio) require(*ratio > 0 && *ratio <= 1, field, *ratio, "must be over 0 and at most 1");
+void check_ratio(const std::optional<double>& ratio, const char* field) {
+  if (ratio) check(*ratio > 0 && *ratio <= 1, field, *ratio, "must be over 0 and at most 1");
 }
 
 void check_window(const circuit_breaker& o) {
   if (const auto* span = std::get_if<time_window>(&o.window)) {
-    require(span->buckets >= 1 && span->buckets <= 1000, "window.buckets", span->buckets,
-            "must be from 1 to 1000");
-    require(span->span.count() >= span->buckets, "window.span", span->span,
-            "must be at least a nanosecond per bucket");
+    check(span->buckets >= 1 && span->buckets <= 1000, "window.buckets", span->buckets,
+          "must be from 1 to 1000");
+    check(span->span.count() >= span->buckets, "window.span", span->span,
+          "must be at least a nanosecond per bucket");
     return;
   }
   const int calls = std::get<count_window>(o.window).calls;
-  require(calls >= 1 && calls <= 1'000'000, "window.calls", calls, "must be from 1 to 1000000");
+  check(calls >= 1 && calls <= 1'000'000, "window.calls", calls, "must be from 1 to 1000000");
   if (o.failure_ratio || o.slow_ratio)
-    require(o.min_calls <= calls, "min_calls", o.min_calls,
-            "must be at most window.calls: the window never holds more");
+    check(o.min_calls <= calls, "min_calls", o.min_calls,
+          "must be at most window.calls: the window never holds more");
 }
 
 circuit_breaker validated(circuit_breaker o) {
   if (o.name.empty()) o.name = "circuit_breaker";
-  require(o.min_calls >= 1, "min_calls", o.min_calls, "must be at least 1");
+  check(o.min_calls >= 1, "min_calls", o.min_calls, "must be at least 1");
   check_window(o);
-  require_ratio(o.failure_ratio, "failure_ratio");
-  require_ratio(o.slow_ratio, "slow_ratio");
+  check_ratio(o.failure_ratio, "failure_ratio");
+  check_ratio(o.slow_ratio, "slow_ratio");
   if (o.slow_ratio)
-    require(o.slow_after > duration::zero(), "slow_after", o.slow_after,
-            "must be positive when slow_ratio is set");
+    check(o.slow_after > duration::zero(), "slow_after", o.slow_after,
+          "must be positive when slow_ratio is set");
   if (o.consecutive_failures)
-    require(*o.consecutive_failures >= 1, "consecutive_failures", *o.consecutive_failures,
-            "must be at least 1");
+    check(*o.consecutive_failures >= 1, "consecutive_failures", *o.consecutive_failures,
+          "must be at least 1");
   if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures)
     throw config_error("circuit_breaker.failure_ratio", "none",
                        "or slow_ratio or consecutive_failures must be set, else nothing trips");
-  require(o.open_for > duration::zero(), "open_for", o.open_for, "must be positive");
-  require(o.open_multiplier >= 1 && std::isfinite(o.open_multiplier), "open_multiplier",
-          o.open_multiplier, "must be at least 1 and finite");
-  require(o.open_cap >= o.open_for, "open_cap", o.open_cap, "must be at least open_for");
-  require(o.open_jitter >= 0 && o.open_jitter < 1, "open_jitter", o.open_jitter,
-          "must be at least 0 and under 1");
-  require(o.hint_cap >= duration::zero(), "hint_cap", o.hint_cap, "must not be negative");
-  require(o.healthy_reset >= duration::zero(), "healthy_reset", o.healthy_reset,
-          "must not be negative");
-  require(o.probes >= 1 && o.probes <= 1000, "probes", o.probes, "must be from 1 to 1000");
-  require(o.probes_to_close >= 1, "probes_to_close", o.probes_to_close, "must be at least 1");
+  check(o.open_for > duration::zero(), "open_for", o.open_for, "must be positive");
+  check(o.open_multiplier >= 1 && std::isfinite(o.open_multiplier), "open_multiplier",
+        o.open_multiplier, "must be at least 1 and finite");
+  check(o.open_cap >= o.open_for, "open_cap", o.open_cap, "must be at least open_for");
+  check(o.open_jitter >= 0 && o.open_jitter < 1, "open_jitter", o.open_jitter,
+        "must be at least 0 and under 1");
+  check(o.hint_cap >= duration::zero(), "hint_cap", o.hint_cap, "must not be negative");
+  check(o.healthy_reset >= duration::zero(), "healthy_reset", o.healthy_reset,
+        "must not be negative");
+  check(o.probes >= 1 && o.probes <= 1000, "probes", o.probes, "must be from 1 to 1000");
+  check(o.probes_to_close >= 1, "probes_to_close", o.probes_to_close, "must be at least 1");
   if (o.probe_lease)
-    require(*o.probe_lease > duration::zero(), "probe_lease", *o.probe_lease, "must be positive");
+    check(*o.probe_lease > duration::zero(), "probe_lease", *o.probe_lease, "must be positive");
   return o;
 }
 

@@ -1,5 +1,6 @@
 #include "hawser/policy/rate_limiter.hpp"
 
+#include "policy/option_check.hpp"
 #include "policy/rate_windows.hpp"
 
 #include <algorithm>
@@ -18,9 +19,8 @@ using ns = std::int64_t;
 
 constexpr duration longest_span = std::chrono::hours(24 * 366);
 
-std::string in_ns(duration value) { return std::to_string(value.count()) + " ns"; }
-
-double seconds(duration value) { return std::chrono::duration<double>(value).count(); }
+using detail::in_seconds;
+using detail::text_of;
 
 constexpr ns count_of(time_point at) noexcept { return at.time_since_epoch().count(); }
 constexpr time_point at_ns(ns count) noexcept { return time_point(duration(count)); }
@@ -34,7 +34,7 @@ void check_rate(const rate_limiter& o, int permits, duration per, std::optional<
   if (permits < 1)
     throw config_error("rate_limiter.permits", std::to_string(permits), "must be at least 1");
   if (per <= duration::zero() || per > longest_span)
-    throw config_error("rate_limiter.per", in_ns(per), "must be over 0 and at most 366 days");
+    throw config_error("rate_limiter.per", text_of(per), "must be over 0 and at most 366 days");
   if (per / permits < duration(1))
     throw config_error("rate_limiter.permits", std::to_string(permits),
                        "must be at most one per nanosecond");
@@ -57,12 +57,12 @@ rate_limiter validated(rate_limiter o) {
     throw config_error("rate_limiter.algorithm", std::to_string(static_cast<unsigned>(o.algorithm)),
                        "must be one of rate_algorithm's values");
   if (o.max_wait && (*o.max_wait < duration::zero() || *o.max_wait > longest_span))
-    throw config_error("rate_limiter.max_wait", in_ns(*o.max_wait),
+    throw config_error("rate_limiter.max_wait", text_of(*o.max_wait),
                        "must be between 0 and 366 days, or off");
   if (!(o.spread >= 0.0 && o.spread <= 1.0))
     throw config_error("rate_limiter.spread", std::to_string(o.spread), "must be between 0 and 1");
   if (o.max_pause < duration::zero())
-    throw config_error("rate_limiter.max_pause", in_ns(o.max_pause), "must be at least 0");
+    throw config_error("rate_limiter.max_pause", text_of(o.max_pause), "must be at least 0");
   check_rate(o, o.permits, o.per, o.burst);
   if (o.name.empty()) o.name = "rate_limiter";
   return o;
@@ -473,7 +473,7 @@ cause rate_limiter_policy::why_refused(const grant& g, std::uint32_t cost, time_
   if (g.what == grant::result::over_burst)
     return {name(), reason::cost_over_burst, static_cast<double>(cost),
             static_cast<double>(burst_.load(std::memory_order_relaxed)), never};
-  return {name(), reason::rate, seconds(remaining(g.start, now)), seconds(allowed), g.start};
+  return {name(), reason::rate, in_seconds(remaining(g.start, now)), in_seconds(allowed), g.start};
 }
 
 rate_snapshot rate_limiter_policy::snapshot(time_point now) const noexcept {
@@ -556,8 +556,8 @@ class rate_limiter_stage final : public stage {
       event e;
       e.kind = event_kind::waiting;
       e.elapsed = grant_.start - t.now();
-      e.why = {policy_.name(), reason::rate, seconds(e.elapsed),
-               seconds(*policy_.options_.max_wait), grant_.start};
+      e.why = {policy_.name(), reason::rate, in_seconds(e.elapsed),
+               in_seconds(*policy_.options_.max_wait), grant_.start};
       t.emit(e);
     }
     return step::park(grant_.start);
@@ -595,7 +595,7 @@ class rate_limiter_stage final : public stage {
     cause why = policy_.why_refused(grant_, t.cost(), t.now(), allowed);
     if (why.because == reason::rate && start <= later(t.now(), allowed) && start >= t.deadline()) {
       why.because = reason::deadline;
-      why.threshold = seconds(remaining(t.deadline(), t.now()));
+      why.threshold = in_seconds(remaining(t.deadline(), t.now()));
     }
     return refuse(t, why);
   }

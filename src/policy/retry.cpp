@@ -2,6 +2,8 @@
 
 #include "hawser/core/error.hpp"
 
+#include "policy/option_check.hpp"
+
 #include <algorithm>
 
 namespace hawser::inline v0 {
@@ -10,23 +12,21 @@ namespace hawser::inline v0 {
 
 namespace {
 
+using detail::in_seconds;
+using detail::require;
+
 constexpr int attempts_limit = 100;
 constexpr duration floor_generation = std::chrono::minutes(1);
 
 retry validated(retry options) {
   if (options.name.empty()) options.name = "retry";
-  if (options.max_attempts < 1 || options.max_attempts > attempts_limit)
-    throw config_error("retry.max_attempts", std::to_string(options.max_attempts),
-                       "must be 1 to 100 (it counts attempts, so 1 means no retry)");
-  if (options.max_server_wait < duration::zero())
-    throw config_error("retry.max_server_wait",
-                       std::to_string(options.max_server_wait.count()) + " ns",
-                       "must not be negative");
+  require(options.max_attempts >= 1 && options.max_attempts <= attempts_limit, "retry.max_attempts",
+          options.max_attempts, "must be 1 to 100 (it counts attempts, so 1 means no retry)");
+  require(options.max_server_wait >= duration::zero(), "retry.max_server_wait",
+          options.max_server_wait, "must not be negative");
   validate(options.delay, "retry.delay");
   return options;
 }
-
-double in_seconds(duration d) { return std::chrono::duration<double>(d).count(); }
 
 }  // namespace
 

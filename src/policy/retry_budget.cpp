@@ -1,5 +1,6 @@
 #include "hawser/policy/retry_budget.hpp"
 
+#include "policy/option_check.hpp"
 #include "policy/sharded_counter.hpp"
 #include "policy/sliding_buckets.hpp"
 
@@ -7,7 +8,6 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <mutex>
 #include <utility>
 
@@ -19,27 +19,18 @@ namespace hawser::inline v0 {
 
 namespace {
 
-std::string text_of(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
-
-void require(bool holds, const char* field, double value, const char* rule) {
-  if (!holds) throw config_error(field, text_of(value), rule);
-}
-
-double seconds_of(duration d) { return std::chrono::duration<double>(d).count(); }
+using detail::in_seconds;
+using detail::require;
 
 retry_budget validated(retry_budget o) {
   using namespace std::chrono_literals;
   if (o.name.empty()) o.name = "retry_budget";
   require(o.ratio >= 0 && o.ratio <= 10, "retry_budget.ratio", o.ratio, "must be from 0 to 10");
-  require(o.window >= 1ms && o.window <= 1h, "retry_budget.window", seconds_of(o.window),
+  require(o.window >= 1ms && o.window <= 1h, "retry_budget.window", o.window,
           "must be from 1 ms to 1 h");
   require(o.reserve_per_second >= 0 && o.reserve_per_second <= 1e6,
           "retry_budget.reserve_per_second", o.reserve_per_second, "must be from 0 to 1000000");
-  require(o.ratio > 0 || o.reserve_per_second * seconds_of(o.window) >= 1,
+  require(o.ratio > 0 || o.reserve_per_second * in_seconds(o.window) >= 1,
           "retry_budget.reserve_per_second", o.reserve_per_second,
           "must make at least one per window when ratio is 0");
   return o;
@@ -65,7 +56,7 @@ class window_budget final : public budget {
   explicit window_budget(retry_budget options)
       : options_(validated(std::move(options))),
         per_call_(std::llround(options_.ratio * unit)),
-        reserve_(std::llround(options_.reserve_per_second * seconds_of(options_.window) * unit)),
+        reserve_(std::llround(options_.reserve_per_second * in_seconds(options_.window) * unit)),
         recent_(options_.window + options_.window / tenths, tenths + 1) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return options_.name; }

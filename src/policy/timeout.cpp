@@ -2,6 +2,8 @@
 
 #include "hawser/core/error.hpp"
 
+#include "policy/option_check.hpp"
+
 #include <algorithm>
 
 namespace hawser::inline v0 {
@@ -10,18 +12,17 @@ namespace hawser::inline v0 {
 
 namespace {
 
+using detail::in_seconds;
+using detail::require;
+
 timeout validated(timeout options) {
   if (options.name.empty()) options.name = "timeout";
-  if (options.after <= duration::zero())
-    throw config_error("timeout.after", std::to_string(options.after.count()) + " ns",
-                       "must be over 0; leave the policy out for no limit");
-  if (options.reserve < duration::zero())
-    throw config_error("timeout.reserve", std::to_string(options.reserve.count()) + " ns",
-                       "must not be negative");
+  require(options.after > duration::zero(), "timeout.after", options.after,
+          "must be over 0; leave the policy out for no limit");
+  require(options.reserve >= duration::zero(), "timeout.reserve", options.reserve,
+          "must not be negative");
   return options;
 }
-
-double in_seconds(duration d) { return std::chrono::duration<double>(d).count(); }
 
 }  // namespace
 
