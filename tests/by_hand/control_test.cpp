@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -365,6 +366,66 @@ TEST(limiter_control, after_resume_the_server_is_heard_anew) {
   p.resume(start);
   p.server_said_wait(2s, start, random);
   EXPECT_EQ(p.snapshot(start).paused_until, start + 2s);
+}
+
+/// Takes, refunds, pauses, hints, resumes and reloads at random. A bucket that leaks at the rate
+/// and gets what was really sent never holds more than the burst; in a pause nothing is sent; and
+/// when all is over the bucket is full again.
+TEST(limiter_control, whatever_is_steered_the_bound_holds_and_pauses_are_kept) {
+  constexpr std::int64_t interval = 1000;  // ns for a token
+  constexpr std::int64_t burst = 8;
+  for (const std::uint64_t seed : {71U, 72U, 73U, 74U}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    seeded_entropy random(seed);
+    const auto below = [&](std::uint64_t n) {
+      return static_cast<std::int64_t>(random.next() % n);
+    };
+    rate_limiter_policy p({.permits = 1'000'000, .per = 1s, .burst = burst, .spread = 0});
+    time_point now = start;
+    time_point paused_until = time_point::min();
+    std::int64_t level = 0;
+    time_point last = now;
+    int sent = 0;
+    int resumed = 0;
+    for (int i = 0; i < 100'000; ++i) {
+      now += duration(below(i % 1000 == 0 ? 30'000 : 1'500));
+      const auto cost = static_cast<std::uint32_t>(1 + below(3));
+      switch (below(20)) {
+        case 0: {
+          const time_point end = now + duration(below(20'000));
+          p.pause_until(end);
+          paused_until = std::max(paused_until, end);
+          break;
+        }
+        case 1: {
+          const duration hint(1 + below(10'000));
+          p.server_said_wait(hint, now, random);
+          paused_until = std::max(paused_until, now + hint);
+          break;
+        }
+        case 2:
+        case 3:
+          resumed += now < paused_until ? 1 : 0;
+          p.resume(now);
+          paused_until = std::min(paused_until, now);
+          break;
+        case 4: p.set_rate(1'000'000, 1s, burst, now); break;
+        case 5: p.try_acquire(now, cost).give_back(now); break;
+        default:
+          if (!p.try_acquire(now, cost)) break;
+          ++sent;
+          ASSERT_GE(now, paused_until) << i;
+          level = std::max<std::int64_t>(level - (now - last).count(), 0) + interval * cost;
+          last = now;
+          ASSERT_LE(level, interval * burst) << i;
+      }
+      ASSERT_EQ(now < paused_until, now < p.snapshot(now).paused_until) << i;
+      ASSERT_LE(p.snapshot(now).tokens, now < paused_until ? 0 : burst) << i;
+    }
+    EXPECT_GT(sent, 10'000);
+    EXPECT_GT(resumed, 1'000);
+    EXPECT_EQ(p.snapshot(std::max(now, paused_until) + 1s).tokens, burst);
+  }
 }
 
 // --- snapshots ---------------------------------------------------------------------------------

@@ -109,14 +109,14 @@ TEST_F(policy_pages, circuit_breaker_by_hand) {
 // docs/guide/by_hand.md; its interceptor is examples/05_by_hand.cpp.
 TEST_F(policy_pages, waiting_by_hand) {
   hawser::rate_limiter_policy limiter({.name = "mail", .permits = 2, .per = 1s});
-  const auto sleep_for = [&](hawser::duration d) { env.advance(d); };
+  const auto pause_for = [&](hawser::duration d) { env.advance(d); };
   const auto send_when_allowed = [&]() -> hawser::error {
     hawser::refusal no;
     hawser::rate_permit tokens = limiter.try_acquire(env.now(), 1, &no);
     while (!tokens) {
       const std::optional<hawser::duration> wait = no.wait(env.now());
       if (!wait || *wait > 2s) return no.to_error(env.now());  // never, or too long for us
-      sleep_for(*wait);                                        // yours: a timer, a condition, ...
+      pause_for(*wait);                                        // yours: a timer, a condition, ...
       tokens = limiter.try_acquire(env.now(), 1, &no);         // somebody may have been quicker
     }
     return {};
