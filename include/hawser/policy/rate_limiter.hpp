@@ -173,6 +173,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void release_locked(time_point now, const waiter* self) noexcept;
   void move_up_locked(waiter& gone) noexcept;
   void pause_locked(time_point end) noexcept;
+  void drain_locked(time_point now) noexcept;
   template <class BaseOf>
   void replan_gcra_locked(const BaseOf& base_of) noexcept;
   std::int64_t chain_locked(const rate& r, std::int64_t base, bool apply) noexcept;
