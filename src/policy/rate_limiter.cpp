@@ -375,6 +375,20 @@ void rate_limiter_policy::pause_locked(time_point end) noexcept {
   if (spent != last_floor) unpaused_ = spent;  // else nothing was taken since the pause before
 }
 
+/// Takes the tokens that are left; reservations move behind.
+void rate_limiter_policy::drain_locked(time_point now) noexcept {
+  if (windows_ == nullptr) return pause_locked(later(now, duration(rate_locked().interval)));
+  release_locked(now, nullptr);
+  if (now < paused_until_) return;
+  windows_->forget_plans();
+  if (const auto left = static_cast<std::uint32_t>(windows_->available(now)); left > 0) {
+    windows_->plan(left, now);
+    (void)windows_->settle(left, now);
+  }
+  replan_windows_locked(now);
+  release_locked(now, nullptr);
+}
+
 void rate_limiter_policy::pause_until(time_point end) noexcept {
   const std::lock_guard guard(lock_);
   pause_locked(end);
@@ -402,7 +416,7 @@ void rate_limiter_policy::server_said_wait(duration wait, time_point now,
                                            entropy& random) noexcept {
   const std::lock_guard guard(lock_);
   const duration asked = std::clamp(wait, duration::zero(), options_.max_pause);
-  if (asked == duration::zero()) return pause_locked(later(now, duration(rate_locked().interval)));
+  if (asked == duration::zero()) return drain_locked(now);
   const time_point end = later(now, asked);
   if (now >= server_end_)
     share_ = random.uniform();

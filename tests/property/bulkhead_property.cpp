@@ -48,9 +48,9 @@ struct plain_bulkhead {
 };
 
 const std::vector<kind> bulkhead_ways = {
-    {"arrive", 30},         {"finish", 22},    {"cancel", 6},
-    {"look", 20},           {"pass_time", 20}, {"take_by_hand", 6},
-    {"release_by_hand", 6}, {"resize", 2},     {"resize_queue", 1}};
+    {"arrive", 30},      {"finish", 22},         {"cancel", 6}, {"look", 20},
+    {"pass_time", 20},   {"pass_to_a_limit", 3}, {"resize", 2}, {"resize_queue", 1},
+    {"take_by_hand", 6}, {"release_by_hand", 6}};
 
 class bulkhead_life {
  public:
@@ -66,6 +66,11 @@ class bulkhead_life {
     if (d.name == "cancel" && !waiting_.empty()) cancel(d.which(waiting_.size()));
     if (d.name == "look" && !waiting_.empty()) look(d.which(waiting_.size()), d.once_in(2));
     if (d.name == "pass_time") now_ += d.upto(6ms);
+    if (d.name == "pass_to_a_limit" && !waiting_.empty()) {
+      const call& c = *waiting_[d.which(waiting_.size())];
+      const time_point limit = d.once_in(3) ? patience(c) : c.useless_at;
+      if (limit != never) now_ = std::max(now_, limit);
+    }
     if (d.name == "take_by_hand") take_by_hand();
     if (d.name == "release_by_hand" && !by_hand_.empty()) release(d.which(by_hand_.size()));
     if (d.name == "resize") {
@@ -101,6 +106,10 @@ class bulkhead_life {
     time_point useless_at = never;
   };
   using calls = std::vector<std::unique_ptr<call>>;
+
+  [[nodiscard]] time_point patience(const call& c) const {
+    return options_.max_queue_wait ? c.entered + *options_.max_queue_wait : never;
+  }
 
   std::unique_ptr<call> take(calls& from, std::size_t at) const {
     auto taken = std::move(from[at]);
@@ -159,8 +168,6 @@ class bulkhead_life {
     auto c = take(waiting_, at);
     const step got = by_timer ? c->s->timer(c->t) : c->s->woken(c->t);
     const bool late = c->useless_at <= now_;
-    const time_point patience =
-        options_.max_queue_wait ? c->entered + *options_.max_queue_wait : never;
     if (std::erase(model_.granted, c->id) == 1) {
       ++granted;
       if (!late) {
@@ -174,13 +181,13 @@ class bulkhead_life {
     } else if (std::erase(model_.dropped, c->id) == 1) {
       ++dropped;
       leave_refused(*c, got, reason::deadline);
-    } else if (late || patience <= now_) {
+    } else if (late || patience(*c) <= now_) {
       ++expired;
       require(model_.leave_queue(c->id), "it is in no list");
       leave_refused(*c, got, late ? reason::deadline : reason::queue_wait);
     } else {
       same("goes on waiting", got.what(), verb::park);
-      require(got.at() <= patience, "its timer is set past max_queue_wait");
+      require(got.at() <= patience(*c), "its timer is set past max_queue_wait");
       if (options_.service_floor) require(got.at() <= c->useless_at, "its timer is set too late");
       waiting_.push_back(std::move(c));
     }

@@ -30,6 +30,10 @@ struct plain_limiter {
   [[nodiscard]] virtual std::int64_t tokens(time_point now) const = 0;
   /// Nothing until `end`, which is later than any such moment before.
   virtual void pause(time_point end) { paused = std::max(paused, end); }
+  /// A 429 without a hint takes the tokens that are left.
+  virtual void drain(time_point now) {
+    if (const std::int64_t left = tokens(now); left > 0) take(static_cast<int>(left), now);
+  }
   virtual void resize(int new_permits, duration new_per, int new_burst, time_point /*now*/) {
     permits = new_permits;
     per = new_per;
@@ -67,6 +71,7 @@ struct plain_bucket final : plain_limiter {
     level = std::min(level_at(end), interval());  // one token at its end, if there is one
     at = end;
   }
+  void drain(time_point now) override { pause(now + duration(interval())); }
   void resize(int new_permits, duration new_per, int new_burst, time_point now) override {
     const time_point then = std::max(now, paused);
     const long double in_old = static_cast<long double>(level_at(then));
@@ -158,7 +163,7 @@ void server_says(rate_limiter_policy& p, plain_limiter& model, const rate_limite
   const time_point until = p.snapshot(now).paused_until;
   const duration asked = std::clamp(hint, duration(0), o.max_pause);
   if (asked == duration(0)) {
-    model.pause(now + duration(model.interval()));  // takes the tokens that are left
+    model.drain(now);
   } else if (until != model.paused) {
     require(until >= std::max(model.paused, now + asked), "the pause is too short");
     const auto widest = static_cast<double>(asked.count()) * (1 + o.spread);

@@ -216,6 +216,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void pause_locked(time_point end) noexcept;
   cause why_refused(const grant& g, std::uint32_t cost, time_point now,
                     duration allowed) const noexcept;
+  void drain_locked(time_point now) noexcept;
   template <class BaseOf>
   void replan_gcra_locked(const BaseOf& base_of) noexcept;
   std::int64_t chain_locked(const rate& r, std::int64_t base, bool apply) noexcept;

@@ -374,6 +374,21 @@ TEST(rate_limiter, a_429_without_a_hint_takes_what_is_left) {
   EXPECT_EQ(drain(p, start_of_test + 100ms), 1);
 }
 
+TEST(rate_limiter, a_429_without_a_hint_takes_what_is_left_of_a_window) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 4, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
+    EXPECT_EQ(drain(p, start_of_test, 1), 1);
+    seeded_entropy random(1);
+    p.server_said_wait(duration::min(), start_of_test + 100ms, random);
+    EXPECT_EQ(p.snapshot(start_of_test + 100ms).tokens, 0);
+    EXPECT_EQ(drain(p, start_of_test + 999ms), 0);
+    call a(p, start_of_test + 999ms);
+    EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+    EXPECT_EQ(a.timer_at(start_of_test + 1s).what(), verb::call_inner);
+  }
+}
+
 TEST(rate_limiter, a_fleet_does_not_return_in_one_burst) {
   std::vector<duration> returns;
   seeded_entropy random(5);
