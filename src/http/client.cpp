@@ -3,7 +3,7 @@
 #include "hawser/http/classify.hpp"
 #include "hawser/http/url.hpp"
 #include "hawser/policy/classify.hpp"
-#include "hawser/policy/fallback.hpp"
+#include "hawser/policy/policy.hpp"
 #include "hawser/run/detail/cancel_link.hpp"
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"

@@ -6,8 +6,6 @@ namespace hawser::inline v0 {
 
 // Options.
 
-substitute_source::~substitute_source() = default;
-
 fallback fallback::nothing() {
   return fallback::from([](const outcome&) {});
 }

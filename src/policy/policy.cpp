@@ -16,4 +16,6 @@ stage::~stage() = default;
 
 policy::~policy() = default;
 
+substitute_source::~substitute_source() = default;
+
 }  // namespace hawser::inline v0

@@ -8,6 +8,8 @@
 
 namespace hawser::inline v0 {
 
+// Options are in the header.
+
 // Validation.
 
 namespace {

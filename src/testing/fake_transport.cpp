@@ -1,8 +1,10 @@
 #include "hawser/testing/fake_transport.hpp"
 
 #include "hawser/http/headers.hpp"
+#include "hawser/http/limits.hpp"
 #include "hawser/http/method.hpp"
 #include "hawser/http/response.hpp"
+#include "http/wire/response_reader.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -38,6 +40,13 @@ scripted_exchange scripted_exchange::fail(error_code why, evidence delivery, std
   return s;
 }
 
+scripted_exchange scripted_exchange::bytes(std::string raw) {
+  scripted_exchange s;
+  s.what_ = kind::bytes;
+  s.body_ = std::move(raw);
+  return s;
+}
+
 scripted_exchange scripted_exchange::hang() {
   scripted_exchange s;
   s.what_ = kind::hang;
@@ -47,6 +56,28 @@ scripted_exchange scripted_exchange::hang() {
 scripted_exchange&& scripted_exchange::header(std::string name, std::string value) && {
   headers_.emplace_back(std::move(name), std::move(value));
   return std::move(*this);
+}
+
+scripted_exchange&& scripted_exchange::cut_at(std::size_t byte) && {
+  stops_at_ = byte;
+  return std::move(*this);
+}
+
+scripted_exchange&& scripted_exchange::reset_at(std::size_t byte) && {
+  stops_at_ = byte;
+  resets_ = true;
+  return std::move(*this);
+}
+
+std::string scripted_exchange::wire() const {
+  std::string text = body_;
+  if (what_ == kind::answer) {
+    text = "HTTP/1.1 " + std::to_string(status_) + " " + std::string(http::reason_phrase(status_)) +
+           "\r\n";
+    for (const auto& [name, value] : headers_) text += name + ": " + value + "\r\n";
+    text += "Content-Length: " + std::to_string(body_.size()) + "\r\n\r\n" + body_;
+  }
+  return stops_at_ ? text.substr(0, *stops_at_) : text;
 }
 
 scripted_exchange&& scripted_exchange::after(duration delay) && {
@@ -92,7 +123,10 @@ class fake_transport::flight final : public timer_node {
 
   /// Its end, under no lock; the last thing done, as a user's handler may throw.
   void deliver() {
-    if (step.what_ == scripted_exchange::kind::answer) {
+    using kind = scripted_exchange::kind;
+    if (step.what_ == kind::bytes || (step.what_ == kind::answer && step.stops_at_)) {
+      deliver_bytes();
+    } else if (step.what_ == kind::answer) {
       http::response& to = *who->answer;
       to.clear();
       to.set_status(step.status_, http::reason_phrase(step.status_));
@@ -105,6 +139,27 @@ class fake_transport::flight final : public timer_node {
   }
 
  private:
+  /// As the real transport would see them.
+  void deliver_bytes() {
+    http::response_reader reader{http::limits{}};
+    reader.begin(*who->answer, who->method->which() == http::method::head);
+    const std::string wire = step.wire();
+    auto seen = reader.feed(wire);
+    if (!seen.done && !seen.error && step.resets_)
+      seen.error = boost::system::errc::make_error_code(boost::system::errc::connection_reset);
+    else if (!seen.done && !seen.error)
+      seen = reader.end_of_stream(true);
+    if (seen.done) {
+      who->on_done({}, evidence::answered, {});
+      return;
+    }
+    std::string detail = reader.detail();
+    if (!detail.empty()) detail += "; ";
+    who->on_done(seen.error, step.if_canceled_,
+                 detail + "the connection ended after " + std::to_string(wire.size()) +
+                     " bytes of an answer");
+  }
+
   const std::shared_ptr<core> home_;
   std::atomic<int> references_{0};
 

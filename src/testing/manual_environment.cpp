@@ -185,11 +185,23 @@ bool manual_environment::quiet() {
   return waits() == 0 && context_->stopped();
 }
 
+std::string manual_environment::leftovers() const {
+  const std::size_t armed = waits();
+  std::string text = std::to_string(armed) + (armed == 1 ? " timer armed" : " timers armed");
+  if (armed != 0) {
+    char when[48];
+    const duration left = remaining(source_->timers().next(), now());
+    std::snprintf(when, sizeof when, armed == 1 ? ", due in %.3f s" : ", the next due in %.3f s",
+                  std::chrono::duration<double>(left).count());
+    text += when;
+  }
+  const bool working = context_ != nullptr && !context_->stopped();
+  return text + (working ? "; operations under way" : "; no operation under way");
+}
+
 bool manual_environment::expect_quiet() {
   if (quiet()) return true;
-  if (report_)
-    report_(std::to_string(waits()) + " timers armed, and operations " +
-            (context_ == nullptr || context_->stopped() ? "none" : "some") + " under way");
+  if (report_) report_(leftovers());
   return false;
 }
 

@@ -63,6 +63,10 @@ SLEEP = re.compile(r"\bsleep_(?:for|until)\b|\busleep\(|(?<!\w)::sleep\(|\bnanos
 UNFINISHED = re.compile(
     r"\b(?:TODO|FIXME|XXX|HACK)\b|\bsimplified\b|\bnot implemented\b|\b[Ff]or now\b")
 GLOBAL_STATE = re.compile(r"\b(?:getenv|setenv|std::srand|std::rand|std::signal)\b")
+# The sections of a policy's source, in their order.
+SECTIONS = ("options", "validation", "shared state", "stage", "factory")
+SECTION = re.compile(r"^// (?:-+ )?(" + "|".join(SECTIONS) + r")\b", re.I | re.M)
+MAKES_POLICY = re.compile(r"^std::shared_ptr<policy> make_policy\(", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
 COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\')', re.S)
 
@@ -105,6 +109,7 @@ class Checker:
             self.check_includes(path, includes)
             self.check_blocks(path, includes)
             self.check_words(path, text, code)
+            self.check_sections(path, text)
             self.check_listed(path, lists)
         return self.findings
 
@@ -206,8 +211,19 @@ class Checker:
             self.report(path, 1, "no #pragma once")
         if public and not text.startswith("// "):
             self.report(path, 1, "a public header opens with what it is for and an example")
+        if re.search(r"\bbeast::", code) and not path.startswith(BEAST_ROOMS):
+            self.report(path, 1, "beast::: Beast belongs to src/http/beast and src/http/wire")
         if public and "using namespace" in code:
             self.report(path, 1, "using namespace in a public header")
+
+    def check_sections(self, path, text):
+        """Knowing one policy is knowing all: the same five sections in the same order."""
+        if not path.startswith("src/policy/") or not MAKES_POLICY.search(text):
+            return
+        found = list(dict.fromkeys(match.lower() for match in SECTION.findall(text)))
+        if found != list(SECTIONS):
+            self.report(path, 1, f"its sections are: {', '.join(found) or 'none'}; a policy has: "
+                                 f"{', '.join(SECTIONS)}, each opened by a comment of that name")
 
     # --- build lists ---------------------------------------------------------------------------
 
@@ -261,6 +277,13 @@ BROKEN = {
     "src/http/a.cpp": ("#include <boost/beast/core.hpp>", "Beast belongs to"),
     "src/http/b.cpp": ("auto t = std::chrono::system_clock::now();", "time comes from"),
     "src/http/c.cpp": ('auto home = std::getenv("HOME");', "no process-wide state"),
+    "src/http/d.cpp": ("namespace beast = boost::beast;\nbeast::error e;", "Beast belongs to"),
+    "src/policy/a.cpp": (
+        "// Options.\n// Validation.\n// Stage.\n// Shared state.\n// Factory.\n"
+        "std::shared_ptr<policy> make_policy(a options) {", "its sections are: options, validation,"
+        " stage, shared state"),
+    "src/policy/b.cpp": (
+        "std::shared_ptr<policy> make_policy(b options) {", "its sections are: none"),
     "src/run/a.cpp": ("std::this_thread::sleep_for(1s);", "nothing sleeps"),
     "src/run/b.cpp": ("#include <vector>\n#include <boost/asio/post.hpp>", "include blocks"),
     "src/run/c.cpp": ("// TO" + "DO", "unfinished work"),
@@ -278,6 +301,9 @@ HARMLESS = {
     "src/http/beast/fine.cpp": '#include "hawser/http/a.hpp"\n\n#include "http/wire/reader.hpp"\n\n'
                                "#include <boost/beast/core.hpp>\n#include <openssl/evp.h>\n\n"
                                "#include <vector>",
+    "src/policy/fine.cpp": "// ---- options ----\n// Validation\n// Shared state: a word.\n"
+                           "// ---- shared state: the queue ----\n// Stage.\n// Factory.\n"
+                           "std::shared_ptr<policy> make_policy(fine options) {",
     "src/http/wire/reader.hpp": '#include "hawser/http/a.hpp"',
 }
 

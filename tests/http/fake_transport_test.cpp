@@ -97,5 +97,47 @@ TEST_F(fake, closing_ends_what_runs_and_what_comes) {
   EXPECT_EQ(ex.delivery_, evidence::never_sent);
 }
 
+TEST_F(fake, reads_scripted_bytes_as_the_real_transport_does) {
+  const std::string head = "HTTP/1.1 201 Created\r\nX: 1\r\n";
+  struct row {
+    scripted_exchange step;
+    error_code ends;
+  };
+  const std::string whole = head + "Content-Length: 2\r\n\r\nab";
+  const error_code reset =
+      boost::system::errc::make_error_code(boost::system::errc::connection_reset);
+  const row rows[] = {
+      {scripted_exchange::bytes(whole), {}},
+      {scripted_exchange::bytes("HTTP/1.1 100 Continue\r\n\r\n" + whole), {}},
+      {scripted_exchange::bytes(head + "\r\nab"), {}},  // its end is the connection's
+      {scripted_exchange::bytes(head + "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
+       {}},
+      {scripted_exchange::bytes(""), errc::connection_closed},
+      {scripted_exchange::bytes("nonsense\r\n\r\n"), errc::malformed_response},
+      {scripted_exchange::bytes(head + "Content-Length: 2\r\nContent-Length: 3\r\n\r\nab"),
+       errc::ambiguous_framing},
+      {scripted_exchange::bytes(whole).cut_at(whole.size() - 1), errc::truncated_response},
+      {scripted_exchange::bytes(whole).reset_at(whole.size() - 1), reset},
+      {scripted_exchange::bytes(whole).reset_at(0), reset},
+      {scripted_exchange::answer(201, "ab").header("X", "1").cut_at(20), errc::truncated_response},
+      {scripted_exchange::answer(201, "ab").header("X", "1").reset_at(20), reset},
+      {scripted_exchange::answer(201, "ab").header("X", "1").cut_at(10'000), {}},
+  };
+  for (const row& r : rows) {
+    SCOPED_TRACE(&r - rows);
+    net.script({r.step});
+    ASSERT_TRUE(run(net, ex));
+    EXPECT_EQ(ex.ec_, r.ends);
+    EXPECT_EQ(ex.delivery_, r.ends ? evidence::maybe_applied : evidence::answered);
+    if (r.ends) {
+      EXPECT_NE(ex.detail_.find("bytes of an answer"), std::string::npos) << ex.detail_;
+      continue;
+    }
+    EXPECT_EQ(ex.answer_.status(), 201);
+    EXPECT_EQ(ex.answer_.headers().find("x"), "1");
+    EXPECT_EQ(ex.answer_.body(), "ab");
+  }
+}
+
 }  // namespace
 }  // namespace hawser::test

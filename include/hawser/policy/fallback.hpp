@@ -21,18 +21,6 @@
 
 namespace hawser::inline v0 {
 
-/// Makes values in place of failed ones.
-class HAWSER_API substitute_source {
- public:
-  substitute_source() = default;
-  substitute_source(const substitute_source&) = delete;
-  substitute_source& operator=(const substitute_source&) = delete;
-  virtual ~substitute_source();
-  /// Puts a value of type `wanted` into `into`, a `std::optional<wanted>*` (null for void). False
-  /// when there is none.
-  virtual bool produce(const std::type_info& wanted, void* into, const outcome& failed) = 0;
-};
-
 /// Options of a fallback: sources tried in order until one has a value of the call's type. A
 /// failure that may have been applied (`unsafe` or `keyed`, maybe applied) is not papered over
 /// unless `even_if_unknown` is set: its caller must learn of it.

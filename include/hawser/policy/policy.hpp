@@ -25,6 +25,7 @@
 #include <new>
 #include <string_view>
 #include <type_traits>
+#include <typeinfo>
 
 namespace hawser::inline v0 {
 
@@ -130,8 +131,17 @@ class HAWSER_API waker {
   ~waker() = default;
 };
 
-/// What produces a value in place of a failed call's own; see fallback.hpp.
-class substitute_source;
+/// Makes values in place of failed calls' own, as a fallback does.
+class HAWSER_API substitute_source {
+ public:
+  substitute_source() = default;
+  substitute_source(const substitute_source&) = delete;
+  substitute_source& operator=(const substitute_source&) = delete;
+  virtual ~substitute_source();
+  /// Puts a value of type `wanted` into `into`, a `std::optional<wanted>*` (null for void). False
+  /// when there is none.
+  virtual bool produce(const std::type_info& wanted, void* into, const outcome& failed) = 0;
+};
 
 /// The moment a stage is called at, and what it may know and use.
 class HAWSER_API tick {

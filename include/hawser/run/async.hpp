@@ -281,6 +281,8 @@ struct kept_options {
 /// `error_code`, as a `call_error` in its `exception_ptr`, or as its `result`'s error.
 /// Executor: the handler's associated executor; without one, the environment's. Never completes
 /// inline from the initiating function.
+/// Exceptions: what the completion handler throws comes out of its executor's run function, as with
+/// any Asio operation; the call has ended before, its permits are back, other calls go on.
 /// Cancellation: all types, passed on to the running attempt; between attempts each takes effect at
 /// once with `operation_aborted`. No further attempt is made after one.
 template <class Init, class Signature>

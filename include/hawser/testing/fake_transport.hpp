@@ -2,7 +2,7 @@
 //
 //   auto net = std::make_shared<hawser::testing::fake_transport>(env);
 //   net->script({scripted_exchange::fail(errc::connection_closed, evidence::maybe_applied),
-//                scripted_exchange::answer(201, "{}").header("Location", "/1").after(50ms)});
+//                scripted_exchange::answer(201, "{}").after(50ms).cut_at(30)});
 //   ... run a client on it ...
 //   EXPECT_EQ(net->requests().at(1).header("Idempotency-Key"), "k-1");
 #pragma once
@@ -49,19 +49,29 @@ class HAWSER_API scripted_exchange {
   [[nodiscard]] static scripted_exchange fail(error_code why,
                                               evidence delivery = evidence::maybe_applied,
                                               std::string detail = {});
+  /// These bytes off the wire, read as the real transport reads them; then the peer closes.
+  /// An answer that is complete before is delivered, one that is not HTTP or cut short fails with
+  /// the reader's own error.
+  [[nodiscard]] static scripted_exchange bytes(std::string raw);
   /// Nothing, until it is cancelled or the transport is closed.
   [[nodiscard]] static scripted_exchange hang();
 
   /// A field of the answer.
   scripted_exchange&& header(std::string name, std::string value) &&;
+  /// Of an answer or bytes: only this many bytes arrive, counted from the first of the answer; then
+  /// the peer closes. An answer is written with its length.
+  scripted_exchange&& cut_at(std::size_t byte) &&;
+  /// The same, and the connection is reset.
+  scripted_exchange&& reset_at(std::size_t byte) &&;
   /// How long the exchange takes, on the environment's time. At once by default.
   scripted_exchange&& after(duration delay) &&;
-  /// What a cancellation in the meantime leaves behind. maybe_applied by default.
+  /// What a cancellation in the meantime, or a break, leaves behind. maybe_applied by default.
   scripted_exchange&& delivered(evidence if_canceled) &&;
 
  private:
   friend class fake_transport;
-  enum class kind { answer, fail, hang };
+  enum class kind { answer, bytes, fail, hang };
+  [[nodiscard]] std::string wire() const;
   kind what_ = kind::answer;
   int status_ = 200;
   std::string body_;
@@ -71,6 +81,8 @@ class HAWSER_API scripted_exchange {
   evidence if_canceled_ = evidence::maybe_applied;
   std::string detail_;
   duration delay_{};
+  std::optional<std::size_t> stops_at_;
+  bool resets_ = false;
 };
 
 /// Takes one step of the script for each exchange, in order of `start`; then asks the handler; then

@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -104,7 +105,7 @@ class HAWSER_API manual_environment {
   /// Runs what is ready; reports through `on_leftover` unless `quiet()`. Whether it is.
   bool expect_quiet();
   /// Where reports of leftovers go; by default to the standard error stream. An empty function
-  /// silences them.
+  /// silences them. With GoogleTest, `fail_on_leftovers(env)` of matchers.hpp fails the test.
   void on_leftover(std::function<void(std::string_view)> report);
 
   /// Destroys the context with all that is under way, as a program does that ends in the middle.
@@ -113,6 +114,7 @@ class HAWSER_API manual_environment {
  private:
   class source;
   bool step(time_point limit, std::size_t& ran);
+  [[nodiscard]] std::string leftovers() const;
 
   std::unique_ptr<boost::asio::io_context> context_;
   std::shared_ptr<source> source_;

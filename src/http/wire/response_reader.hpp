@@ -7,6 +7,7 @@
 #pragma once
 
 #include "hawser/core/error.hpp"
+#include "hawser/core/export.hpp"
 #include "hawser/http/limits.hpp"
 #include "hawser/http/response.hpp"
 
@@ -21,7 +22,7 @@ namespace hawser::inline v0::http {
 /// disagree about where a message ends: obs-fold, bare CR or LF, NUL, blanks before a colon, two
 /// lengths, a length and chunks are errors. Allocates only while an answer is larger than those
 /// before it. Not thread-safe.
-class response_reader {
+class HAWSER_API response_reader {  // exported for hawser::testing's fake transport
  public:
   explicit response_reader(const limits& l) : limits_(l) {}
 

@@ -3,7 +3,7 @@
 
 #include "hawser/core/result.hpp"
 #include "hawser/policy/classify.hpp"
-#include "hawser/policy/fallback.hpp"
+#include "hawser/policy/policy.hpp"
 
 #include <boost/system/result.hpp>
 
