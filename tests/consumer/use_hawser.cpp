@@ -1,3 +1,4 @@
+#include <hawser/core/error.hpp>
 #include <hawser/policy/retry.hpp>
 #include <hawser/policy/timeout.hpp>
 #include <hawser/run/environment.hpp>
@@ -19,5 +20,12 @@ int main() {
     if (++calls == 1) throw std::runtime_error("once");
     return 42;
   });
-  return answer && *answer == 42 && calls == 2 ? 0 : 1;
+  // What one library throws, another part of the program catches.
+  bool caught = false;
+  try {
+    static_cast<void>(hawser::pipeline_builder("").build(env));
+  } catch (const std::invalid_argument& e) {
+    caught = dynamic_cast<const hawser::config_error*>(&e) != nullptr;
+  }
+  return answer && *answer == 42 && calls == 2 && caught ? 0 : 1;
 }

@@ -22,6 +22,12 @@ ONE_IN_A_PROCESS = re.compile(
     r"boost::asio::.*::(?:instance_?|top_|id)$|guard variable for boost::asio::"
     r"|boost::system::detail::\w+_cat_holder<void>::instance$"
     r"|typeinfo (?:name )?for boost::")
+# What programs must be able to derive from, catch and compare.
+NEEDED_BY_PROGRAMS = {
+    "vtable for hawser::v0::policy", "typeinfo for hawser::v0::call_error",
+    "typeinfo for boost::system::system_error",
+    "boost::asio::error::get_netdb_category()::instance",
+}
 
 
 def exported(library):
@@ -64,12 +70,16 @@ def judge_dynamic(file, version, soname, needed):
 def check(version, folder):
     libraries = sorted(glob.glob(os.path.join(folder, "libhawser*.so")))
     findings = [] if libraries else [f"{folder}: no libhawser*.so"]
+    missing = set(NEEDED_BY_PROGRAMS)
     for library in libraries:
         soname, needed, _ = dynamic(library)
         file = os.path.basename(library)
-        mine = judge_names(exported(library)) + judge_dynamic(file, version, soname, needed)
+        names = exported(library)
+        missing -= set(names)
+        mine = judge_names(names) + judge_dynamic(file, version, soname, needed)
         findings += [f"{file}: {what}" for what in mine]
-    if libraries and not findings:
+    findings += [f"no library exports {name}" for name in sorted(missing)]
+    if not findings:
         print(f"{len(libraries)} shared libraries, soname .so.{version}")
     return findings
 
