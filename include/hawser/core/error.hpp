@@ -171,6 +171,8 @@ class HAWSER_API config_error : public std::invalid_argument {
   /// For example `config_error("retry.max_attempts", "0", "must be at least 1")`.
   config_error(std::string_view field, std::string_view value, std::string_view rule);
   [[nodiscard]] const std::string& field() const noexcept { return field_; }
+  /// errc::invalid_options.
+  [[nodiscard]] error_code code() const noexcept { return errc::invalid_options; }
 
  private:
   std::string field_;
