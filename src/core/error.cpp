@@ -28,28 +28,35 @@ constexpr entry table[] = {
      "the rate limiter has no tokens in time; call less often or raise the rate"},
     {errc::pool_full, "pool_full",
      "no connection came free in time: the pool's caps are reached; raise them or call less"},
-    {errc::call_timeout, "call_timeout", "the call did not finish within its time limit"},
-    {errc::attempt_timeout, "attempt_timeout", "the attempt did not finish within its time limit"},
+    {errc::call_timeout, "call_timeout",
+     "the call did not finish within its time limit; its report says where the time went; raise "
+     "the "
+     "timeout if it needs more"},
+    {errc::attempt_timeout, "attempt_timeout",
+     "the attempt did not finish within its time limit; raise the timeout if it needs more"},
     {errc::resolve_timeout, "resolve_timeout",
-     "the host name was not resolved in time; check DNS and limits.resolve"},
+     "the host name was not resolved in time; check DNS and time_limits.resolve"},
     {errc::connect_timeout, "connect_timeout",
-     "no connection within the time limit; check host, port, firewall and limits.connect"},
+     "no connection within the time limit; check host, port, firewall and time_limits.connect"},
     {errc::tls_timeout, "tls_timeout",
      "the TLS handshake did not finish in time; check that the port speaks TLS"},
     {errc::first_byte_timeout, "first_byte_timeout",
-     "the server sent no first byte of an answer in time"},
+     "the server sent no first byte of an answer in time; it may be overloaded; raise "
+     "time_limits.first_byte if it needs more"},
     {errc::between_bytes_timeout, "between_bytes_timeout",
-     "the connection stalled in the middle of a message"},
+     "the connection stalled in the middle of a message; check the network, raise "
+     "time_limits.between_bytes if it needs more"},
     {errc::outcome_unknown, "outcome_unknown",
      "the request may have been applied and may not be sent again; reconcile before repeating it"},
     {errc::operation_failed, "operation_failed",
-     "the operation's result was classified as a failure"},
-    {errc::operation_threw, "operation_threw", "the operation threw an exception"},
+     "the operation's result was classified as a failure; look at the result"},
+    {errc::operation_threw, "operation_threw",
+     "the operation threw an exception; look at its text"},
     {errc::would_deadlock, "would_deadlock",
      "a blocking call on a thread that runs the environment's executor would wait for itself; use "
      "an asynchronous form there"},
-    {errc::client_closed, "client_closed", "the client is closed"},
-    {errc::invalid_options, "invalid_options", "an option is out of its bounds"},
+    {errc::client_closed, "client_closed", "the client is closed; make a new one"},
+    {errc::invalid_options, "invalid_options", "an option is out of its bounds; correct it"},
     {errc::invalid_url, "invalid_url", "the URL cannot be used"},
     {errc::invalid_header, "invalid_header",
      "a header name or value has bytes that HTTP forbids (CR, LF, NUL or not a token)"},
@@ -75,12 +82,17 @@ constexpr entry table[] = {
     {errc::chunk_extensions_too_large, "chunk_extensions_too_large",
      "the answer's chunk extensions are over limits.chunk_extension_bytes"},
     {errc::unexpected_bytes, "unexpected_bytes",
-     "the server sent bytes that belong to no answer; the connection was dropped"},
+     "the server sent bytes that belong to no answer; the connection was dropped; check what "
+     "listens "
+     "on the port"},
     {errc::connection_closed, "connection_closed",
      "the server closed the connection before the first byte of an answer"},
-    {errc::client_error, "client_error", "the server answered with a client error (4xx)"},
-    {errc::server_error, "server_error", "the server answered with a server error (5xx)"},
-    {errc::unexpected_status, "unexpected_status", "the server's answer is not a success (2xx)"},
+    {errc::client_error, "client_error",
+     "the server answered with a client error (4xx); mend the request"},
+    {errc::server_error, "server_error",
+     "the server answered with a server error (5xx); try again later"},
+    {errc::unexpected_status, "unexpected_status",
+     "the server's answer is not a success (2xx); redirects are not followed"},
     {errc::json_malformed, "json_malformed", "the text is not one JSON value"},
     {errc::json_too_deep, "json_too_deep", "the JSON is nested deeper than limits.json_depth"},
     {errc::json_wrong_type, "json_wrong_type", "the JSON has another shape than was asked for"},
@@ -219,8 +231,28 @@ std::string error::message() const {
 call_error::call_error(error why)
     : system_error(why.code()), why_(std::move(why)), text_(why_.message()) {}
 
+namespace {
+
+/// A value that was refused may be anything: it is shown on one line, and not all of it.
+std::string shown(std::string_view value) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  constexpr std::size_t most = 256;
+  std::string text;
+  for (const char c : value.substr(0, most)) {
+    if (c >= ' ' && c <= '~') {
+      text += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    text += {'\\', 'x', digits[byte >> 4U], digits[byte & 15U]};
+  }
+  return value.size() > most ? text + "..." : text;
+}
+
+}  // namespace
+
 config_error::config_error(std::string_view field, std::string_view value, std::string_view rule)
-    : invalid_argument(std::string(field) + " = " + std::string(value) + ": " + std::string(rule)),
+    : invalid_argument(std::string(field) + " = " + shown(value) + ": " + std::string(rule)),
       field_(field) {}
 
 void throw_exception_from_error(const error& why, const boost::source_location& /*where*/) {

@@ -66,8 +66,14 @@ class client::state {
         policies(stack.build(env)) {
     for (const headers::field f : options.default_headers)
       if (const result<void> fit = check_request_field(f.name, f.value); !fit)
-        throw config_error("client.default_headers", f.name, fit.error().message());
+        // What is no name may be a value, even a secret, in the wrong place.
+        throw config_error("client.default_headers",
+                           is_token(f.name) ? f.name : std::string_view("a field"),
+                           fit.error().message());
     validate(options.bounds);
+    validate(options.times);
+    validate(options.pool);
+    validate(options.tls);
     if (options.idempotency) validate(*options.idempotency);
     const std::string_view key = options.idempotency ? options.idempotency->header : ietf.header;
     check_name(options.correlation_header, "client.correlation_header", {key});
@@ -191,6 +197,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     std::optional<response> given;
     if (!source.produce(typeid(response), &given, failed) || !given) return false;
     *answer_ = std::move(*given);
+    answer_->set_json_depth(state_->options.bounds.json_depth);
     answer_->set_exchange(options_.effect, failed.delivery);
     answered_ = true;
     return true;
@@ -235,6 +242,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     exchange::method = &request_.method();
     exchange::default_headers = &state_->options.default_headers;
     exchange::answer = answer_;
+    answer_->set_json_depth(state_->options.bounds.json_depth);
     if (options_.name.empty()) options_.name = request_.name();
     options_.effect = request_.effect();
     if (!problem_) put_target();
@@ -242,7 +250,7 @@ class client::call final : public hawser::detail::async_operation, private excha
   }
 
   void put_target() {
-    target_ = state_->prefix;
+    if (request_.route() != "*") target_ = state_->prefix;
     const result<void> fit = request_.target_to(target_);
     if (!fit) problem_ = fit.error();
     exchange::target = target_;
@@ -280,7 +288,23 @@ class client::call final : public hawser::detail::async_operation, private excha
     return state_->options.idempotency && options_.effect == hawser::effect::unsafe;
   }
 
+  /// A key that the caller put into the header by hand is the caller's own, and goes out as it is.
+  [[nodiscard]] bool took_own_header() {
+    if (request_.idempotency_key() || profile().header.empty()) return false;
+    const auto own = fields_.find(profile().header);
+    if (!own) return false;
+    minted_ = *own;
+    if (profile().style != idempotency_profile::quoting::raw) return true;
+    if (const result<void> fit = check_idempotency_key(profile(), minted_); !fit)
+      problem_ = fit.error();
+    return true;
+  }
+
   void put_key() {
+    if (took_own_header()) {
+      options_.effect = hawser::effect::keyed;
+      return;
+    }
     if (!request_.idempotency_key()) minted_ = mint_idempotency_key(state_->env.random());
     const std::string_view key =
         request_.idempotency_key() ? std::string_view(*request_.idempotency_key()) : minted_;

@@ -2,6 +2,7 @@
 
 #include "http/bytes.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -89,7 +90,16 @@ class builder final : public nlohmann::json_sax<json> {
   bool overflow_ = false;
 };
 
-constexpr int most_trials = 2000;
+constexpr std::size_t most_trials = 2000;
+constexpr std::size_t most_work = 1'000'000;  // values looked at in all trials together
+
+std::size_t count_values(const json& node) {
+  std::size_t count = 1;
+  if (node.is_structured())
+    for (const json& value : node) count += count_values(value);
+  return count;
+}
+
 constexpr std::size_t longest_key = 40;
 
 // A path into a document, as a JSON pointer that is fit to be shown.
@@ -122,7 +132,10 @@ class pointer_text {
 class culprit_search {
  public:
   culprit_search(json document, detail::json_trial& trial)
-      : document_(std::move(document)), trial_(trial), first_(trial.run(document_)) {}
+      : document_(std::move(document)),
+        trial_(trial),
+        first_(trial.run(document_)),
+        trials_left_(std::min(most_trials, most_work / count_values(document_))) {}
 
   [[nodiscard]] const detail::json_failure& failure() const noexcept { return first_; }
 
@@ -136,7 +149,7 @@ class culprit_search {
 
   detail::json_failure with(json& node, json instead) {
     std::swap(node, instead);
-    --trials_left_;
+    if (trials_left_ > 0) --trials_left_;
     detail::json_failure seen = trial_.run(document_);
     std::swap(node, instead);
     return seen;
@@ -145,7 +158,7 @@ class culprit_search {
  private:
   template <class Test>
   bool visit(json& node, Test& test) {
-    if (trials_left_ <= 0) return false;
+    if (trials_left_ == 0) return false;
     if (test(node)) return true;
     const std::size_t mark = path_.mark();
     if (node.is_object()) {
@@ -168,7 +181,7 @@ class culprit_search {
   detail::json_trial& trial_;
   detail::json_failure first_;
   pointer_text path_;
-  int trials_left_ = most_trials;
+  std::size_t trials_left_;  // each converts the whole document
 };
 
 // "[json.exception.type_error.302] type must be string, but is number" without its first word.
@@ -177,7 +190,9 @@ std::string_view without_tag(std::string_view text) {
   return text.starts_with('[') && end != std::string_view::npos ? text.substr(end + 2) : text;
 }
 
-error wrong_type(std::string text) { return {errc::json_wrong_type, std::move(text)}; }
+error wrong_type(std::string text) {
+  return {errc::json_wrong_type, std::move(text) + "; ask for the type it has"};
+}
 
 // Type errors end with the name of the type that was found. The culprit is the node of that type
 // for which another type gives the same error with that type's name at the end: a field read before

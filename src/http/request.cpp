@@ -79,6 +79,8 @@ request& request::operator=(request&& other) noexcept {
 request&& request::header(std::string_view name, std::string_view value) && {
   if (auto checked = check_request_field(name, value); !checked)
     set_problem(checked.error());
+  else if (same_name(name, "Content-Type"))
+    headers_.set(name, value);  // one body has one type; json() may have given it another
   else
     headers_.add(name, value);
   return std::move(*this);
@@ -159,6 +161,9 @@ result<void> request::target_to(std::string& out) const {
   const std::size_t before = out.size();
   if (auto done = expand_route_to(out, target_, params_); !done) return done;
   if (query_.empty()) return {};
+  if (target_ == "*")
+    return error(errc::invalid_url,
+                 "the target \"*\" stands for the whole server; leave the query out");
   const std::string_view own = std::string_view(out).substr(before);
   if (own.find('?') == std::string_view::npos)
     out += '?';

@@ -51,6 +51,8 @@ std::string problem_title(const response& r) {
 
 std::string response::take_body() noexcept { return std::exchange(body_, {}); }
 
+result<nlohmann::json> response::json() const { return parse_json(body_, own_limits()); }
+
 result<nlohmann::json> response::json(const limits& l) const { return parse_json(body_, l); }
 
 error response::status_error() const {

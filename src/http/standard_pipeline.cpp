@@ -18,6 +18,13 @@ standard_options::standard_options() {
 }
 
 pipeline_builder standard_pipeline(std::string name, standard_options options) {
+  const auto check = [](const char* field, duration limit) {
+    if (limit <= duration::zero())
+      throw config_error(std::string("standard_options.") + field,
+                         std::to_string(limit.count()) + " ns", "must be over 0");
+  };
+  check("call_timeout", options.call_timeout);
+  check("attempt_timeout", options.attempt_timeout);
   if (options.retry.budget == nullptr) options.retry.budget = make_budget(retry_budget{});
   pipeline_builder builder(std::move(name));
   builder.add(timeout{.name = "call timeout", .after = options.call_timeout});

@@ -86,6 +86,15 @@ bool is_ipv6(std::string_view text) {
   return gap ? groups < 8 : groups == 8;
 }
 
+// A name whose last label is one is an address to every resolver (inet_aton).
+bool is_number(std::string_view label) {
+  const bool in_hex = label.starts_with("0x") || label.starts_with("0X");
+  if (in_hex) label.remove_prefix(2);
+  return std::all_of(label.begin(), label.end(), [in_hex](char c) {
+    return bytes::is(c, in_hex ? bytes::hexadecimal : bytes::digit);
+  });
+}
+
 // What is wrong with a host name; empty when nothing is.
 std::string bad_name(std::string_view host) {
   if (host.size() > 253) return "the host name has more than 253 bytes; shorten it";
@@ -100,9 +109,7 @@ std::string bad_name(std::string_view host) {
         return std::string("the host name has a '") + c +
                "'; write letters, digits, '-', '_' and '.' only (international names as xn--...)";
     if (dot == npos) {
-      // A name whose last label is a number is an address to every resolver (inet_aton).
-      if (std::all_of(label.begin(), label.end(),
-                      [](char c) { return bytes::is(c, bytes::digit); }))
+      if (is_number(label))
         return "the host looks like an IPv4 address and is none; write four numbers up to 255";
       return {};
     }
@@ -238,6 +245,11 @@ result<url> url::parse(std::string_view text) {
   if (const std::size_t sign = authority.rfind('@'); sign != npos) {
     if (authority.find('@') != sign)
       return bad_url("more than one '@' before the host; write %40 for those in the user info");
+    // Others would take what stands in brackets for the host.
+    if (const std::size_t bracket = authority.substr(0, sign).find_first_of("[]"); bracket != npos)
+      return bad_url(std::string("'") + authority[bracket] + '\'' +
+                     at_offset(authority_at + bracket) + " does not belong in user info; write %" +
+                     bytes::hex(authority[bracket]).substr(2));
     u.has_user_info_ = true;
     authority.remove_prefix(sign + 1);
   }

@@ -79,20 +79,30 @@ class json_masker {
     ++i_;
     skip_blanks();
     if (take('}')) return true;
+    const name_entry* told = nullptr;  // by {"name": "X-Api-Key", "value": "..."}
     for (;;) {
       if (peek() != '"' || !string(printed)) return false;
       const name_entry* entry =
           printed ? redaction_rules::find_part(rules_.fields, plain_) : nullptr;
+      const bool tells = plain_ == "name" || plain_ == "key" || plain_ == "header";
+      if (entry == nullptr && plain_ == "value") entry = told;
       skip_blanks();
       if (!take(':')) return false;
       skip_blanks();
+      const bool text = peek() == '"';
       if (entry != nullptr ? !secret_value(depth + 1, *entry) : !value(depth + 1, printed))
         return false;
+      if (tells && text && printed) told = named_by(plain_);
       skip_blanks();
       if (take('}')) return true;
       if (!take(',')) return false;
       skip_blanks();
     }
+  }
+
+  [[nodiscard]] const name_entry* named_by(std::string_view name) const noexcept {
+    const name_entry* entry = redaction_rules::find_part(rules_.fields, name);
+    return entry != nullptr ? entry : rules_.headers.find(name);
   }
 
   bool array(std::size_t depth, bool printed) {

@@ -132,6 +132,8 @@ constexpr known_name known_parameters[] = {
 
 constexpr known_name known_fields[] = {
     {"*password"},
+    {"*passwords"},
+    {"*secrets"},
     {"*passwd"},
     {"*passphrase"},
     {"*secret"},

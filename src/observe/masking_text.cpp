@@ -455,11 +455,31 @@ class scanner {
     return s_.size();
   }
 
+  /// The quote that closes the one at `open`, if that opens the value of a parameter such as
+  /// realm="..."; they are not always escaped where the whole stands in quotes.
+  std::size_t end_of_parameter(std::size_t from, std::size_t open) const {
+    if (open == from || s_[open - 1] != '=') return npos;
+    std::size_t name = open - 1;
+    while (name > from && open - name < 20 &&
+           (is_alpha(s_[name - 1]) || s_[name - 1] == '_' || s_[name - 1] == '-'))
+      --name;
+    if (name == open - 1 || name == from || (!is_blank(s_[name - 1]) && s_[name - 1] != ','))
+      return npos;
+    std::size_t close = open + 1;
+    while (close < s_.size() && s_[close] != s_[open] && !is_break(s_[close])) ++close;
+    return close < s_.size() && s_[close] == s_[open] ? close : npos;
+  }
+
   /// The end of a header field's value, continued lines included (RFC 9112 section 5.2).
   std::size_t end_of_line(std::size_t from, char open_quote) const {
     std::size_t p = from;
     for (; p < s_.size(); ++p) {
-      if (open_quote != 0 && s_[p] == open_quote) break;
+      if (open_quote != 0 && s_[p] == open_quote) {
+        const std::size_t inner = end_of_parameter(from, p);
+        if (inner == npos) break;
+        p = inner;
+        continue;
+      }
       if (!is_break(s_[p])) continue;
       std::size_t next = p + 1;
       if (s_[p] == '\r' && next < s_.size() && s_[next] == '\n') ++next;

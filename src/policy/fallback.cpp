@@ -18,6 +18,9 @@ fallback validated(fallback options) {
   if (options.name.empty()) options.name = "fallback";
   if (options.sources.empty())
     throw config_error("fallback.sources", "none", "give at least one value or function");
+  for (const auto& source : options.sources)
+    if (source == nullptr)
+      throw config_error("fallback.sources", "null", "must not be null; leave it out");
   if (options.max_concurrent && *options.max_concurrent < 1)
     throw config_error("fallback.max_concurrent", std::to_string(*options.max_concurrent),
                        "must be at least 1");

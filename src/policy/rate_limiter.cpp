@@ -44,7 +44,7 @@ void check_rate(const rate_limiter& o, int permits, duration per, std::optional<
     throw config_error("rate_limiter.burst", std::to_string(*burst),
                        "must be off: only gcra has a burst of its own");
   // A bucket that takes longer than this to fill is a mistake, and would overflow.
-  if (burst && *burst > longest_span / (per / permits + duration(1)))
+  if (burst && *burst > longest_span / ((per + duration(permits - 1)) / permits))
     throw config_error("rate_limiter.burst", std::to_string(*burst), "must refill within 366 days");
   if (o.algorithm == rate_algorithm::sliding_window &&
       !detail::can_slide(permits, per, o.max_wait.value_or(duration::zero())))

@@ -120,7 +120,8 @@ class retry_policy::on_call final : public stage {
     if (left != duration::max() && (wait >= left || floor >= left - wait))
       return because == reason::server_hint
                  ? stop(t, reason::server_wait, in_seconds(wait), in_seconds(left), until)
-                 : stop(t, reason::deadline, in_seconds(wait + floor), in_seconds(left));
+                 : stop(t, reason::deadline, in_seconds(wait) + in_seconds(floor),
+                        in_seconds(left));
     if (options().budget && !options().budget->try_spend(o, t.now()))
       return stop(t, reason::budget, options().budget->balance(t.now()),
                   options().budget->price(o));

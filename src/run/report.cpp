@@ -1,6 +1,7 @@
 #include "hawser/run/report.hpp"
 
 #include "hawser/core/error.hpp"
+#include "hawser/run/detail/value.hpp"
 
 #include <cstdio>
 
@@ -18,6 +19,15 @@ std::string in_millis(duration d) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f ms", std::chrono::duration<double, std::milli>(d).count());
   return text;
+}
+
+/// What callers name their calls and ids, which they may have from their own callers: without
+/// secrets, and without a byte that breaks the line.
+std::string plain(std::string_view text) {
+  std::string shown = detail::masked(text);
+  for (char& c : shown)
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+  return shown;
 }
 
 std::string describe(const error_code& ec) {
@@ -58,11 +68,11 @@ std::string report_entry::to_string() const {
 
 std::string call_report::to_string() const {
   std::string text = pipeline;
-  if (!operation.empty()) text += " " + operation;
+  if (!operation.empty()) text += " " + plain(operation);
   text += ": " + describe(error) + " after " + std::to_string(attempts) +
           (attempts == 1 ? " attempt" : " attempts") + " in " + in_millis(elapsed);
   if (error) text.append(", ").append(hawser::to_string(delivery));
-  if (!correlation.empty()) text += "\n  correlation " + correlation;
+  if (!correlation.empty()) text += "\n  correlation " + plain(correlation);
   if (!key_fingerprint.empty()) text += "\n  idempotency key #" + key_fingerprint;
   for (const report_entry& entry : entries) text += "\n  " + entry.to_string();
   text += '\n';

@@ -18,6 +18,8 @@ error describe(const std::exception_ptr& thrown) {
     return e.code() ? error(e.code()) : error(errc::operation_threw, masked(e.what()));
   } catch (const std::system_error& e) {
     return e.code() ? error(error_code(e.code())) : error(errc::operation_threw, masked(e.what()));
+  } catch (const config_error& e) {
+    return error(e.code(), masked(e.what()));
   } catch (const std::exception& e) {
     return error(errc::operation_threw, masked(e.what()));
   } catch (...) {

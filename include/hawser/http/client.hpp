@@ -44,8 +44,8 @@ struct client_options {
   limits bounds{};      ///< Limits on the size of answers.
   time_limits times{};  ///< Limits on the time of each phase of an exchange.
   /// Set it when the API honours idempotency keys: then every POST and PATCH gets one, minted once
-  /// per call and sent with each attempt, unless the request brings its own. Without it only
-  /// requests that bring a key are sent with one, the IETF draft's way.
+  /// per call and sent with each attempt, unless the request brings its own, be it by `header`.
+  /// Without it only requests that bring a key are sent with one, the IETF draft's way.
   std::optional<idempotency_profile> idempotency{};
   /// Names the header that carries the call's correlation id, the same on each attempt; off.
   std::optional<std::string> correlation_header{};

@@ -80,6 +80,11 @@ template <class T>
 }
 
 template <class T>
+result<T> response::as() const {
+  return as<T>(own_limits());
+}
+
+template <class T>
 result<T> response::as(const limits& l) const {
   result<nlohmann::json> parsed = parse_json(body(), l);
   if (!parsed) return result<T>(boost::system::in_place_error, parsed.error());

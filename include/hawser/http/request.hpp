@@ -59,7 +59,8 @@ class HAWSER_API request {
     return {method::options, target};
   }
 
-  /// Adds a header field; errc::invalid_header as `check_request_field` has it.
+  /// Adds a header field, Content-Type in place of the one there. errc::invalid_header as
+  /// `check_request_field` has it.
   request&& header(std::string_view name, std::string_view value) &&;
   /// Appends to the query, escaped.
   request&& query(std::string_view name, std::string_view value) &&;

@@ -38,12 +38,16 @@ class HAWSER_API response {
   /// Whether the status is 2xx.
   [[nodiscard]] bool ok() const noexcept { return status_ >= 200 && status_ < 300; }
 
-  /// The body as JSON. errc::json_malformed, errc::json_too_deep.
-  [[nodiscard]] result<nlohmann::json> json(const limits& l = {}) const;
+  /// The body as JSON, at most as deep as its client's `limits::json_depth` says.
+  /// errc::json_malformed, errc::json_too_deep.
+  [[nodiscard]] result<nlohmann::json> json() const;
+  [[nodiscard]] result<nlohmann::json> json(const limits& l) const;
   /// The body as a type that nlohmann/json converts; defined in "hawser/http/json.hpp".
   /// errc::json_malformed, errc::json_too_deep; errc::json_wrong_type, naming the field.
   template <class T>
-  [[nodiscard]] result<T> as(const limits& l = {}) const;
+  [[nodiscard]] result<T> as() const;
+  template <class T>
+  [[nodiscard]] result<T> as(const limits& l) const;
 
   /// Itself when 2xx. Else errc::client_error (4xx), errc::server_error (5xx) or
   /// errc::unexpected_status, with status and title in the text. errc::outcome_unknown when the
@@ -76,11 +80,16 @@ class HAWSER_API response {
     effect_ = what;
     evidence_ = seen;
   }
+  /// How deep JSON may be when read without limits; 64 until set, and kept by `clear()`.
+  void set_json_depth(std::size_t levels) noexcept { json_depth_ = levels; }
 
  private:
   [[nodiscard]] error status_error() const;
 
+  [[nodiscard]] limits own_limits() const noexcept { return {.json_depth = json_depth_}; }
+
   int status_ = 0;
+  std::size_t json_depth_ = limits{}.json_depth;
   hawser::effect effect_ = hawser::effect::safe;
   hawser::evidence evidence_ = hawser::evidence::answered;
   std::string reason_;

@@ -153,7 +153,8 @@ connection::ending connection::first_request_locked(channel::line seen, time_poi
                          settings_.origin.text + " sent bytes before the first request");
     default:
       return fail_locked(errc::connection_closed,
-                         settings_.origin.text + " closed the connection before the first request");
+                         settings_.origin.text +
+                             " closed the connection before the first request; try again later");
   }
 }
 
@@ -414,8 +415,10 @@ connection::ending connection::read_failed_locked(error_code ec, time_point) {
 }
 
 connection::ending connection::answered_locked(bool nothing_left, time_point now) {
-  bool reusable =
-      nothing_left && reader_.keep_alive() && request_sent_ && !writing_ && !write_error_;
+  // 408 gives this connection up, 421 says it is the wrong one (RFC 9110 sections 15.5.9, 15.5.20).
+  const int status = current_->answer->status();
+  bool reusable = nothing_left && reader_.keep_alive() && request_sent_ && !writing_ &&
+                  !write_error_ && status != 408 && status != 421;
   if (reusable && tls_) {
     std::size_t n = 0;
     reusable = tls_->decrypt(plain_.get(), buffer_size, n) == tls_session::result::want_more &&

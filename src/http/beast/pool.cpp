@@ -11,10 +11,13 @@ namespace hawser::inline v0::http {
 
 void validate(const pool_options& o) {
   if (o.max_connections < 1) throw config_error("pool.max_connections", "0", "must be at least 1");
-  if (o.idle_for && *o.idle_for <= duration::zero())
-    throw config_error("pool.idle_for", beast::in_words(*o.idle_for), "must be over zero");
-  if (o.max_age && *o.max_age <= duration::zero())
-    throw config_error("pool.max_age", beast::in_words(*o.max_age), "must be over zero");
+  const auto check = [](const char* field, const std::optional<duration>& time) {
+    if (time && *time <= duration::zero())
+      throw config_error(std::string("pool.") + field, std::to_string(time->count()) + " ns",
+                         "must be over zero; std::nullopt turns it off");
+  };
+  check("idle_for", o.idle_for);
+  check("max_age", o.max_age);
 }
 
 namespace beast {
@@ -61,7 +64,8 @@ struct pool::retired {
 
 pool::pool(environment env, settings s)
     : settings_(std::move(s)), executor_(env.executor()), env_(std::move(env)) {
-  idle_.reserve(std::min(settings_.pool.max_idle, settings_.pool.max_connections));
+  constexpr std::size_t most_reserved = 1024;  // who sets no limit does not have that many
+  idle_.reserve(std::min({settings_.pool.max_idle, settings_.pool.max_connections, most_reserved}));
 }
 
 pool::~pool() = default;

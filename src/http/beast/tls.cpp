@@ -64,6 +64,9 @@ std::string openssl_reason() {
   throw call_error(error(make_error_code(errc::tls_bad_credentials), what + ": " + why));
 }
 
+constexpr std::string_view check_path = "check the path and who may read it";
+constexpr std::string_view give_pem = "; give PEM text, -----BEGIN CERTIFICATE----- and so on";
+
 /// One piece of PEM and where it came from, "tls.ca_file '/etc/ca.pem'".
 struct pem_text {
   std::string what;
@@ -73,9 +76,15 @@ struct pem_text {
 pem_text read_pem(std::string_view option, const std::string& path) {
   pem_text pem{"tls." + std::string(option) + " '" + path + "'", {}};
   std::ifstream file(path, std::ios::binary);
-  if (!file) bad_credentials(pem.what, std::string("cannot be opened: ") + std::strerror(errno));
-  pem.text.assign(std::istreambuf_iterator<char>(file), {});
-  if (file.bad()) bad_credentials(pem.what, "cannot be read");
+  if (!file)
+    bad_credentials(pem.what, std::string("cannot be opened: ") + std::strerror(errno) + "; " +
+                                  std::string(check_path));
+  try {
+    pem.text.assign(std::istreambuf_iterator<char>(file), {});
+  } catch (const std::ios_base::failure&) {  // a directory, for one
+    file.setstate(std::ios_base::badbit);
+  }
+  if (file.bad()) bad_credentials(pem.what, "cannot be read; " + std::string(check_path));
   return pem;
 }
 
@@ -101,8 +110,9 @@ std::vector<x509_ptr> parse_certificates(const pem_text& pem) {
     found.emplace_back(one);
   const unsigned long last = ERR_peek_last_error();
   if (ERR_GET_REASON(last) != PEM_R_NO_START_LINE)
-    bad_credentials(pem.what, "bad certificate: " + openssl_reason());
-  if (found.empty()) bad_credentials(pem.what, "holds no certificate in PEM form");
+    bad_credentials(pem.what, "bad certificate: " + openssl_reason() + std::string(give_pem));
+  if (found.empty())
+    bad_credentials(pem.what, "holds no certificate in PEM form" + std::string(give_pem));
   ERR_clear_error();
   return found;
 }
@@ -150,7 +160,8 @@ void load_own_certificate(SSL_CTX* ctx, const tls_options& options) {
                                   (password ? "; is tls.key_password right?"
                                             : "; an encrypted key needs tls.key_password"));
   if (SSL_CTX_use_PrivateKey(ctx, parsed.get()) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-    bad_credentials(key.what, "is not the key of " + chain.what + ": " + openssl_reason());
+    bad_credentials(key.what, "is not the key of " + chain.what + ": " + openssl_reason() +
+                                  "; give the key of its first certificate");
 }
 
 // --- certificates in words ---------------------------------------------------------------------

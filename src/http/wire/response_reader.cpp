@@ -20,6 +20,11 @@ constexpr std::size_t rest_of(std::size_t limit, std::size_t used) noexcept {
   return limit > used ? limit - used : 0;
 }
 
+constexpr std::size_t plus(std::size_t a, std::size_t b) noexcept {
+  return a > std::numeric_limits<std::size_t>::max() - b ? std::numeric_limits<std::size_t>::max()
+                                                         : a + b;
+}
+
 // Whether a comma-separated list of tokens has this one (RFC 9110 section 5.6.1).
 bool lists(std::string_view list, std::string_view token) noexcept {
   for (;;) {
@@ -88,10 +93,12 @@ response_reader::progress response_reader::feed(std::string_view bytes) {
 }
 
 response_reader::progress response_reader::end_of_stream(bool clean) {
-  if (state_ == state::body_until_close && clean)
+  if (state_ == state::body_until_close && clean) {
     finish(false);
-  else if (state_ < state::done)
+  } else if (state_ < state::done) {
+    cut_in_head_ = state_ <= state::fields;
     fail(begun_ ? fault::cut_off : fault::closed_at_start);
+  }
   return {0, state_ == state::done, failure()};
 }
 
@@ -119,9 +126,9 @@ bool response_reader::on_line(std::string_view line) {
 std::size_t response_reader::room() const noexcept {
   switch (state_) {
     case state::chunk_size:
-      return longest_size + rest_of(limits_.chunk_extension_bytes, extension_bytes_) + 2;
+      return plus(rest_of(limits_.chunk_extension_bytes, extension_bytes_), longest_size + 2);
     case state::chunk_end: return 2;
-    case state::trailers: return rest_of(limits_.trailer_bytes, trailer_bytes_) + 2;
+    case state::trailers: return plus(rest_of(limits_.trailer_bytes, trailer_bytes_), 2);
     default: return rest_of(limits_.header_bytes, head_bytes_);
   }
 }
@@ -428,8 +435,8 @@ std::string response_reader::detail() const {
 }
 
 std::string response_reader::place() const {
-  if (status_ == 0 || into_ == nullptr || into_->status() == 0) return "inside of the header";
-  const std::string got = " after " + std::to_string(into_->body().size()) + " bytes of the body";
+  if (cut_in_head_) return "inside of the header";
+  const std::string got = "after " + std::to_string(into_->body().size()) + " bytes of the body";
   return has_length_ ? got + " of " + std::to_string(into_->body().size() + left_) : got;
 }
 

@@ -107,6 +107,7 @@ class HAWSER_API response_reader {  // exported for hawser::testing's fake trans
   fault fault_{};
   bool head_request_ = false;
   bool begun_ = false;
+  bool cut_in_head_ = false;  // where the stream ended
   bool keep_alive_ = false;
   bool minor_is_one_ = true;  // HTTP/1.1, as against HTTP/1.0
   bool has_length_ = false;

@@ -71,7 +71,8 @@ TEST_F(log_observer_test, failed_attempt_is_a_warning_with_error_and_cause) {
   EXPECT_EQ(line_of(e),
             "warning attempt_finished correlation=7f3a pipeline=billing "
             "operation=\"POST /v1/charges\" attempt=2 elapsed_ms=12.345 error=attempt_timeout "
-            "message=\"the attempt did not finish within its time limit\" "
+            "message=\"the attempt did not finish within its time limit; "
+            "raise the timeout if it needs more\" "
             "delivery=\"maybe applied\" cause=\"timeout: limit_elapsed, seconds allowed 2\"\n");
 }
 

@@ -1,0 +1,638 @@
+// Every option with a bound, at both edges: the lowest and the highest allowed are accepted, what
+// lies just beyond is refused with the field's name, the value and the bound in the text.
+#include "hawser/hawser.hpp"
+
+#include "bad_input/refusal.hpp"
+#include "hawser/http/client.hpp"
+#include "hawser/http/idempotency.hpp"
+#include "hawser/http/limits.hpp"
+#include "hawser/http/standard_pipeline.hpp"
+#include "hawser/http/transport_options.hpp"
+#include "hawser/observe/redactor.hpp"
+#include "hawser/testing/manual_environment.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace hawser::test {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace http;
+
+constexpr duration longest = duration::max();
+constexpr duration most_negative = duration::min();
+constexpr int most = std::numeric_limits<int>::max();
+constexpr int least = std::numeric_limits<int>::min();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinite = std::numeric_limits<double>::infinity();
+constexpr std::size_t endless = std::numeric_limits<std::size_t>::max();
+
+/// A double just above or below.
+double over(double x) { return std::nextafter(x, infinite); }
+double under(double x) { return std::nextafter(x, -infinite); }
+
+// How each kind of options is looked at.
+void check(const timeout& o) { static_cast<void>(make_policy(o)); }
+void check(const retry& o) { static_cast<void>(make_policy(o)); }
+void check(const circuit_breaker& o) { static_cast<void>(make_policy(o)); }
+void check(const bulkhead& o) { static_cast<void>(make_policy(o)); }
+void check(const rate_limiter& o) { static_cast<void>(make_policy(o)); }
+void check(const fallback& o) { static_cast<void>(make_policy(o)); }
+void check(const retry_budget& o) { static_cast<void>(make_budget(o)); }
+void check(const token_budget& o) { static_cast<void>(make_budget(o)); }
+void check(const constant& o) { validate(backoff(o), "retry.delay"); }
+void check(const linear& o) { validate(backoff(o), "retry.delay"); }
+void check(const exponential& o) { validate(backoff(o), "retry.delay"); }
+void check(const fibonacci& o) { validate(backoff(o), "retry.delay"); }
+void check(const limits& o) { validate(o); }
+void check(const time_limits& o) { validate(o); }
+void check(const pool_options& o) { validate(o); }
+void check(const idempotency_profile& o) { validate(o); }
+void check(const redaction& o) { static_cast<void>(redactor(o)); }
+void check(const standard_options& o) { static_cast<void>(standard_pipeline("api", o)); }
+
+struct row {
+  std::string_view field;
+  std::string_view rule;
+  std::vector<std::function<void()>> good;
+  std::vector<std::function<void()>> bad;
+};
+
+/// One member of some options, with what is allowed at its edges and what is not.
+template <class Options, class Value>
+row edges(std::string_view field, std::string_view rule, Value Options::*member,
+          std::vector<std::type_identity_t<Value>> good,
+          std::vector<std::type_identity_t<Value>> bad, Options base = Options{}) {
+  row made{field, rule, {}, {}};
+  const auto put = [&](auto& list, const Value& value) {
+    Options o = base;
+    o.*member = value;
+    list.push_back([o] { check(o); });
+  };
+  for (const Value& value : good) put(made.good, value);
+  for (const Value& value : bad) put(made.bad, value);
+  return made;
+}
+
+/// The same for a member of a breaker's window.
+template <class Window, class Value>
+row window_edges(std::string_view field, std::string_view rule, Value Window::*member,
+                 std::vector<std::type_identity_t<Value>> good,
+                 std::vector<std::type_identity_t<Value>> bad, Window base = {}) {
+  row made{field, rule, {}, {}};
+  const auto put = [&](auto& list, const Value& value) {
+    Window w = base;
+    w.*member = value;
+    circuit_breaker o;
+    o.min_calls = 1;
+    o.window = w;
+    list.push_back([o] { check(o); });
+  };
+  for (const Value& value : good) put(made.good, value);
+  for (const Value& value : bad) put(made.bad, value);
+  return made;
+}
+
+void run(const std::vector<row>& rows) {
+  for (const row& r : rows) {
+    SCOPED_TRACE(r.field);
+    ASSERT_FALSE(r.good.empty());
+    for (std::size_t i = 0; i < r.good.size(); ++i)
+      EXPECT_NO_THROW(r.good[i]()) << "allowed value number " << i;
+    ASSERT_FALSE(r.bad.empty());
+    for (std::size_t i = 0; i < r.bad.size(); ++i) {
+      SCOPED_TRACE(i);
+      expect_config_error(r.bad[i], r.field, "", r.rule);
+    }
+  }
+}
+
+TEST(BadOptions, OfTimeouts) {
+  run({
+      edges("timeout.after", "must be over 0", &timeout::after, {1ns, longest},
+            {0ns, -1ns, most_negative}),
+      edges("timeout.reserve", "must not be negative", &timeout::reserve, {0ns, longest},
+            {-1ns, most_negative}),
+  });
+}
+
+TEST(BadOptions, OfRetries) {
+  run({
+      edges("retry.max_attempts", "must be 1 to 100", &retry::max_attempts, {1, 100},
+            {0, -1, least, 101, most}),
+      edges("retry.max_server_wait", "must not be negative", &retry::max_server_wait,
+            {0ns, longest}, {-1ns, most_negative}),
+      edges("retry.delay.each", "at least 0", &retry::delay,
+            {constant{.each = 0ns}, constant{.each = longest}},
+            {constant{.each = -1ns}, constant{.each = most_negative}}),
+  });
+}
+
+TEST(BadOptions, OfBackoffs) {
+  const auto no_such = static_cast<jitter>(4);
+  run({
+      edges("retry.delay.each", "must be at least 0", &constant::each, {0ns, longest},
+            {-1ns, most_negative}),
+      edges("retry.delay.spread", "none, full or equal", &constant::spread,
+            {jitter::none, jitter::equal}, {jitter::decorrelated}),
+      edges("retry.delay.spread", "one of jitter's values", &constant::spread, {jitter::none},
+            {no_such}),
+      edges("retry.delay.first", "must be over 0", &linear::first, {1ns, 20s},
+            {0ns, -1ns, most_negative}),
+      edges("retry.delay.step", "must be at least 0", &linear::step, {0ns, longest},
+            {-1ns, most_negative}),
+      edges("retry.delay.cap", "must be at least first", &linear::cap, {100ms, longest},
+            {100ms - 1ns, 0ns, -1ns, most_negative}),
+      edges("retry.delay.spread", "one of jitter's values", &linear::spread,
+            {jitter::none, jitter::decorrelated}, {no_such}),
+      edges("retry.delay.first", "must be over 0", &exponential::first, {1ns, 20s},
+            {0ns, -1ns, most_negative}),
+      edges("retry.delay.factor", "finite and at least 1", &exponential::factor,
+            {1.0, std::numeric_limits<double>::max()},
+            {under(1.0), 0.0, -1.0, nan, infinite, -infinite}),
+      edges("retry.delay.cap", "must be at least first", &exponential::cap, {100ms, longest},
+            {100ms - 1ns, 0ns, most_negative}),
+      edges("retry.delay.spread", "one of jitter's values", &exponential::spread,
+            {jitter::none, jitter::decorrelated}, {no_such}),
+      edges("retry.delay.first", "must be over 0", &fibonacci::first, {1ns, 20s},
+            {0ns, -1ns, most_negative}),
+      edges("retry.delay.cap", "must be at least first", &fibonacci::cap, {100ms, longest},
+            {100ms - 1ns, 0ns, most_negative}),
+      edges("retry.delay.spread", "one of jitter's values", &fibonacci::spread,
+            {jitter::none, jitter::decorrelated}, {no_such}),
+  });
+}
+
+TEST(BadOptions, OfBudgets) {
+  run({
+      edges("retry_budget.ratio", "from 0 to 10", &retry_budget::ratio, {0.0, 10.0},
+            {under(0.0), over(10.0), nan, infinite, -infinite}),
+      edges("retry_budget.window", "from 1 ms to 1 h", &retry_budget::window, {1ms, 1h},
+            {1ms - 1ns, 0ns, -1ns, most_negative, 1h + 1ns, longest}),
+      edges("retry_budget.reserve_per_second", "from 0 to 1000000",
+            &retry_budget::reserve_per_second, {0.0, 1e6},
+            {under(0.0), over(1e6), nan, infinite, -infinite}),
+      edges("retry_budget.reserve_per_second", "at least one per window",
+            &retry_budget::reserve_per_second, {0.1}, {under(0.1), 0.0},
+            retry_budget{.ratio = 0, .window = 10s}),
+      edges("token_budget.tokens", "at least 1", &token_budget::tokens, {1, most}, {0, -1, least},
+            token_budget{.retry_cost = 1, .timeout_cost = 1}),
+      edges("token_budget.retry_cost", "from 1 to tokens", &token_budget::retry_cost, {1, 500},
+            {0, -1, least, 501, most}),
+      edges("token_budget.timeout_cost", "from 1 to tokens", &token_budget::timeout_cost, {1, 500},
+            {0, -1, least, 501, most}),
+      edges("token_budget.success_refund", "at least 1", &token_budget::success_refund, {1, most},
+            {0, -1, least}),
+  });
+}
+
+TEST(BadOptions, OfCircuitBreakers) {
+  circuit_breaker slow;
+  slow.slow_ratio = 0.5;
+  slow.slow_after = 1s;
+  run({
+      window_edges("circuit_breaker.window.calls", "from 1 to 1000000", &count_window::calls,
+                   {1, 1'000'000}, {0, -1, least, 1'000'001, most}),
+      window_edges("circuit_breaker.window.buckets", "from 1 to 1000", &time_window::buckets,
+                   {1, 1000}, {0, -1, least, 1001, most}),
+      window_edges("circuit_breaker.window.span", "a nanosecond per bucket", &time_window::span,
+                   {10ns, longest}, {9ns, 0ns, -1ns, most_negative}),
+      edges("circuit_breaker.min_calls", "at least 1", &circuit_breaker::min_calls, {1},
+            {0, -1, least}),
+      edges("circuit_breaker.min_calls", "at most window.calls", &circuit_breaker::min_calls, {100},
+            {101, most}),
+      edges("circuit_breaker.failure_ratio", "over 0 and at most 1",
+            &circuit_breaker::failure_ratio, {std::numeric_limits<double>::min(), 1.0},
+            {0.0, -0.5, over(1.0), nan, infinite}),
+      edges("circuit_breaker.slow_ratio", "over 0 and at most 1", &circuit_breaker::slow_ratio,
+            {std::numeric_limits<double>::min(), 1.0}, {0.0, -0.5, over(1.0), nan, infinite}, slow),
+      edges("circuit_breaker.slow_after", "positive when slow_ratio is set",
+            &circuit_breaker::slow_after, {1ns, longest}, {0ns, -1ns, most_negative}, slow),
+      edges("circuit_breaker.consecutive_failures", "at least 1",
+            &circuit_breaker::consecutive_failures, {1, most}, {0, -1, least}),
+      edges("circuit_breaker.open_for", "positive", &circuit_breaker::open_for, {1ns, 2min},
+            {0ns, -1ns, most_negative}),
+      edges("circuit_breaker.open_multiplier", "at least 1 and finite",
+            &circuit_breaker::open_multiplier, {1.0, std::numeric_limits<double>::max()},
+            {under(1.0), 0.0, nan, infinite, -infinite}),
+      edges("circuit_breaker.open_cap", "at least open_for", &circuit_breaker::open_cap,
+            {10s, longest}, {10s - 1ns, 0ns, most_negative}),
+      edges("circuit_breaker.open_jitter", "at least 0 and under 1", &circuit_breaker::open_jitter,
+            {0.0, under(1.0)}, {under(0.0), 1.0, nan, infinite, -infinite}),
+      edges("circuit_breaker.hint_cap", "must not be negative", &circuit_breaker::hint_cap,
+            {0ns, longest}, {-1ns, most_negative}),
+      edges("circuit_breaker.healthy_reset", "must not be negative",
+            &circuit_breaker::healthy_reset, {0ns, longest}, {-1ns, most_negative}),
+      edges("circuit_breaker.probes", "from 1 to 1000", &circuit_breaker::probes, {1, 1000},
+            {0, -1, least, 1001, most}),
+      edges("circuit_breaker.probes_to_close", "at least 1", &circuit_breaker::probes_to_close,
+            {1, most}, {0, -1, least}),
+      edges("circuit_breaker.probe_lease", "positive", &circuit_breaker::probe_lease,
+            {1ns, longest}, {0ns, -1ns, most_negative}),
+  });
+  circuit_breaker toothless;
+  toothless.failure_ratio.reset();
+  toothless.consecutive_failures.reset();
+  expect_config_error([&] { check(toothless); }, "circuit_breaker.failure_ratio", "none",
+                      "must be set, else nothing trips");
+}
+
+TEST(BadOptions, OfBulkheads) {
+  constexpr int field_max = 2'097'151;
+  run({
+      edges("bulkhead.max_concurrent", "between 1 and 2097151", &bulkhead::max_concurrent,
+            {1, field_max}, {0, -1, least, field_max + 1, most}),
+      edges("bulkhead.max_queue", "between 0 and 2097151", &bulkhead::max_queue, {0, field_max},
+            {-1, least, field_max + 1, most}),
+      edges("bulkhead.max_queue_wait", "over 0, or off", &bulkhead::max_queue_wait, {1ns, longest},
+            {0ns, -1ns, most_negative}),
+      edges("bulkhead.order", "one of queue_order's values", &bulkhead::order,
+            {queue_order::fifo, queue_order::lifo_under_overload}, {static_cast<queue_order>(2)}),
+      edges("bulkhead.service_floor", "at least 0", &bulkhead::service_floor, {0ns, longest},
+            {-1ns, most_negative}),
+  });
+  bulkhead_policy live(bulkhead{});
+  for (const int good : {1, field_max}) EXPECT_NO_THROW(live.set_max_concurrent(good));
+  for (const int bad : {0, -1, field_max + 1})
+    expect_config_error([&] { live.set_max_concurrent(bad); }, "bulkhead.max_concurrent",
+                        std::to_string(bad), "between 1 and 2097151");
+  for (const int good : {0, field_max}) EXPECT_NO_THROW(live.set_max_queue(good));
+  for (const int bad : {-1, field_max + 1})
+    expect_config_error([&] { live.set_max_queue(bad); }, "bulkhead.max_queue", std::to_string(bad),
+                        "between 0 and 2097151");
+}
+
+TEST(BadOptions, OfRateLimiters) {
+  constexpr duration year = 366 * 24h;
+  rate_limiter windowed;
+  windowed.algorithm = rate_algorithm::fixed_window;
+  run({
+      edges("rate_limiter.permits", "at least 1", &rate_limiter::permits, {1, 1'000'000'000},
+            {0, -1, least}),
+      edges("rate_limiter.permits", "at most one per nanosecond", &rate_limiter::permits,
+            {1'000'000'000}, {1'000'000'001, most}),
+      edges("rate_limiter.per", "over 0 and at most 366 days", &rate_limiter::per, {100ns, year},
+            {0ns, -1ns, most_negative, year + 1ns, longest}),
+      edges("rate_limiter.burst", "at least 1, or off", &rate_limiter::burst, {1, most},
+            {0, -1, least}),
+      edges("rate_limiter.burst", "only gcra has a burst", &rate_limiter::burst, {std::nullopt},
+            {1}, windowed),
+      edges("rate_limiter.burst", "must refill within 366 days", &rate_limiter::burst, {365},
+            {366, most}, rate_limiter{.permits = 1, .per = 24h + 1s}),
+      edges("rate_limiter.max_wait", "between 0 and 366 days", &rate_limiter::max_wait, {0ns, year},
+            {-1ns, most_negative, year + 1ns, longest}),
+      edges("rate_limiter.algorithm", "one of rate_algorithm's values", &rate_limiter::algorithm,
+            {rate_algorithm::gcra, rate_algorithm::sliding_window},
+            {static_cast<rate_algorithm>(3)}),
+      edges("rate_limiter.permits", "at most 1048576 for sliding_window", &rate_limiter::permits,
+            {349'525}, {349'526}, rate_limiter{.algorithm = rate_algorithm::sliding_window}),
+      edges("rate_limiter.spread", "between 0 and 1", &rate_limiter::spread, {0.0, 1.0},
+            {under(0.0), over(1.0), nan, infinite, -infinite}),
+      edges("rate_limiter.max_pause", "at least 0", &rate_limiter::max_pause, {0ns, longest},
+            {-1ns, most_negative}),
+  });
+  rate_limiter_policy live(rate_limiter{});
+  EXPECT_NO_THROW(live.set_rate(1, year, 1, {}));
+  expect_config_error([&] { live.set_rate(0, 1s, {}, {}); }, "rate_limiter.permits", "0",
+                      "at least 1");
+  expect_config_error([&] { live.set_rate(1, 0s, {}, {}); }, "rate_limiter.per", "0 ns", "over 0");
+  expect_config_error([&] { live.set_rate(1, 1s, 0, {}); }, "rate_limiter.burst", "0",
+                      "at least 1");
+}
+
+TEST(BadOptions, OfFallbacks) {
+  run({edges("fallback.max_concurrent", "at least 1", &fallback::max_concurrent, {1, most},
+             {0, -1, least}, fallback::value(1)),
+       edges("fallback.sources", "at least one value or function", &fallback::sources,
+             {fallback::value(1).sources}, {{}}, fallback::value(1)),
+       edges("fallback.sources", "must not be null", &fallback::sources,
+             {fallback::value(1).sources}, {{nullptr}}, fallback::value(1))});
+}
+
+TEST(BadOptions, OfPipelines) {
+  const testing::manual_environment env;
+  EXPECT_NO_THROW(static_cast<void>(pipeline_builder("x").build(env)));
+  EXPECT_NO_THROW(static_cast<void>(pipeline_builder(std::string(100'000, 'x')).build(env)));
+  expect_config_error([&] { static_cast<void>(pipeline_builder("").build(env)); }, "pipeline.name",
+                      "\"\"", "must not be empty");
+  expect_config_error([] { pipeline_builder("api").add(std::shared_ptr<policy>()); },
+                      "pipeline.api.add", "null", "give a policy");
+  expect_config_error([] { pipeline_builder("api").observe(nullptr); }, "pipeline.api.observe",
+                      "null", "give an observer");
+  expect_config_error([] { pipeline_builder("api").max_amplification(0); },
+                      "pipeline.api.max_amplification", "0", "at least 1");
+  const auto stacked = [&](int outer, int inner, unsigned limit) {
+    return [&env, outer, inner, limit] {
+      static_cast<void>(pipeline_builder("api")
+                            .max_amplification(limit)
+                            .add(retry{.max_attempts = outer})
+                            .add(retry{.max_attempts = inner})
+                            .build(env));
+    };
+  };
+  EXPECT_NO_THROW(stacked(10, 10, 100)());
+  expect_config_error(stacked(10, 11, 100), "pipeline.api.max_amplification",
+                      "retry 10 x retry 11 = 110", "raise max_amplification");
+  EXPECT_NO_THROW(stacked(1, 1, 1)());
+  EXPECT_NO_THROW(stacked(100, 100, std::numeric_limits<unsigned>::max())());
+}
+
+TEST(BadOptions, OfLimits) {
+  run({
+      edges("limits.header_bytes", "at least 64", &limits::header_bytes, {64u, endless}, {63u, 0u}),
+      edges("limits.header_count", "at least 1", &limits::header_count, {1u, endless}, {0u}),
+      edges("limits.json_depth", "at least 1 and at most 1000", &limits::json_depth, {1u, 1000u},
+            {0u, 1001u, endless}),
+  });
+  // Zero means none of it, and there is no upper bound.
+  for (const std::size_t n : {std::size_t{0}, endless})
+    EXPECT_NO_THROW(check(limits{
+        .body_bytes = n, .interim_responses = n, .trailer_bytes = n, .chunk_extension_bytes = n}));
+}
+
+TEST(BadOptions, OfTimeLimits) {
+  std::vector<row> rows;
+  const std::pair<std::string_view, std::optional<duration> time_limits::*> all[] = {
+      {"time_limits.pool_wait", &time_limits::pool_wait},
+      {"time_limits.resolve", &time_limits::resolve},
+      {"time_limits.connect", &time_limits::connect},
+      {"time_limits.tls", &time_limits::tls},
+      {"time_limits.first_byte", &time_limits::first_byte},
+      {"time_limits.between_bytes", &time_limits::between_bytes},
+  };
+  for (const auto& [field, member] : all)
+    rows.push_back(edges(field, "over zero; std::nullopt turns it off", member,
+                         {1ns, longest, std::nullopt}, {0ns, -1ns, most_negative}));
+  run(rows);
+}
+
+TEST(BadOptions, OfPools) {
+  run({
+      edges("pool.max_connections", "at least 1", &pool_options::max_connections, {1u, endless},
+            {0u}),
+      edges("pool.idle_for", "over zero; std::nullopt turns it off", &pool_options::idle_for,
+            {1ns, longest, std::nullopt}, {0ns, -1ns, most_negative}),
+      edges("pool.max_age", "over zero; std::nullopt turns it off", &pool_options::max_age,
+            {1ns, longest, std::nullopt}, {0ns, -1ns, most_negative}),
+  });
+  // No room is set aside for connections that may never be opened.
+  const testing::manual_environment env;
+  EXPECT_NO_THROW(static_cast<void>(make_beast_transport(
+      env, url::parse("http://localhost").value(),
+      {.max_connections = endless, .max_idle = endless, .max_pending = endless}, {}, {}, {})));
+}
+
+TEST(BadOptions, OfTls) {
+  const auto refused = [](const tls_options& o) { return [o] { validate(o); }; };
+  EXPECT_NO_THROW(validate(tls_options{}));
+  EXPECT_NO_THROW(validate(tls_options{.min_version = tls_version::tls1_2}));
+  expect_config_error(refused({.min_version = static_cast<tls_version>(2)}), "tls.min_version", "2",
+                      "tls1_2 or tls1_3");
+  expect_config_error(refused({.client_certificate_file = "a", .client_certificate_pem = "s3cr3t"}),
+                      "tls.client_certificate_pem", "given", "not be given together");
+  expect_config_error(refused({.client_key_file = "a", .client_key_pem = secret("s3cr3t")}),
+                      "tls.client_key_pem", "given", "not be given together");
+  expect_config_error(refused({.client_certificate_file = "a"}), "tls.client_key_file", "nothing",
+                      "must be given with a client certificate");
+  expect_config_error(refused({.client_key_pem = secret("s3cr3t")}), "tls.client_certificate_file",
+                      "nothing", "must be given with a client key");
+}
+
+TEST(BadOptions, OfIdempotencyProfiles) {
+  run({
+      edges("idempotency_profile.max_length", "at least 1", &idempotency_profile::max_length,
+            {1u, endless}, {0u}),
+      edges("idempotency_profile.retention", "over zero; std::nullopt turns it off",
+            &idempotency_profile::retention, {1ns, longest, std::nullopt},
+            {0ns, -1ns, most_negative}),
+      edges("idempotency_profile.in_flight_status", "from 400 to 599",
+            &idempotency_profile::in_flight_status, {400, 599, std::nullopt},
+            {399, 600, 0, -1, least, most}),
+      edges("idempotency_profile.header", "header name that the client does not write itself",
+            &idempotency_profile::header, {"X"},
+            {"X Y", "X\r\nY: 1", "Host", "content-length", std::string("X\0Y", 3), "\xc3\xa9"}),
+      edges("idempotency_profile.header", "needs a header or a body_field",
+            &idempotency_profile::header, {"X"}, {""}),
+      edges("idempotency_profile.body_field", "must be a JSON pointer",
+            &idempotency_profile::body_field, {"/a", "/a/b", "/", std::nullopt},
+            {"", "a", "/~2", "/a~"}),
+  });
+}
+
+TEST(BadOptions, OfRedactors) {
+  redaction hashed;
+  hashed.literal_style = mask_style::keyed_hash;
+  hashed.literals = {secret("1234")};
+  hashed.hash_key = secret("0123456789abcdef");
+  hashed.hash_key_id = "k1";
+  run({
+      edges("redaction.mask", "1 to 64 printable characters", &redaction::mask,
+            {"x", std::string(64, 'x')}, {"", std::string(65, 'x'), "\n", "\"", "\\", "\x7f"}),
+      edges("redaction.max_depth", "1 to 512", &redaction::max_depth, {1u, 512u},
+            {0u, 513u, endless}),
+      edges("redaction.literals", "at least 4 bytes each", &redaction::literals,
+            {{}, {secret("1234")}}, {{secret("")}, {secret("123")}}),
+      edges("redaction.literal_style", "must leave a mark", &redaction::literal_style,
+            {mask_style::fixed, mask_style::last_four}, {mask_style::drop}),
+      edges("redaction.hash_key", "at least 16 bytes", &redaction::hash_key,
+            {secret("0123456789abcdef")}, {secret(""), secret("s3cr3t--s3cr3t-")}, hashed),
+      edges("redaction.hash_key_id", "1 to 32 of A-Za-z0-9-_", &redaction::hash_key_id,
+            {"k", std::string(32, 'k')}, {"", std::string(33, 'k'), "a b", "a\nb"}, hashed),
+  });
+  for (const auto list : {&redaction::headers, &redaction::parameters, &redaction::fields}) {
+    for (const std::string& bad : {std::string(), std::string("*"), std::string(65, 'x')}) {
+      redaction o;
+      (o.*list).add.push_back({bad, {}});
+      EXPECT_THROW(check(o), config_error);
+    }
+    redaction o;
+    (o.*list).add = {{"x", {}}, {"*" + std::string(64, 'x'), {}}};
+    EXPECT_NO_THROW(check(o));
+  }
+}
+
+TEST(BadOptions, OfTheStandardPipelineAreNamedAsTheirs) {
+  run({
+      edges("standard_options.call_timeout", "must be over 0", &standard_options::call_timeout,
+            {1ns, longest}, {0ns, -1ns, most_negative}),
+      edges("standard_options.attempt_timeout", "must be over 0",
+            &standard_options::attempt_timeout, {1ns, longest}, {0ns, -1ns, most_negative}),
+  });
+  standard_options o;
+  o.retry.max_attempts = 0;
+  expect_config_error([&] { check(o); }, "retry.max_attempts", "0", "1 to 100");
+  o = {};
+  o.rate->per = 0s;
+  expect_config_error([&] { check(o); }, "rate_limiter.per", "0 ns", "over 0");
+  const testing::manual_environment env;
+  expect_config_error([&] { static_cast<void>(standard_pipeline("").build(env)); }, "pipeline.name",
+                      "\"\"", "must not be empty");
+}
+
+TEST(BadOptions, OfClients) {
+  const testing::manual_environment env;
+  const auto made_with = [&](const std::function<void(client_options&)>& change) {
+    return [&env, change] {
+      client_options o;
+      change(o);
+      const client made(env, "http://127.0.0.1", standard_pipeline("api"), o);
+    };
+  };
+  EXPECT_NO_THROW(made_with([](client_options&) {})());
+  struct {
+    std::function<void(client_options&)> change;
+    std::string_view field;
+    std::string_view value;
+    std::string_view rule;
+  } const rows[] = {
+      {[](auto& o) { o.bounds.header_count = 0; }, "limits.header_count", "0", "at least 1"},
+      {[](auto& o) { o.times.tls = 0s; }, "time_limits.tls", "0 ns", "over zero"},
+      {[](auto& o) { o.pool.max_connections = 0; }, "pool.max_connections", "0", "at least 1"},
+      {[](auto& o) { o.tls.client_key_file = "k"; }, "tls.client_certificate_file", "nothing",
+       "must be given"},
+      {[](auto& o) {
+         o.idempotency = idempotency_profile::stripe();
+         o.idempotency->max_length = 0;
+       },
+       "idempotency_profile.max_length", "0", "at least 1"},
+      {[](auto& o) { o.correlation_header = ""; }, "client.correlation_header", "",
+       "must be a header name"},
+      {[](auto& o) { o.correlation_header = "X-Id\r\nX-Evil: 1"; }, "client.correlation_header",
+       "X-Id", "must be a header name"},
+      {[](auto& o) { o.attempt_header = std::string("X\0Y", 3); }, "client.attempt_header", "X",
+       "must be a header name"},
+      {[](auto& o) { o.attempt_header = std::string(1'000'000, ' '); }, "client.attempt_header", "",
+       "must be a header name"},
+      {[](auto& o) { o.attempt_header = "Idempotency-Key"; }, "client.attempt_header",
+       "Idempotency-Key", "must differ"},
+      {[](auto& o) { o.default_headers.add("X-A", "s3cr3t\r\nX-B: 1"); }, "client.default_headers",
+       "X-A", "control byte 0x0D at offset 6; remove or encode it"},
+      {[](auto& o) { o.default_headers.add("Transfer-Encoding", "chunked"); },
+       "client.default_headers", "Transfer-Encoding", "leave it out"},
+      // Name and value mixed up: the name may be the secret.
+      {[](auto& o) { o.default_headers.add("Bearer s3cr3t", "Authorization"); },
+       "client.default_headers", "", "names are letters"},
+      {[](auto& o) { o.default_headers.add("", "s3cr3t"); }, "client.default_headers", "",
+       "give it one"},
+  };
+  for (const auto& r : rows) expect_config_error(made_with(r.change), r.field, r.value, r.rule);
+  // The options are looked at with a transport of one's own, too.
+  for (const auto& r : rows)
+    EXPECT_THROW(made_with([&](client_options& o) {
+                   r.change(o);
+                   o.transport = make_beast_transport(env, url::parse("http://127.0.0.1").value(),
+                                                      {}, {}, {}, {});
+                 })(),
+                 config_error)
+        << r.field;
+}
+
+// --- the extremes that are allowed do their work -----------------------------------------------
+
+/// Calls that succeed, fail and are refused, through options at an edge: under the sanitizer no
+/// sum of theirs may overflow, and each call ends.
+void exercise(const std::function<void(pipeline_builder&)>& with, bool bounded = false) {
+  testing::manual_environment env;
+  env.on_leftover({});
+  pipeline_builder builder("edge");
+  with(builder);
+  const pipeline p = builder.build(env);
+  std::vector<std::optional<duration>> limits_of_calls = {1h, 0ns, most_negative};
+  // Without them, some of these calls would wait for ever, as they were told.
+  if (!bounded) limits_of_calls.insert(limits_of_calls.end(), {std::nullopt, longest});
+  for (const std::optional<duration> within : limits_of_calls) {
+    for (int i = 0; i < 12; ++i) {
+      call_report report;
+      const call_options told{
+          .priority = i % 2 == 0 ? least : most, .within = within, .report = &report};
+      static_cast<void>(p.execute(
+          [&](attempt& a) -> result<int> {
+            env.advance(1ms);  // so that there is a least time of service
+            if (i % 3 == 0) return 1;
+            a.retry_after(i % 2 == 0 ? longest : most_negative);
+            return error(errc::connection_closed);
+          },
+          told));
+      static_cast<void>(report.to_string());
+    }
+  }
+}
+
+TEST(ExtremeOptions, OverflowNowhere) {
+  const std::vector<backoff> delays = {
+      constant{.each = longest},
+      linear{.first = 1ns, .step = longest, .cap = longest},
+      linear{.first = longest, .step = longest, .cap = longest},
+      exponential{.first = longest, .factor = std::numeric_limits<double>::max(), .cap = longest},
+      exponential{.first = 1ns, .factor = 1.0, .cap = longest},
+      fibonacci{.first = longest, .cap = longest},
+  };
+  for (backoff delay : delays)
+    for (const jitter spread : {jitter::none, jitter::full, jitter::equal, jitter::decorrelated}) {
+      if (spread == jitter::decorrelated && std::holds_alternative<constant>(delay)) continue;
+      std::visit([&](auto& kind) { kind.spread = spread; }, delay);
+      exercise(
+          [&](pipeline_builder& b) {
+            b.add(timeout{.after = longest, .reserve = longest})
+                .add(retry{.max_attempts = 100, .delay = delay, .max_server_wait = longest})
+                .add(timeout{.after = longest, .reserve = 1ns});
+          },
+          true);
+      exercise([&](pipeline_builder& b) { b.add(retry{.delay = delay}); }, true);
+    }
+  for (const time_window window :
+       {time_window{.span = longest, .buckets = 1}, time_window{.span = longest, .buckets = 1000},
+        time_window{.span = 1ns, .buckets = 1}}) {
+    circuit_breaker o;
+    o.window = window;
+    o.min_calls = most;
+    o.consecutive_failures = 1;
+    o.open_for = o.open_cap = o.hint_cap = o.healthy_reset = longest;
+    o.open_multiplier = std::numeric_limits<double>::max();
+    o.open_jitter = under(1.0);
+    o.slow_ratio = 1.0;
+    o.slow_after = longest;
+    o.probe_lease = longest;
+    exercise([&](pipeline_builder& b) { b.add(o); });
+    o.open_for = 1ns;
+    exercise([&](pipeline_builder& b) { b.add(retry{.delay = constant{.each = 1ns}}).add(o); });
+  }
+  exercise([](pipeline_builder& b) {
+    b.add(bulkhead{.max_concurrent = 2'097'151,
+                   .max_queue = 2'097'151,
+                   .max_queue_wait = longest,
+                   .service_floor = longest});
+  });
+  for (const rate_algorithm how :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    exercise([&](pipeline_builder& b) {
+      b.add(rate_limiter{.permits = 1,
+                         .per = 366 * 24h,
+                         .max_wait = 366 * 24h,
+                         .algorithm = how,
+                         .spread = 1.0,
+                         .max_pause = longest});
+    });
+    exercise([&](pipeline_builder& b) {
+      b.add(rate_limiter{.permits = 1, .per = 1ns, .algorithm = how, .max_pause = longest});
+    });
+  }
+  exercise([](pipeline_builder& b) {
+    b.add(retry{
+        .delay = constant{.each = 1ns},
+        .budget = make_budget(token_budget{
+            .tokens = most, .retry_cost = most, .timeout_cost = most, .success_refund = most})});
+  });
+  exercise([](pipeline_builder& b) {
+    b.add(retry{
+        .delay = constant{.each = 1ns},
+        .budget = make_budget(retry_budget{.ratio = 10, .window = 1h, .reserve_per_second = 1e6})});
+  });
+}
+
+}  // namespace
+}  // namespace hawser::test
