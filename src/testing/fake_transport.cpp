@@ -3,13 +3,17 @@
 #include "hawser/http/headers.hpp"
 #include "hawser/http/method.hpp"
 #include "hawser/http/response.hpp"
+#include "hawser/run/detail/operation_memory.hpp"
+#include "hawser/run/detail/value.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <new>
 
 namespace hawser::inline v0::testing {
 
@@ -92,25 +96,36 @@ class fake_transport::flight final : public timer_node {
 
   /// Its end, under no lock; the last thing done, as a user's handler may throw.
   void deliver() {
-    if (step.what_ == scripted_exchange::kind::answer) {
+    if (step.what_ != scripted_exchange::kind::answer)
+      who->on_done(step.error_, step.delivery_, std::move(step.detail_));
+    else if (answer())
+      who->on_done({}, evidence::answered, {});
+    else
+      who->on_done(detail::out_of_memory(), evidence::maybe_applied, {});
+  }
+
+ private:
+  /// False without memory for it.
+  bool answer() noexcept {
+    try {
       http::response& to = *who->answer;
       to.clear();
       to.set_status(step.status_, http::reason_phrase(step.status_));
       for (const auto& [name, value] : step.headers_) to.mutable_headers().add(name, value);
       to.mutable_body() = step.body_;
-      who->on_done({}, evidence::answered, {});
-    } else {
-      who->on_done(step.error_, step.delivery_, step.detail_);
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
     }
   }
 
- private:
   const std::shared_ptr<core> home_;
   std::atomic<int> references_{0};
 
  public:
   http::exchange* const who;
   scripted_exchange step;
+  detail::operation_memory memory;
   bool ending = false;  // under the transport's lock: its end is on the way
 };
 
@@ -119,7 +134,12 @@ namespace {
 template <class Flight>
 class posted_end {
  public:
+  using allocator_type = detail::operation_allocator<void>;
+
   explicit posted_end(Flight& f) : flight_(&f) { f.add_ref(); }
+  [[nodiscard]] allocator_type get_allocator() const noexcept {
+    return allocator_type(flight_->memory);
+  }
   posted_end(posted_end&& other) noexcept : flight_(std::exchange(other.flight_, nullptr)) {}
   posted_end(const posted_end&) = delete;
   posted_end& operator=(const posted_end&) = delete;
@@ -142,6 +162,15 @@ class posted_end {
   Flight* flight_;
 };
 
+/// In memory of the flight's own, on the executor of an io_context: its end must come.
+template <class Flight>
+void post_end(const boost::asio::any_io_executor& executor, Flight& f) {
+  if (const auto* io = executor.target<boost::asio::io_context::executor_type>())
+    boost::asio::post(*io, posted_end<Flight>(f));
+  else
+    boost::asio::post(executor, posted_end<Flight>(f));
+}
+
 }  // namespace
 
 /// A delay is over.
@@ -151,7 +180,7 @@ void fake_transport::core::end(flight& f) {
     if (std::exchange(f.ending, true)) return;
     std::erase(flying, &f);
   }
-  boost::asio::post(executor, posted_end<flight>(f));
+  post_end(executor, f);
   f.release();
 }
 
@@ -226,6 +255,10 @@ void fake_transport::start(http::exchange& what) {
   }
   if (!step) step = otherwise ? otherwise(r) : scripted_exchange::answer(200);
 
+  {
+    const std::lock_guard lock(core_->mutex);
+    core_->flying.reserve(core_->flying.size() + 1);
+  }
   auto* const f = new flight(core_, what, std::move(*step));
   f->add_ref();
   std::unique_lock lock(core_->mutex);
@@ -238,7 +271,7 @@ void fake_transport::start(http::exchange& what) {
     f->ending = true;
     core_->most_running = std::max(core_->most_running, core_->flying.size() + 1);
     lock.unlock();
-    boost::asio::post(core_->executor, posted_end<flight>(*f));
+    post_end(core_->executor, *f);
     f->release();
     return;
   }
@@ -259,7 +292,7 @@ void fake_transport::cancel(http::exchange& what) noexcept {
     if (core_->env) core_->env->remove(*f);
     f->step = scripted_exchange::fail(canceled_error(), f->step.if_canceled_);
   }
-  boost::asio::post(core_->executor, posted_end<flight>(*f));
+  post_end(core_->executor, *f);
   f->release();
 }
 
@@ -277,7 +310,7 @@ void fake_transport::close() noexcept {
     }
   }
   for (flight* f : all) {
-    boost::asio::post(core_->executor, posted_end<flight>(*f));
+    post_end(core_->executor, *f);
     f->release();
   }
 }

@@ -132,7 +132,8 @@ class HAWSER_API error {
   error() noexcept = default;
   error(error_code code) noexcept : code_(code) {}  // NOLINT: an error code is an error
   error(errc code) noexcept : code_(code) {}        // NOLINT
-  error(error_code code, std::string detail);
+  /// Without memory for the detail there is none.
+  error(error_code code, std::string detail) noexcept;
 
   [[nodiscard]] const error_code& code() const noexcept { return code_; }
   operator const error_code&() const noexcept { return code_; }  // NOLINT: tests as a code does

@@ -26,7 +26,8 @@ class HAWSER_API time_source {
   virtual ~time_source();
 
   [[nodiscard]] virtual time_point now() const noexcept = 0;
-  /// Called when the queue's earliest time changed, or when its first node was armed.
+  /// Called when the queue's earliest time changed, or when its first node was armed. Must not
+  /// throw.
   virtual void reschedule() = 0;
   /// For blocking calls: on virtual time, moves time forward to `until` and returns true; on real
   /// time returns false, and the caller waits.
@@ -68,7 +69,7 @@ class HAWSER_API environment {
   [[nodiscard]] entropy& random() const noexcept { return source_->random(); }
   [[nodiscard]] bool runs_here() const noexcept { return source_->runs_here(); }
 
-  void arm(timer_node& node, time_point due) const {
+  void arm(timer_node& node, time_point due) const noexcept {
     if (source_->timers().arm(node, due)) source_->reschedule();
   }
   void disarm(timer_node& node) const noexcept { source_->timers().disarm(node); }
