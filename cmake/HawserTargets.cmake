@@ -56,7 +56,7 @@ function(hawser_library target)
     EXPORT_NAME ${arg_EXPORT_NAME}
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
-    UNITY_BUILD OFF  # each file has an unnamed namespace of its own
+    UNITY_BUILD OFF  # in pieces of our own size, or not at all: see HAWSER_UNITY
     INSTALL_RPATH "$ORIGIN"  # the shared libraries find each other wherever they are installed
     CXX_EXTENSIONS OFF)
   # The tests reach inside, so a shared library under test keeps all its symbols.

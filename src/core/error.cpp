@@ -3,6 +3,7 @@
 #include "hawser/core/result.hpp"
 
 #include <cerrno>
+#include <new>
 
 namespace hawser::inline v0 {
 
@@ -211,9 +212,13 @@ std::string_view name_of(errc e) noexcept {
 
 error_code canceled_error() noexcept { return {ECANCELED, boost::system::system_category()}; }
 
-error::error(error_code code, std::string detail)
-    : code_(code),
-      detail_(detail.empty() ? nullptr : std::make_shared<const std::string>(std::move(detail))) {}
+error::error(error_code code, std::string detail) noexcept : code_(code) {
+  if (detail.empty()) return;
+  try {
+    detail_ = std::make_shared<const std::string>(std::move(detail));
+  } catch (const std::bad_alloc&) {  // the code matters more than its story
+  }
+}
 
 std::string_view error::detail() const noexcept {
   return detail_ ? std::string_view(*detail_) : std::string_view();

@@ -4,18 +4,19 @@
 #include "hawser/http/url.hpp"
 #include "hawser/policy/classify.hpp"
 #include "hawser/policy/policy.hpp"
+#include "hawser/run/async.hpp"
 #include "hawser/run/detail/cancel_link.hpp"
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/post.hpp>
 
 #include <atomic>
 #include <condition_variable>
 #include <initializer_list>
 #include <mutex>
+#include <new>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -42,6 +43,15 @@ std::string hex(std::uint64_t value) {
 }
 
 /// `taken` are the names that the client writes already.
+/// For the story of a call, which it can do without.
+template <class Tell>
+void if_memory_allows(Tell tell) {
+  try {
+    tell();
+  } catch (const std::bad_alloc&) {
+  }
+}
+
 void check_name(const std::optional<std::string>& name, std::string_view field,
                 std::initializer_list<std::string_view> taken) {
   if (!name) return;
@@ -112,24 +122,24 @@ class client::call final : public hawser::detail::async_operation, private excha
 
   /// Owns request and answer.
   call(std::shared_ptr<state> of, request&& what, const call_options& given, handler_type handler,
-       asio::any_io_executor executor)
+       way_out out)
       : state_(std::move(of)),
         own_request_(std::move(what)),
         request_(*own_request_),
         answer_(&own_answer_.emplace()),
         handler_(std::move(handler)),
-        executor_(std::move(executor)),
+        out_(std::move(out)),
         options_(given) {
     prepare();
   }
   /// Uses the caller's.
   call(std::shared_ptr<state> of, const request& what, response& into, const call_options& given,
-       handler_type handler, asio::any_io_executor executor)
+       handler_type handler, way_out out)
       : state_(std::move(of)),
         request_(what),
         answer_(&into),
         handler_(std::move(handler)),
-        executor_(std::move(executor)),
+        out_(std::move(out)),
         options_(given) {
     prepare();
   }
@@ -167,6 +177,18 @@ class client::call final : public hawser::detail::async_operation, private excha
   }
 
   bool start(const hawser::detail::attempt_start& about, outcome& o) override {
+    try {
+      return begin(about, o);
+    } catch (const std::bad_alloc&) {  // nothing is under way, see transport::start
+      keep_ = {};
+      failure_ = hawser::detail::out_of_memory();
+      o = hawser::classify(failure_.code());
+      o.delivery = hawser::evidence::never_sent;
+      return true;
+    }
+  }
+
+  bool begin(const hawser::detail::attempt_start& about, outcome& o) {
     if (about.number == 1) first_attempt_ = about.now;
     answered_ = false;
     if (state_->closed()) {
@@ -204,14 +226,11 @@ class client::call final : public hawser::detail::async_operation, private excha
   }
 
   void resume_later(hawser::detail::call_ref waiting) noexcept override {
-    asio::post(state_->env.executor(), [waiting = std::move(waiting)] { waiting->resume(); });
+    hawser::detail::resume_on(state_->env.executor(), resume_memory_, std::move(waiting));
   }
 
   void complete(hawser::detail::ending&& end, bool initiating) override {
-    if (options_.report != nullptr && request_.idempotency_key())
-      options_.report->key_fingerprint = fingerprint(*request_.idempotency_key());
-    else if (options_.report != nullptr && !minted_.empty())
-      options_.report->key_fingerprint = fingerprint(minted_);
+    if_memory_allows([&] { tell_key(); });
     const bool own = end.from != origin::policy;
     if (own && answered_) {
       // A fallback's answer keeps what is known of the request: see substitute().
@@ -222,11 +241,13 @@ class client::call final : public hawser::detail::async_operation, private excha
       deliver(hawser::detail::with_story(failure_, end.detail), initiating);
     } else {
       std::string story = std::move(end.detail);
-      if (!failure_.detail().empty()) {
-        if (!story.empty()) story += "; ";
-        story += failure_.detail();
-      }
-      if (end.error == errc::outcome_unknown) story += key_note();
+      if_memory_allows([&] {
+        if (!failure_.detail().empty()) {
+          if (!story.empty()) story += "; ";
+          story += failure_.detail();
+        }
+        if (end.error == errc::outcome_unknown) story += key_note();
+      });
       deliver(error(end.error, std::move(story)), initiating);
     }
   }
@@ -332,6 +353,14 @@ class client::call final : public hawser::detail::async_operation, private excha
            about.now >= later(first_attempt_, *profile().retention);
   }
 
+  void tell_key() const {
+    if (options_.report == nullptr) return;
+    if (request_.idempotency_key())
+      options_.report->key_fingerprint = fingerprint(*request_.idempotency_key());
+    else if (!minted_.empty())
+      options_.report->key_fingerprint = fingerprint(minted_);
+  }
+
   [[nodiscard]] std::string key_note() const {
     if (request_.idempotency_key())
       return "; idempotency key #" + fingerprint(*request_.idempotency_key());
@@ -385,7 +414,8 @@ class client::call final : public hawser::detail::async_operation, private excha
   void hand_over(Handler& handler, Value value, bool initiating) {
     using ready = hawser::detail::delivery<Handler, std::tuple<Value>>;
     hawser::detail::send_off(
-        executor_, ready{std::move(handler), std::tuple<Value>(std::move(value)), slot_, true},
+        out_.executor,
+        ready{std::move(handler), std::tuple<Value>(std::move(value)), slot_, out_.foreign},
         initiating);
   }
 
@@ -397,7 +427,7 @@ class client::call final : public hawser::detail::async_operation, private excha
   std::optional<response> own_answer_;
   response* answer_;
   handler_type handler_;
-  asio::any_io_executor executor_;
+  way_out out_;
   call_options options_;
   std::string target_;
   std::string body_;
@@ -410,6 +440,7 @@ class client::call final : public hawser::detail::async_operation, private excha
   hawser::detail::call_ref keep_;
   std::shared_ptr<hawser::detail::cancel_link> link_;
   asio::cancellation_slot slot_;
+  hawser::detail::operation_memory resume_memory_;
   bool answered_ = false;
   bool listed_ = false;
 };
@@ -462,18 +493,18 @@ const hawser::pipeline& client::policies() const noexcept { return state_->polic
 transport_stats client::stats() const noexcept { return state_->carrier->stats(); }
 
 void client::start(request&& what, const call_options& options, send_handler handler,
-                   asio::any_io_executor executor) const {
+                   way_out out) const {
   auto made = std::make_unique<call>(state_, std::move(what), options,
-                                     call::handler_type(std::move(handler)), std::move(executor));
+                                     call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
   const call_options final_options = made->options();
   hawser::detail::start_async(state_->policies.plan(), std::move(made), final_options);
 }
 
 void client::start_to(const request& what, response& answer, const call_options& options,
-                      send_to_handler handler, asio::any_io_executor executor) const {
+                      send_to_handler handler, way_out out) const {
   auto made = std::make_unique<call>(state_, what, answer, options,
-                                     call::handler_type(std::move(handler)), std::move(executor));
+                                     call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
   const call_options final_options = made->options();
   hawser::detail::start_async(state_->policies.plan(), std::move(made), final_options);
@@ -514,7 +545,8 @@ result<response> client::send(request what, const call_options& options) const {
   if (env().runs_here()) return error(errc::would_deadlock);
   auto room = std::make_shared<waiting_room<response>>();
   start(std::move(what), options,
-        send_handler([room](result<response> r) { room->put(std::move(r)); }), env().executor());
+        send_handler([room](result<response> r) { room->put(std::move(r)); }),
+        way_out{env().executor()});
   return room->wait(env().source());
 }
 
@@ -523,7 +555,8 @@ result<void> client::send(const request& what, response& answer,
   if (env().runs_here()) return error(errc::would_deadlock);
   auto room = std::make_shared<waiting_room<void>>();
   start_to(what, answer, options,
-           send_to_handler([room](result<void> r) { room->put(std::move(r)); }), env().executor());
+           send_to_handler([room](result<void> r) { room->put(std::move(r)); }),
+           way_out{env().executor()});
   return room->wait(env().source());
 }
 

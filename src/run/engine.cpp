@@ -4,8 +4,22 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 
 namespace hawser::inline v0::detail {
+
+namespace {
+
+/// For what a call can do without: its story. A call in the middle must not break off for that.
+template <class Tell>
+void if_memory_allows(Tell tell) {
+  try {
+    tell();
+  } catch (const std::bad_alloc&) {
+  }
+}
+
+}  // namespace
 
 engine::engine(const plan& how, operation& what, const call_options& options)
     : plan_(how), operation_(what), options_(options) {
@@ -44,12 +58,14 @@ void engine::begin(time_point now) {
     next_timer_ = root_deadline_;
   }
   if (observed_) {
-    if (options_.report != nullptr) {
-      options_.report->pipeline = plan_.name;
-      options_.report->operation = options_.name;
-      options_.report->correlation = options_.correlation;
-      options_.report->entries.clear();
-      options_.report->stopped = reason::none;
+    if (call_report* report = options_.report) {
+      report->entries.clear();
+      report->stopped = reason::none;
+      if_memory_allows([&] {
+        report->pipeline = plan_.name;
+        report->operation = options_.name;
+        report->correlation = options_.correlation;
+      });
     }
     say(event_kind::call_started, {}, outcome{});
   }
@@ -128,9 +144,9 @@ step engine::guarded(Ask ask) {
   try {
     return ask();
   } catch (const std::exception& e) {
-    thrown_ = masked(e.what());
+    if_memory_allows([&] { thrown_ = masked(e.what()); });
   } catch (...) {
-    thrown_ = "an exception of unknown type";
+    if_memory_allows([&] { thrown_ = "an exception of unknown type"; });
   }
   outcome o;
   o.result = verdict::failed;
@@ -444,8 +460,10 @@ void engine::conclude() {
     const bool may_not_repeat = effect_ == effect::unsafe || effect_ == effect::keyed;
     if (may_not_repeat && o.delivery == evidence::maybe_applied && o.status == 0 &&
         cause_ != cancel_cause::caller) {
-      thrown_ = "it ended with: " + o.error.message() +
-                (thrown_.empty() ? std::string() : ": " + thrown_);
+      if_memory_allows([&] {
+        thrown_ = "it ended with: " + o.error.message() +
+                  (thrown_.empty() ? std::string() : ": " + thrown_);
+      });
       o.error = errc::outcome_unknown;
       o.from = origin::policy;
     } else if (unresolved_ && may_not_repeat) {
@@ -472,13 +490,16 @@ void engine::take_ending(ending& end) {
   if (!end.ok) {
     end.delivery = slot_.delivery;
     end.error = slot_.error;
-    if (slot_.why.because != reason::none) end.detail = to_string(slot_.why, now_);
-    if (attempts_ > 1)
-      end.detail += (end.detail.empty() ? "after " : ", after ") + std::to_string(attempts_) +
-                    " attempts (" + std::to_string(attempts_ - 1) +
-                    (attempts_ == 2 ? " retry)" : " retries)");
-    if (!thrown_.empty()) end.detail += (end.detail.empty() ? "" : "; ") + thrown_;
+    if_memory_allows([&] { tell_why(end.detail); });
   }
+}
+
+void engine::tell_why(std::string& detail) const {
+  if (slot_.why.because != reason::none) detail = to_string(slot_.why, now_);
+  if (attempts_ > 1)
+    detail += (detail.empty() ? "after " : ", after ") + std::to_string(attempts_) + " attempts (" +
+              std::to_string(attempts_ - 1) + (attempts_ == 2 ? " retry)" : " retries)");
+  if (!thrown_.empty()) detail += (detail.empty() ? "" : "; ") + thrown_;
 }
 
 bool engine::substitute(substitute_source& source, const outcome& failed) {
@@ -504,18 +525,7 @@ void engine::deliver(event& what) {
   what.attempt = attempts_;
   if (call_report* report = options_.report) {
     if (what.kind == event_kind::retry_stopped) report->stopped = what.why.because;
-    report_entry entry;
-    entry.kind = what.kind;
-    entry.at = now_ - started_;
-    entry.attempt = what.attempt;
-    entry.elapsed = what.elapsed;
-    entry.error = what.error;
-    entry.delivery = what.delivery;
-    entry.status = what.status;
-    entry.policy = what.why.policy;
-    entry.because = what.why.because;
-    if (what.why.because != reason::none) entry.cause = hawser::to_string(what.why, now_);
-    report->entries.push_back(std::move(entry));
+    if_memory_allows([&] { note(what, report->entries); });
   }
   for (const auto& listener : plan_.observers) {
     try {
@@ -523,6 +533,21 @@ void engine::deliver(event& what) {
     } catch (...) {  // an observer's trouble is not the call's
     }
   }
+}
+
+void engine::note(const event& what, std::vector<report_entry>& entries) const {
+  report_entry entry;
+  entry.kind = what.kind;
+  entry.at = now_ - started_;
+  entry.attempt = what.attempt;
+  entry.elapsed = what.elapsed;
+  entry.error = what.error;
+  entry.delivery = what.delivery;
+  entry.status = what.status;
+  entry.policy = what.why.policy;
+  entry.because = what.why.because;
+  if (what.why.because != reason::none) entry.cause = hawser::to_string(what.why, now_);
+  entries.push_back(std::move(entry));
 }
 
 }  // namespace hawser::inline v0::detail

@@ -74,7 +74,9 @@ class engine : public tick {
   void set_timer(int i, time_point at) noexcept;
   void find_next_timer() noexcept;
   void conclude();
+  void tell_why(std::string& detail) const;
   void say(event_kind kind, duration elapsed, const outcome& o);
+  void note(const event& what, std::vector<report_entry>& entries) const;
   [[nodiscard]] time_point deadline_around(int i) const noexcept {
     return i > 0 ? levels_[i - 1].deadline : root_deadline_;
   }

@@ -1,13 +1,17 @@
 #include "hawser/run/environment.hpp"
 
+#include "hawser/run/detail/operation_memory.hpp"
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -58,10 +62,14 @@ class driver : public std::enable_shared_from_this<driver> {
   /// then everything that waits for time is let go.
   class wait {
    public:
-    explicit wait(std::weak_ptr<driver> who, std::uint64_t turn)
-        : who_(std::move(who)), turn_(turn) {}
+    using allocator_type = detail::operation_allocator<void>;
+
+    wait(std::shared_ptr<detail::operation_memory> memory, std::weak_ptr<driver> who,
+         std::uint64_t turn)
+        : memory_(std::move(memory)), who_(std::move(who)), turn_(turn) {}
     wait(wait&& other) noexcept
-        : who_(std::move(other.who_)),
+        : memory_(std::move(other.memory_)),
+          who_(std::move(other.who_)),
           turn_(other.turn_),
           live_(std::exchange(other.live_, false)) {}
     wait(const wait&) = delete;
@@ -69,15 +77,21 @@ class driver : public std::enable_shared_from_this<driver> {
     wait& operator=(wait&&) = delete;
     ~wait() {
       if (!live_) return;
-      if (const auto d = who_.lock()) d->abandon();
+      if (const auto d = who_.lock(); d && !d->starting_.load()) d->abandon();
     }
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(*memory_); }
     void operator()(const boost::system::error_code& ec) {
       live_ = false;
-      if (ec) return;
-      if (const auto d = who_.lock()) d->fire(turn_);
+      const auto d = who_.lock();
+      if (!d) return;
+      if (ec)
+        d->look_again();
+      else
+        d->fire(turn_);
     }
 
    private:
+    std::shared_ptr<detail::operation_memory> memory_;  // may outlive the driver
     std::weak_ptr<driver> who_;
     std::uint64_t turn_;
     bool live_ = true;
@@ -86,16 +100,29 @@ class driver : public std::enable_shared_from_this<driver> {
   void wait_locked(time_point next) {
     const time_point latest = later(source_->now(), tick_length);
     armed_for_ = std::min(next, latest);
-    waiting_ = true;
     timer_.expires_at(std::chrono::steady_clock::time_point(
         std::chrono::duration_cast<std::chrono::steady_clock::duration>(
             armed_for_.time_since_epoch())));
-    timer_.async_wait(wait(weak_from_this(), ++turn_));
+    starting_.store(true);
+    try {
+      timer_.async_wait(wait(memory_, weak_from_this(), ++turn_));
+      waiting_ = true;
+    } catch (const std::bad_alloc&) {
+      // An earlier wait has our memory; it was cancelled just now, and looks again when it ends.
+      waiting_ = false;
+    }
+    starting_.store(false);
+  }
+
+  void look_again() {
+    const std::lock_guard lock(mutex_);
+    if (source_ == nullptr || firing_ || waiting_ || !source_->timers().any_armed()) return;
+    wait_locked(source_->timers().next());
   }
 
   void fire(std::uint64_t turn) {
     std::unique_lock lock(mutex_);
-    if (source_ == nullptr || firing_ || turn != turn_) return;
+    if (source_ == nullptr || firing_ || (waiting_ && turn != turn_)) return;
     firing_ = true;
     firing_thread_ = std::this_thread::get_id();
     waiting_ = false;
@@ -134,9 +161,11 @@ class driver : public std::enable_shared_from_this<driver> {
   std::mutex mutex_;
   time_source* source_;
   asio::steady_timer timer_;
+  std::shared_ptr<detail::operation_memory> memory_ = std::make_shared<detail::operation_memory>();
   time_point armed_for_ = never;
   std::uint64_t turn_ = 0;
   bool waiting_ = false;
+  std::atomic<bool> starting_{false};  // a wait; one that dies meanwhile died for want of memory
   bool firing_ = false;
   std::thread::id firing_thread_;
   std::condition_variable fired_;

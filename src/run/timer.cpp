@@ -1,5 +1,6 @@
 #include "hawser/run/timer.hpp"
 
+#include <new>
 #include <utility>
 
 namespace hawser::inline v0 {
@@ -50,24 +51,61 @@ void timer_queue::sift_down_locked(std::size_t i) noexcept {
   place_locked(i, node);
 }
 
-void timer_queue::push_locked(timer_node& node, time_point::rep key) {
-  if (node.index_ == timer_node::not_queued) {
-    heap_.push_back(&node);
-    node.add_ref();
-    node.index_ = heap_.size() - 1;
+bool timer_queue::grow_locked() noexcept {
+  try {
+    heap_.push_back(nullptr);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
   }
+}
+
+void timer_queue::push_locked(timer_node& node, time_point::rep key) noexcept {
   node.key_.store(key);
   node.sequence_ = ++sequence_;
+  if (node.index_ == timer_node::not_queued) {
+    node.add_ref();
+    if (!grow_locked()) {
+      node.index_ = timer_node::beside_heap;
+      node.beside_ = std::exchange(beside_heap_, &node);
+      return;
+    }
+    place_locked(heap_.size() - 1, &node);
+  }
+  if (node.index_ == timer_node::beside_heap) return;
   sift_up_locked(node.index_);
   sift_down_locked(node.index_);
 }
 
+/// Takes the nodes beside the heap into it, as far as it can grow by now.
+void timer_queue::settle_beside_locked() noexcept {
+  while (beside_heap_ != nullptr && grow_locked()) {
+    timer_node* const node = beside_heap_;
+    beside_heap_ = node->beside_;
+    place_locked(heap_.size() - 1, node);
+    sift_up_locked(node->index_);
+  }
+}
+
+timer_node* timer_queue::first_locked() const noexcept {
+  timer_node* first = heap_.empty() ? nullptr : heap_.front();
+  for (timer_node* n = beside_heap_; n != nullptr; n = n->beside_)
+    if (first == nullptr || before(*n, *first)) first = n;
+  return first;
+}
+
 void timer_queue::erase_locked(timer_node& node) noexcept {
   const std::size_t i = node.index_;
-  timer_node* last = heap_.back();
-  heap_.pop_back();
   node.index_ = timer_node::not_queued;
   node.key_.store(unarmed);
+  if (i == timer_node::beside_heap) {
+    timer_node** at = &beside_heap_;
+    while (*at != &node) at = &(*at)->beside_;
+    *at = node.beside_;
+    return;
+  }
+  timer_node* last = heap_.back();
+  heap_.pop_back();
   if (last != &node) {
     place_locked(i, last);
     sift_up_locked(i);
@@ -75,7 +113,7 @@ void timer_queue::erase_locked(timer_node& node) noexcept {
   }
 }
 
-bool timer_queue::arm(timer_node& node, time_point due) {
+bool timer_queue::arm(timer_node& node, time_point due) noexcept {
   if (due == never) {
     disarm(node);
     return false;
@@ -89,7 +127,7 @@ bool timer_queue::arm(timer_node& node, time_point due) {
   const std::lock_guard lock(mutex_);
   if (node.index_ != timer_node::not_queued && node.key_.load() <= at) return first;
   push_locked(node, at);
-  return first || node.index_ == 0;
+  return first || node.index_ == 0 || node.index_ == timer_node::beside_heap;
 }
 
 void timer_queue::disarm(timer_node& node) noexcept {
@@ -108,8 +146,8 @@ void timer_queue::remove(timer_node& node) noexcept {
 
 time_point timer_queue::next() const {
   const std::lock_guard lock(mutex_);
-  if (heap_.empty()) return never;
-  return time_point(duration(heap_.front()->key_.load()));
+  const timer_node* const first = first_locked();
+  return first == nullptr ? never : time_point(duration(first->key_.load()));
 }
 
 bool timer_queue::fire_one(time_point now) {
@@ -119,8 +157,9 @@ bool timer_queue::fire_one(time_point now) {
     bool due_now = false;
     {
       const std::lock_guard lock(mutex_);
-      if (heap_.empty() || heap_.front()->key_.load() > at) return false;
-      node = heap_.front();
+      if (beside_heap_ != nullptr) settle_beside_locked();
+      node = first_locked();
+      if (node == nullptr || node->key_.load() > at) return false;
       const time_point::rep key = node->key_.load();
       erase_locked(*node);
       time_point::rep due = node->due_.load();
@@ -142,15 +181,26 @@ bool timer_queue::fire_one(time_point now) {
 
 void timer_queue::abandon() noexcept {
   std::vector<timer_node*> dropped;
+  timer_node* beside = nullptr;
   {
     const std::lock_guard lock(mutex_);
     dropped.swap(heap_);
+    beside = std::exchange(beside_heap_, nullptr);
     for (timer_node* node : dropped) {
+      node->index_ = timer_node::not_queued;
+      node->key_.store(unarmed);
+    }
+    for (timer_node* node = beside; node != nullptr; node = node->beside_) {
       node->index_ = timer_node::not_queued;
       node->key_.store(unarmed);
     }
   }
   for (timer_node* node : dropped) {
+    disarm(*node);
+    node->release();
+  }
+  while (beside != nullptr) {
+    timer_node* const node = std::exchange(beside, beside->beside_);
     disarm(*node);
     node->release();
   }

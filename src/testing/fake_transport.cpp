@@ -4,14 +4,19 @@
 #include "hawser/http/limits.hpp"
 #include "hawser/http/method.hpp"
 #include "hawser/http/response.hpp"
+#include "hawser/run/detail/operation_memory.hpp"
+#include "hawser/run/detail/value.hpp"
+
 #include "http/wire/response_reader.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <new>
 
 namespace hawser::inline v0::testing {
 
@@ -123,24 +128,40 @@ class fake_transport::flight final : public timer_node {
 
   /// Its end, under no lock; the last thing done, as a user's handler may throw.
   void deliver() {
-    using kind = scripted_exchange::kind;
-    if (step.what_ == kind::bytes || (step.what_ == kind::answer && step.stops_at_)) {
-      deliver_bytes();
-    } else if (step.what_ == kind::answer) {
-      http::response& to = *who->answer;
-      to.clear();
-      to.set_status(step.status_, http::reason_phrase(step.status_));
-      for (const auto& [name, value] : step.headers_) to.mutable_headers().add(name, value);
-      to.mutable_body() = step.body_;
-      who->on_done({}, evidence::answered, {});
-    } else {
-      who->on_done(step.error_, step.delivery_, step.detail_);
-    }
+    ending end = result();
+    who->on_done(end.why, end.delivery, std::move(end.detail));
   }
 
  private:
+  struct ending {
+    error_code why;
+    evidence delivery = evidence::answered;
+    std::string detail{};
+  };
+
+  ending result() noexcept {
+    using kind = scripted_exchange::kind;
+    try {
+      if (step.what_ == kind::bytes || (step.what_ == kind::answer && step.stops_at_))
+        return of_bytes();
+      if (step.what_ == kind::answer) return of_answer();
+      return {step.error_, step.delivery_, std::move(step.detail_)};
+    } catch (const std::bad_alloc&) {
+      return {detail::out_of_memory(), evidence::maybe_applied, {}};
+    }
+  }
+
+  ending of_answer() {
+    http::response& to = *who->answer;
+    to.clear();
+    to.set_status(step.status_, http::reason_phrase(step.status_));
+    for (const auto& [name, value] : step.headers_) to.mutable_headers().add(name, value);
+    to.mutable_body() = step.body_;
+    return {};
+  }
+
   /// As the real transport would see them.
-  void deliver_bytes() {
+  ending of_bytes() {
     http::response_reader reader{http::limits{}};
     reader.begin(*who->answer, who->method->which() == http::method::head);
     const std::string wire = step.wire();
@@ -149,15 +170,12 @@ class fake_transport::flight final : public timer_node {
       seen.error = boost::system::errc::make_error_code(boost::system::errc::connection_reset);
     else if (!seen.done && !seen.error)
       seen = reader.end_of_stream(true);
-    if (seen.done) {
-      who->on_done({}, evidence::answered, {});
-      return;
-    }
+    if (seen.done) return {};
     std::string detail = reader.detail();
     if (!detail.empty()) detail += "; ";
-    who->on_done(seen.error, step.if_canceled_,
-                 detail + "the connection ended after " + std::to_string(wire.size()) +
-                     " bytes of an answer");
+    return {seen.error, step.if_canceled_,
+            detail + "the connection ended after " + std::to_string(wire.size()) +
+                " bytes of an answer"};
   }
 
   const std::shared_ptr<core> home_;
@@ -166,6 +184,7 @@ class fake_transport::flight final : public timer_node {
  public:
   http::exchange* const who;
   scripted_exchange step;
+  detail::operation_memory memory;
   bool ending = false;  // under the transport's lock: its end is on the way
 };
 
@@ -174,7 +193,12 @@ namespace {
 template <class Flight>
 class posted_end {
  public:
+  using allocator_type = detail::operation_allocator<void>;
+
   explicit posted_end(Flight& f) : flight_(&f) { f.add_ref(); }
+  [[nodiscard]] allocator_type get_allocator() const noexcept {
+    return allocator_type(flight_->memory);
+  }
   posted_end(posted_end&& other) noexcept : flight_(std::exchange(other.flight_, nullptr)) {}
   posted_end(const posted_end&) = delete;
   posted_end& operator=(const posted_end&) = delete;
@@ -197,6 +221,15 @@ class posted_end {
   Flight* flight_;
 };
 
+/// In memory of the flight's own, on the executor of an io_context: its end must come.
+template <class Flight>
+void post_end(const boost::asio::any_io_executor& executor, Flight& f) {
+  if (const auto* io = executor.target<boost::asio::io_context::executor_type>())
+    boost::asio::post(*io, posted_end<Flight>(f));
+  else
+    boost::asio::post(executor, posted_end<Flight>(f));
+}
+
 }  // namespace
 
 /// A delay is over.
@@ -206,7 +239,7 @@ void fake_transport::core::end(flight& f) {
     if (std::exchange(f.ending, true)) return;
     std::erase(flying, &f);
   }
-  boost::asio::post(executor, posted_end<flight>(f));
+  post_end(executor, f);
   f.release();
 }
 
@@ -281,6 +314,10 @@ void fake_transport::start(http::exchange& what) {
   }
   if (!step) step = otherwise ? otherwise(r) : scripted_exchange::answer(200);
 
+  {
+    const std::lock_guard lock(core_->mutex);
+    core_->flying.reserve(core_->flying.size() + 1);
+  }
   auto* const f = new flight(core_, what, std::move(*step));
   f->add_ref();
   std::unique_lock lock(core_->mutex);
@@ -293,7 +330,7 @@ void fake_transport::start(http::exchange& what) {
     f->ending = true;
     core_->most_running = std::max(core_->most_running, core_->flying.size() + 1);
     lock.unlock();
-    boost::asio::post(core_->executor, posted_end<flight>(*f));
+    post_end(core_->executor, *f);
     f->release();
     return;
   }
@@ -314,7 +351,7 @@ void fake_transport::cancel(http::exchange& what) noexcept {
     if (core_->env) core_->env->remove(*f);
     f->step = scripted_exchange::fail(canceled_error(), f->step.if_canceled_);
   }
-  boost::asio::post(core_->executor, posted_end<flight>(*f));
+  post_end(core_->executor, *f);
   f->release();
 }
 
@@ -332,7 +369,7 @@ void fake_transport::close() noexcept {
     }
   }
   for (flight* f : all) {
-    boost::asio::post(core_->executor, posted_end<flight>(*f));
+    post_end(core_->executor, *f);
     f->release();
   }
 }

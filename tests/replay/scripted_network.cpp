@@ -3,6 +3,8 @@
 #include "hawser/http/url.hpp"
 #include "hawser/testing/test_certificates.hpp"
 
+#include "replay/failing_allocator.hpp"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -218,6 +220,7 @@ class network::line_channel final : public beast::channel {
   ~line_channel() override { --world_->held; }
 
   void async_resolve(const std::string& /*host*/, const std::string& /*port*/) override {
+    const not_counted mine;
     std::vector<tcp::endpoint> found{{asio::ip::make_address("192.0.2.1"), 443},
                                      {asio::ip::make_address("192.0.2.2"), 443}};
     error_code ec;
@@ -228,10 +231,13 @@ class network::line_channel final : public beast::channel {
         found.clear();
       if (world_->goes_wrong == fault::reset) ec = asio::error::host_not_found;
     }
-    post([ec, found = std::move(found)](beast::channel_owner& o) { o.on_resolved(ec, found); });
+    post([ec, found = std::move(found)](beast::channel_owner& o) mutable {
+      o.on_resolved(ec, std::move(found));
+    });
   }
 
   void async_connect(const tcp::endpoint& /*to*/, unsigned attempt) override {
+    const not_counted mine;
     close();
     closed_ = false;
     dead_.reset();
@@ -247,6 +253,7 @@ class network::line_channel final : public beast::channel {
   }
 
   std::size_t send(const char* data, std::size_t size, error_code& ec) override {
+    const not_counted mine;
     if (sending_) complain("a write during a write");
     std::size_t room = world_->sluggish ? sip : size;
     if (world_->step_fails()) {
@@ -260,6 +267,7 @@ class network::line_channel final : public beast::channel {
   }
 
   void async_write(const char* data, std::size_t size) override {
+    const not_counted mine;
     if (std::exchange(sending_, true)) complain("two writes at a time");
     std::size_t room = world_->sluggish ? sip : size;
     if (world_->step_fails()) {
@@ -284,6 +292,7 @@ class network::line_channel final : public beast::channel {
   }
 
   void async_read(char* into, std::size_t room) override {
+    const not_counted mine;
     if (into_ != nullptr) complain("two reads at a time");
     into_ = into;
     room_ = room;
@@ -299,10 +308,12 @@ class network::line_channel final : public beast::channel {
   }
 
   void async_turn() override {
+    const not_counted mine;
     post([](beast::channel_owner& o) { o.on_turn(); });
   }
 
   std::size_t receive(char* into, std::size_t room, error_code& ec) override {
+    const not_counted mine;
     if (world_->step_fails() && world_->goes_wrong <= fault::end) go_wrong();
     if (dead_ || !peer_) {
       ec = asio::error::eof;
@@ -318,6 +329,7 @@ class network::line_channel final : public beast::channel {
   }
 
   line peek() override {
+    const not_counted mine;
     if (world_->step_fails()) {
       if (world_->goes_wrong == fault::one_byte || world_->goes_wrong == fault::would_block) {
         peer_->in_doubt = true;
@@ -331,6 +343,7 @@ class network::line_channel final : public beast::channel {
   }
 
   void close() noexcept override {
+    const not_counted mine;
     closed_ = true;
     into_ = nullptr;
     peer_.reset();

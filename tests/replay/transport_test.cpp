@@ -155,7 +155,8 @@ class replay_of_an_answer : public replay_of_an_exchange {};
 // Cut after its last byte an answer is whole: the replay ends there.
 TEST_P(replay_of_an_answer, is_cut_after_each_byte) {
   const scenario& s = GetParam();
-  for (const fault how : {fault::reset, fault::end, fault::silence}) {
+  for (const fault how : {fault::end, fault::reset, fault::silence}) {
+    if (s.tls && how != fault::end) continue;  // TLS makes a difference to the end alone
     SCOPED_TRACE(to_string(how));
     std::size_t size = 1;
     for (std::size_t cut = 0; cut <= size && !HasFailure(); ++cut) {

@@ -142,8 +142,9 @@ class HAWSER_API error {
   error(error_code code) noexcept : code_(code) {}  // NOLINT: an error code is an error
   /// From one of ours, without a text.
   error(errc code) noexcept : code_(code) {}  // NOLINT
-  /// `detail` is what a person needs on top of the code; mask it before.
-  error(error_code code, std::string detail);
+  /// `detail` is what a person needs on top of the code; mask it before. Without memory for it
+  /// there is none.
+  error(error_code code, std::string detail) noexcept;
 
   /// The code alone; tests against codes and conditions work on the error itself too.
   [[nodiscard]] const error_code& code() const noexcept { return code_; }

@@ -82,6 +82,7 @@ class HAWSER_API client {
 
   /// Signature: `void(hawser::result<response>)`. Executor: the handler's associated one, else the
   /// environment's; never inline. Cancellation: all types end the call with `operation_aborted`.
+  /// Throws std::bad_alloc when there is no memory to begin with; then no handler is called.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_send(request what, CompletionToken&& token = CompletionToken()) const {
     return boost::asio::async_initiate<CompletionToken, void(result<response>)>(
@@ -134,21 +135,27 @@ class HAWSER_API client {
   using send_handler = boost::asio::any_completion_handler<void(result<response>)>;
   using send_to_handler = boost::asio::any_completion_handler<void(result<void>)>;
 
-  void start(request&& what, const call_options& options, send_handler handler,
-             boost::asio::any_io_executor executor) const;
+  /// Where a handler runs. `foreign`: its own executor is not one that can be kept here, and the
+  /// environment's leads there.
+  struct way_out {
+    boost::asio::any_io_executor executor;
+    bool foreign = false;
+  };
+  void start(request&& what, const call_options& options, send_handler handler, way_out out) const;
   void start_to(const request& what, response& answer, const call_options& options,
-                send_to_handler handler, boost::asio::any_io_executor executor) const;
+                send_to_handler handler, way_out out) const;
 
   template <class Handler>
-  boost::asio::any_io_executor executor_of(const Handler& handler) const {
+  way_out executor_of(const Handler& handler) const {
     const auto associated = boost::asio::get_associated_executor(handler, env().executor());
     if constexpr (std::is_convertible_v<decltype(associated), boost::asio::any_io_executor>) {
       // Another context's run function must not return while its handler is outstanding.
       const boost::asio::any_io_executor theirs = associated;
       if (theirs != env().executor())
-        return boost::asio::prefer(theirs, boost::asio::execution::outstanding_work.tracked);
+        return {boost::asio::prefer(theirs, boost::asio::execution::outstanding_work.tracked)};
+      return {env().executor()};
     }
-    return env().executor();
+    return {env().executor(), true};
   }
 
   struct initiate_send {
@@ -157,9 +164,9 @@ class HAWSER_API client {
     [[nodiscard]] executor_type get_executor() const noexcept { return self->env().executor(); }
     template <class Handler>
     void operator()(Handler&& handler, request what, const call_options& options = {}) const {
-      auto executor = self->executor_of(handler);
+      auto out = self->executor_of(handler);
       self->start(std::move(what), options, send_handler(std::forward<Handler>(handler)),
-                  std::move(executor));
+                  std::move(out));
     }
   };
   struct initiate_send_to {
@@ -168,9 +175,9 @@ class HAWSER_API client {
     [[nodiscard]] executor_type get_executor() const noexcept { return self->env().executor(); }
     template <class Handler>
     void operator()(Handler&& handler, const request* what, response* answer) const {
-      auto executor = self->executor_of(handler);
+      auto out = self->executor_of(handler);
       self->start_to(*what, *answer, {}, send_to_handler(std::forward<Handler>(handler)),
-                     std::move(executor));
+                     std::move(out));
     }
   };
 

@@ -13,6 +13,7 @@
 #include "hawser/core/export.hpp"
 #include "hawser/core/time.hpp"
 #include "hawser/http/transport_options.hpp"
+#include "hawser/run/detail/operation_memory.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -76,6 +77,7 @@ class HAWSER_API exchange {
     void* owner = nullptr;              ///< What runs it: null while nothing does.
     time_point due = never;             ///< The earliest of its limits.
     std::atomic<bool> canceled{false};  ///< Whether `cancel` was asked for.
+    hawser::detail::operation_memory memory;  ///< Of its posted end.
   };
   transport_state running;  ///< Written by the transport.
 
@@ -101,7 +103,8 @@ class HAWSER_API transport {
   /// Closes first.
   virtual ~transport();
 
-  /// Sends the request; `on_done` follows. Errors, also those known at once, arrive there.
+  /// Sends the request; `on_done` follows. Errors, also those known at once, arrive there. Throws
+  /// nothing but std::bad_alloc, and then nothing was begun and no `on_done` follows.
   virtual void start(exchange& what) = 0;
   /// Ends a running exchange with `operation_aborted`, unless it is ending already. Idempotent. The
   /// exchange must live until this returns.

@@ -11,6 +11,7 @@
 #include "hawser/policy/classify.hpp"
 #include "hawser/run/detail/cancel_link.hpp"
 #include "hawser/run/detail/delivery.hpp"
+#include "hawser/run/detail/operation_memory.hpp"
 #include "hawser/run/detail/value.hpp"
 #include "hawser/run/pipeline.hpp"
 
@@ -76,8 +77,13 @@ struct signature_traits<void(std::exception_ptr, Rest...)> {
   static outcome read(const arguments& a) {
     return std::get<0>(a) ? classify(describe(std::get<0>(a)).code()) : outcome{};
   }
-  static arguments failure(const error& why) {
-    return {std::make_exception_ptr(call_error(why)), Rest{}...};
+  static arguments failure(const error& why) { return {thrown(why), Rest{}...}; }
+  static std::exception_ptr thrown(const error& why) noexcept {
+    try {
+      return std::make_exception_ptr(call_error(why));
+    } catch (...) {  // no memory for its text
+      return std::current_exception();
+    }
   }
   static arguments success(std::tuple<Rest...>&& v) {
     return std::tuple_cat(std::tuple<std::exception_ptr>(), std::move(v));
@@ -122,6 +128,13 @@ struct substitute_of<std::tuple<T>> {
   using type = T;
   static std::tuple<T> to_tuple(T&& t) { return std::tuple<T>(std::move(t)); }
 };
+
+/// Has `call->resume()` run on the strand soon, never on this stack. `memory` belongs to the call.
+HAWSER_API void resume_on(const boost::asio::strand<boost::asio::any_io_executor>& strand,
+                          operation_memory& memory, call_ref call) noexcept;
+/// The same on an executor that runs one handler of the call at a time.
+HAWSER_API void resume_on(const boost::asio::any_io_executor& executor, operation_memory& memory,
+                          call_ref call) noexcept;
 
 /// One call of a wrapped operation. Attempts run on a strand of the call's own around the handler's
 /// executor, so that a cancellation never races with the operation's intermediate handlers, however
@@ -220,7 +233,7 @@ class wrapped_call final : public async_operation {
   }
 
   void resume_later(call_ref call) noexcept override {
-    boost::asio::post(strand_, [call = std::move(call)] { call->resume(); });
+    resume_on(strand_, resume_memory_, std::move(call));
   }
 
   void complete(ending&& end, bool initiating) override {
@@ -251,6 +264,7 @@ class wrapped_call final : public async_operation {
   handler_type handler_;
   std::shared_ptr<cancel_link> link_;
   std::optional<arguments> last_;
+  operation_memory resume_memory_;
 };
 
 /// Whether work posted to `executor` would start the threads of Asio's system context.

@@ -28,7 +28,8 @@ class HAWSER_API time_source {
 
   /// The moment, never going back. Thread-safe.
   [[nodiscard]] virtual time_point now() const noexcept = 0;
-  /// Called when the queue's earliest time changed, or when its first node was armed.
+  /// Called when the queue's earliest time changed, or when its first node was armed. Must not
+  /// throw.
   virtual void reschedule() = 0;
   /// For blocking calls: on virtual time, moves time forward to `until` and returns true; on real
   /// time returns false, and the caller waits.
@@ -78,7 +79,7 @@ class HAWSER_API environment {
   [[nodiscard]] bool runs_here() const noexcept { return source_->runs_here(); }
 
   /// Calls `node.expired()` when `due` comes; a node that is armed already gets the new time.
-  void arm(timer_node& node, time_point due) const {
+  void arm(timer_node& node, time_point due) const noexcept {
     if (source_->timers().arm(node, due)) source_->reschedule();
   }
   /// The node will not expire (but see `timer_node::expired`). It may stay queued.

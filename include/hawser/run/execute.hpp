@@ -10,6 +10,7 @@
 #include "hawser/run/pipeline.hpp"
 
 #include <exception>
+#include <new>
 #include <optional>
 #include <stop_token>
 #include <type_traits>
@@ -41,14 +42,19 @@ class callable final : public operation {
   using returned = std::remove_cvref_t<typename callable_result<F>::type>;
   using value = typename value_of<returned>::type;
 
-  callable(F& f, Classify& classify, const environment& env) noexcept
+  callable(F& f, Classify& classify, const environment& env)
       : f_(f), classify_(classify), env_(env) {}
 
   bool start(const attempt_start& about, outcome& o) override {
     kept_.reset();
     thrown_ = nullptr;
     if constexpr (takes_attempt<F>) {
-      if (stop_.stop_requested()) stop_ = std::stop_source();
+      if (stop_.stop_requested() && !renew_stop()) {
+        kept_.emplace(boost::system::in_place_error, out_of_memory());
+        o = hawser::classify(out_of_memory());
+        o.delivery = evidence::never_sent;
+        return true;
+      }
       attempt a(about, env_, stop_);
       run(o, [&]() -> decltype(auto) { return f_(a); });
       a.amend(o);
@@ -112,6 +118,15 @@ class callable final : public operation {
       thrown_ = std::current_exception();
       kept_.emplace(boost::system::in_place_error, describe(thrown_));
       o = hawser::classify(kept_->error().code());
+    }
+  }
+
+  bool renew_stop() noexcept {
+    try {
+      stop_ = std::stop_source();
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
     }
   }
 

@@ -49,7 +49,8 @@ class HAWSER_API pipeline {
   /// returns `T`, `result<T>` (or any boost::system::result), or nothing; throwing is a failure.
   /// Returns `result<T>`. A callable cannot be interrupted: a time limit reaches it through
   /// `attempt::stop()`, and ends waits and retries. A result that comes too late is still delivered
-  /// when it is a success. Never throws what `f` throws. Include run/execute.hpp.
+  /// when it is a success. Never throws what `f` throws; std::bad_alloc when there is no memory to
+  /// begin with, before `f` was called. Include run/execute.hpp.
   template <class F>
   auto execute(F&& f, const call_options& options = {}) const;
 
@@ -63,7 +64,8 @@ class HAWSER_API pipeline {
 
   /// An operation with `op`'s completion signature that runs `op` under the policies each time it
   /// is started. `op` takes a completion token and starts an Asio operation; or, with
-  /// run/coroutine.hpp, returns an `awaitable`. Include run/async.hpp.
+  /// run/coroutine.hpp, returns an `awaitable`. Starting it throws std::bad_alloc when there is no
+  /// memory to begin with; then no handler is called. Include run/async.hpp.
   template <class Op>
   auto wrap(Op op, const call_options& options = {}) const;
 

@@ -40,16 +40,19 @@ class HAWSER_API timer_node {
  private:
   friend class timer_queue;
   static constexpr std::size_t not_queued = static_cast<std::size_t>(-1);
+  static constexpr std::size_t beside_heap = static_cast<std::size_t>(-2);
 
   std::atomic<time_point::rep> due_{never.time_since_epoch().count()};
   // The key under which the heap holds the node; written under the queue's lock.
   std::atomic<time_point::rep> key_{never.time_since_epoch().count()};
   std::size_t index_ = not_queued;
   std::uint64_t sequence_ = 0;
+  timer_node* beside_ = nullptr;
 };
 
 /// A heap of nodes. Lazy: arming a queued node to a later time only stores the time, and the heap
-/// looks again when the old one comes. Ties fire in the order of arming.
+/// looks again when the old one comes. Ties fire in the order of arming. Nothing here throws: nodes
+/// for which the heap cannot grow stand in a list beside it until it can.
 class HAWSER_API timer_queue {
  public:
   timer_queue() = default;
@@ -58,7 +61,7 @@ class HAWSER_API timer_queue {
   ~timer_queue();
 
   /// True when the driver must look at `next()` again: a new earliest, or the first armed node.
-  bool arm(timer_node& node, time_point due);
+  bool arm(timer_node& node, time_point due) noexcept;
   /// The node will not expire (but see `timer_node::expired`). It may stay queued.
   void disarm(timer_node& node) noexcept;
   /// Disarms and drops the queue's reference.
@@ -76,7 +79,10 @@ class HAWSER_API timer_queue {
   void abandon() noexcept;
 
  private:
-  void push_locked(timer_node& node, time_point::rep key);
+  [[nodiscard]] bool grow_locked() noexcept;
+  void push_locked(timer_node& node, time_point::rep key) noexcept;
+  void settle_beside_locked() noexcept;
+  [[nodiscard]] timer_node* first_locked() const noexcept;
   void erase_locked(timer_node& node) noexcept;
   void sift_up_locked(std::size_t i) noexcept;
   void sift_down_locked(std::size_t i) noexcept;
@@ -85,6 +91,7 @@ class HAWSER_API timer_queue {
 
   mutable std::mutex mutex_;
   std::vector<timer_node*> heap_;
+  timer_node* beside_heap_ = nullptr;
   std::uint64_t sequence_ = 0;
   std::atomic<std::size_t> armed_{0};
 };

@@ -1,5 +1,8 @@
 #include "http/beast/channel.hpp"
 
+#include "hawser/run/detail/operation_memory.hpp"
+#include "hawser/run/detail/value.hpp"
+
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/defer.hpp>
@@ -7,7 +10,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/basic_resolver.hpp>
 
-#include <cstdint>
+#include <atomic>
 #include <new>
 #include <optional>
 #include <utility>
@@ -23,46 +26,24 @@ namespace {
 
 using owner_ptr = boost::intrusive_ptr<channel_owner>;
 
-/// Room for one operation at a time. Free again before the operation's handler runs, so the handler
-/// can start the next one in it.
-class operation_memory {
- public:
-  void* allocate(std::size_t size) {
-    if (in_use_ || size > sizeof room_) return ::operator new(size);
-    in_use_ = true;
-    return room_;
-  }
-  void deallocate(void* p) noexcept {
-    if (p == room_)
-      in_use_ = false;
-    else
-      ::operator delete(p);
-  }
+using hawser::detail::operation_allocator;
+using hawser::detail::operation_memory;
 
- private:
-  alignas(std::max_align_t) unsigned char room_[320];
-  bool in_use_ = false;
+/// Where the operations of one direction stand, and whether one is being started: a handler that is
+/// destroyed meanwhile was not started for want of memory, which its starter hears of.
+struct channel_memory : operation_memory {
+  std::atomic<bool> starting{false};
 };
 
-template <class T>
-class operation_allocator {
+class start_of {
  public:
-  using value_type = T;
-  explicit operation_allocator(operation_memory& m) noexcept : memory_(&m) {}
-  template <class U>
-  operation_allocator(const operation_allocator<U>& other) noexcept  // NOLINT: rebinding
-      : memory_(other.memory_) {}
-  T* allocate(std::size_t n) { return static_cast<T*>(memory_->allocate(n * sizeof(T))); }
-  void deallocate(T* p, std::size_t /*n*/) noexcept { memory_->deallocate(p); }
-  template <class U>
-  bool operator==(const operation_allocator<U>& other) const noexcept {
-    return memory_ == other.memory_;
-  }
+  explicit start_of(channel_memory& m) noexcept : memory_(m) { memory_.starting.store(true); }
+  start_of(const start_of&) = delete;
+  start_of& operator=(const start_of&) = delete;
+  ~start_of() { memory_.starting.store(false); }
 
  private:
-  template <class U>
-  friend class operation_allocator;
-  operation_memory* memory_;
+  channel_memory& memory_;
 };
 
 /// What every handler has: the owner, told either of the end or of having been dropped unrun.
@@ -70,14 +51,14 @@ class handler_base {
  public:
   using allocator_type = operation_allocator<void>;
 
-  handler_base(channel_owner& owner, operation_memory& memory) noexcept
+  handler_base(channel_owner& owner, channel_memory& memory) noexcept
       : owner_(&owner), memory_(&memory) {}
   handler_base(handler_base&&) noexcept = default;
   handler_base(const handler_base&) = delete;
   handler_base& operator=(const handler_base&) = delete;
   handler_base& operator=(handler_base&&) = delete;
   ~handler_base() {
-    if (owner_) owner_->on_context_gone();
+    if (owner_ && !memory_->starting.load()) owner_->on_context_gone();
   }
 
   [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(*memory_); }
@@ -90,7 +71,7 @@ class handler_base {
 
  private:
   owner_ptr owner_;
-  operation_memory* memory_;
+  channel_memory* memory_;
 };
 
 struct read_handler : handler_base {
@@ -106,7 +87,7 @@ struct turn_handler : handler_base {
   void operator()() { take()->on_turn(); }
 };
 struct connect_handler : handler_base {
-  connect_handler(channel_owner& owner, operation_memory& memory, unsigned number) noexcept
+  connect_handler(channel_owner& owner, channel_memory& memory, unsigned number) noexcept
       : handler_base(owner, memory), attempt(number) {}
   void operator()(const error_code& ec) { take()->on_connected(ec, attempt); }
   unsigned attempt;
@@ -115,9 +96,14 @@ struct resolve_handler : handler_base {
   using handler_base::handler_base;
   void operator()(const error_code& ec, const tcp::resolver::results_type& found) {
     std::vector<tcp::endpoint> endpoints;
-    if (!ec)
-      for (const auto& entry : found) endpoints.push_back(entry.endpoint());
-    take()->on_resolved(ec, std::move(endpoints));
+    error_code why = ec;
+    try {
+      if (!ec)
+        for (const auto& entry : found) endpoints.push_back(entry.endpoint());
+    } catch (const std::bad_alloc&) {
+      why = hawser::detail::out_of_memory();
+    }
+    take()->on_resolved(why, std::move(endpoints));
   }
 };
 
@@ -129,6 +115,7 @@ class channel_on final : public channel {
 
   void async_resolve(const std::string& host, const std::string& port) override {
     resolver_.emplace(socket_.get_executor());
+    const start_of now(write_memory_);
     resolver_->async_resolve(host, port, asio::ip::resolver_base::numeric_service,
                              resolve_handler(owner_, write_memory_));
   }
@@ -140,6 +127,7 @@ class channel_on final : public channel {
     socket_.open(to.protocol(), ec);
     if (!ec) socket_.non_blocking(true, ec);
     if (!ec) socket_.set_option(tcp::no_delay(true), ec);
+    const start_of now(write_memory_);
     if (ec) {
       asio::defer(socket_.get_executor(),
                   [h = connect_handler(owner_, write_memory_, attempt), ec]() mutable { h(ec); });
@@ -152,12 +140,15 @@ class channel_on final : public channel {
     return socket_.send(asio::buffer(data, size), 0, ec);
   }
   void async_write(const char* data, std::size_t size) override {
+    const start_of now(write_memory_);
     socket_.async_send(asio::buffer(data, size), write_handler(owner_, write_memory_));
   }
   void async_read(char* into, std::size_t room) override {
+    const start_of now(read_memory_);
     socket_.async_receive(asio::buffer(into, room), read_handler(owner_, read_memory_));
   }
   void async_turn() override {
+    const start_of now(read_memory_);
     asio::defer(socket_.get_executor(), turn_handler(owner_, read_memory_));
   }
   std::size_t receive(char* into, std::size_t room, error_code& ec) override {
@@ -179,8 +170,8 @@ class channel_on final : public channel {
 
  private:
   channel_owner& owner_;
-  operation_memory read_memory_;
-  operation_memory write_memory_;  // resolving and connecting come before writing
+  channel_memory read_memory_;
+  channel_memory write_memory_;  // resolving and connecting come before writing
   asio::basic_stream_socket<tcp, Executor> socket_;
   std::optional<asio::ip::basic_resolver<tcp, Executor>> resolver_;
 };

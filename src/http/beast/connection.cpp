@@ -3,6 +3,7 @@
 #include "hawser/http/headers.hpp"
 #include "hawser/http/method.hpp"
 #include "hawser/http/response.hpp"
+#include "hawser/run/detail/value.hpp"
 
 #include "http/wire/request_writer.hpp"
 
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 namespace hawser::inline v0::http::beast {
@@ -77,13 +79,24 @@ connection::~connection() = default;
 
 // --- opening -----------------------------------------------------------------------------------
 
-void connection::open(exchange& what, time_point now) {
+template <class Step>
+connection::ending connection::try_locked(Step step) noexcept {
+  try {
+    return step();
+  } catch (...) {
+    return fail_locked(hawser::detail::describe(std::current_exception()).code(), {});
+  }
+}
+
+void connection::open(exchange& what, time_point now) noexcept {
   guard lock(mutex_);
   current_ = &what;
-  if (phase_ == phase::closed)
-    return conclude(lock, fail_locked(errc::client_closed, {}), way::posted);
-  if (what.running.canceled.load())
-    return conclude(lock, fail_locked(canceled_error(), {}), way::posted);
+  conclude(lock, try_locked([&] { return open_locked(now); }), way::posted);
+}
+
+connection::ending connection::open_locked(time_point now) {
+  if (phase_ == phase::closed) return fail_locked(errc::client_closed, {});
+  if (current_->running.canceled.load()) return fail_locked(canceled_error(), {});
   if (settings_.origin.literal) {
     const auto& limit = settings_.times.connect;
     addresses_.start({*settings_.origin.literal}, limit ? later(now, *limit) : never);
@@ -92,24 +105,28 @@ void connection::open(exchange& what, time_point now) {
   phase_ = phase::resolving;
   limit_locked(settings_.times.resolve, errc::resolve_timeout, now);
   channel_->async_resolve(settings_.origin.host, settings_.origin.port);
+  return {};
 }
 
 void connection::on_resolved(error_code ec, std::vector<asio::ip::tcp::endpoint> found) {
   guard lock(mutex_);
   if (phase_ != phase::resolving) return;
+  conclude(lock, try_locked([&] { return resolved_locked(ec, std::move(found)); }), way::inline_);
+}
+
+connection::ending connection::resolved_locked(error_code ec,
+                                               std::vector<asio::ip::tcp::endpoint> found) {
   if (!ec && found.empty()) ec = asio::error::host_not_found;
   if (ec)
-    return conclude(lock,
-                    fail_locked(ec, "resolving '" + settings_.origin.host + "' for " +
-                                        settings_.origin.text + ": " + ec.message()),
-                    way::inline_);
+    return fail_locked(ec, "resolving '" + settings_.origin.host + "' for " +
+                               settings_.origin.text + ": " + ec.message());
   const time_point now = env_->now();
   const auto& limit = settings_.times.connect;
   addresses_.start(std::move(found), limit ? later(now, *limit) : never);
-  connect_next_locked(now);
+  return connect_next_locked(now);
 }
 
-void connection::connect_next_locked(time_point now) {
+connection::ending connection::connect_next_locked(time_point now) {
   phase_ = phase::connecting;
   const auto& to = addresses_.next();
   const time_point share = addresses_.share(now);
@@ -118,30 +135,31 @@ void connection::connect_next_locked(time_point now) {
   else
     arm_locked(share, errc::connect_timeout);
   channel_->async_connect(to, ++connect_attempt_);
+  return {};
 }
 
 void connection::on_connected(error_code ec, unsigned attempt) {
   guard lock(mutex_);
   if (phase_ != phase::connecting || attempt != connect_attempt_) return;
+  conclude(lock, try_locked([&] { return connected_locked(ec); }), way::inline_);
+}
+
+connection::ending connection::connected_locked(error_code ec) {
   const time_point now = env_->now();
   if (ec) {
     addresses_.failed(ec);
     if (addresses_.has_next()) return connect_next_locked(now);
-    return conclude(
-        lock, fail_locked(ec, "connecting to " + settings_.origin.text + ": " + addresses_.story()),
-        way::inline_);
+    return fail_locked(ec, "connecting to " + settings_.origin.text + ": " + addresses_.story());
   }
-  ending e;
   if (settings_.tls) {
     tls_.emplace(settings_.tls);
     phase_ = phase::handshaking;
     limit_locked(settings_.times.tls, errc::tls_timeout, now);
-    e = handshake_locked(now);
-  } else {
-    e = first_request_locked(channel_->peek(), now);
-    if (e.what == after::nothing) read_locked();
+    return handshake_locked(now);
   }
-  conclude(lock, std::move(e), way::inline_);
+  ending e = first_request_locked(channel_->peek(), now);
+  if (e.what == after::nothing) read_locked();
+  return e;
 }
 
 /// Bytes that come before anything was asked are nobody's answer.
@@ -189,7 +207,7 @@ connection::ending connection::handshake_locked(time_point now) {
 
 // --- an exchange -------------------------------------------------------------------------------
 
-connection::start connection::begin(exchange& what, time_point now, bool crowded) {
+connection::start connection::begin(exchange& what, time_point now, bool crowded) noexcept {
   ending e;
   guard lock(mutex_);
   if (phase_ != phase::idle) return start::stale;
@@ -200,7 +218,7 @@ connection::start connection::begin(exchange& what, time_point now, bool crowded
     return start::stale;
   }
   current_ = &what;
-  e = send_request_locked(now);
+  e = try_locked([&] { return send_request_locked(now); });
   if (e.what != after::nothing) {
     conclude(lock, std::move(e), way::posted);
     return start::running;
@@ -210,21 +228,30 @@ connection::start connection::begin(exchange& what, time_point now, bool crowded
     close_locked(e);
     return start::stale;
   }
-  if (crowded) {
+  e = try_locked([&] {
+    if (!crowded) {
+      read_locked();
+      return ending{};
+    }
     // By the time it is our turn the answer may be there, and one system call reads it; a read
     // started now would find nothing and be one call in vain.
     reading_ = true;
     channel_->async_turn();
-  } else {
-    read_locked();
-  }
+    return ending{};
+  });
+  conclude(lock, std::move(e), way::posted);
   return start::running;
 }
 
 void connection::on_turn() {
-  const guard lock(mutex_);
+  guard lock(mutex_);
   reading_ = false;
-  if (phase_ != phase::closed) read_locked();
+  if (phase_ == phase::closed) return;
+  conclude(lock, try_locked([&] {
+             read_locked();
+             return ending{};
+           }),
+           way::inline_);
 }
 
 void connection::read_locked() {
@@ -327,7 +354,7 @@ void connection::on_written(error_code ec, std::size_t n) {
     // The read under way will tell what became of the connection.
     return;
   }
-  conclude(lock, pump_locked(env_->now()), way::inline_);
+  conclude(lock, try_locked([&] { return pump_locked(env_->now()); }), way::inline_);
 }
 
 // --- the answer --------------------------------------------------------------------------------
@@ -336,28 +363,23 @@ void connection::on_read(error_code ec, std::size_t n) {
   guard lock(mutex_);
   reading_ = false;
   if (phase_ == phase::closed) return;
-  const time_point now = env_->now();
   const std::string_view bytes(buffer_.get(), n);
-  ending e;
+  conclude(lock, try_locked([&] { return received_locked(ec, bytes); }), way::inline_);
+}
+
+connection::ending connection::received_locked(error_code ec, std::string_view bytes) {
+  const time_point now = env_->now();
   if (phase_ == phase::handshaking) {
-    if (ec) {
-      e = fail_locked(ec == asio::error::eof ? make_error_code(errc::tls_handshake_failed) : ec,
-                      "TLS handshake with " + settings_.origin.text +
-                          ": the server closed the connection (" + ec.message() + ")");
-    } else {
-      tls_->give(bytes);
-      e = handshake_locked(now);
-    }
-  } else if (ec == asio::error::eof) {
-    e = stream_ended_locked(!tls_, now);
-  } else if (ec) {
-    e = read_failed_locked(ec, now);
-  } else if (tls_) {
-    e = take_encrypted_locked(bytes, now);
-  } else {
-    e = take_locked(bytes, now);
+    if (ec)
+      return fail_locked(ec == asio::error::eof ? make_error_code(errc::tls_handshake_failed) : ec,
+                         "TLS handshake with " + settings_.origin.text +
+                             ": the server closed the connection (" + ec.message() + ")");
+    tls_->give(bytes);
+    return handshake_locked(now);
   }
-  conclude(lock, std::move(e), way::inline_);
+  if (ec == asio::error::eof) return stream_ended_locked(!tls_, now);
+  if (ec) return read_failed_locked(ec, now);
+  return tls_ ? take_encrypted_locked(bytes, now) : take_locked(bytes, now);
 }
 
 connection::ending connection::take_locked(std::string_view bytes, time_point now) {
@@ -461,7 +483,8 @@ connection::ending connection::tls_failed_locked() {
   const std::string_view alert = writing_ ? std::string_view() : tls_->out();
   error_code ignored;
   if (!alert.empty()) channel_->send(alert.data(), alert.size(), ignored);
-  if (phase_ != phase::exchanging) return fail_locked(why.code(), std::move(detail));
+  if (phase_ != phase::exchanging || why.code() == hawser::detail::out_of_memory())
+    return fail_locked(why.code(), std::move(detail));
   // Under TLS 1.3 a server judges our certificate after our side of the handshake is over, and only
   // then would look at a request: one that it turned down this way was not acted on.
   if (!reader_.begun() && exchanges_ == 1 && tls_->refused_by_peer())
@@ -567,11 +590,15 @@ void connection::expired() noexcept {
   if (phase_ == phase::closed || current_ == nullptr || due_ == never) return;
   const time_point now = env_->now();
   if (now < due_) return env_->arm(*this, due_);
+  conclude(lock, try_locked([&] { return expired_locked(now); }), way::posted);
+}
+
+connection::ending connection::expired_locked(time_point now) {
   if (phase_ == phase::connecting && due_code_ == errc::connect_timeout) {
     addresses_.failed(asio::error::timed_out);
     if (addresses_.has_next()) return connect_next_locked(now);
   }
-  conclude(lock, fail_locked(due_code_, limit_story_locked()), way::posted);
+  return fail_locked(due_code_, limit_story_locked());
 }
 
 std::string connection::limit_story_locked() const {

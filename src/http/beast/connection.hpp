@@ -41,9 +41,9 @@ class connection final : public timer_node, public channel_owner {
   ~connection();
 
   /// Runs the first exchange.
-  void open(exchange& what, time_point now);
+  void open(exchange& what, time_point now) noexcept;
   /// Runs one more. `crowded`: others are running too, so that reading may wait for its turn.
-  [[nodiscard]] start begin(exchange& what, time_point now, bool crowded);
+  [[nodiscard]] start begin(exchange& what, time_point now, bool crowded) noexcept;
   /// Ends `what` if it is running here.
   void cancel(exchange& what) noexcept;
   /// Ends what is running with errc::client_closed, and the connection.
@@ -55,6 +55,7 @@ class connection final : public timer_node, public channel_owner {
   connection* previous = nullptr;
   connection* next = nullptr;
   bool listed = false;
+  bool told_to_close = false;
   const time_point born;
   time_point idle_since = time_point::min();
   time_point usable_until = never;  ///< Set before the connection is released.
@@ -83,7 +84,15 @@ class connection final : public timer_node, public channel_owner {
   void add_ref() noexcept override { retain(); }
   void release() noexcept override { drop(); }
 
-  void connect_next_locked(time_point now);
+  /// Carries a step out. One that throws, for want of memory above all, has failed.
+  template <class Step>
+  [[nodiscard]] ending try_locked(Step step) noexcept;
+  [[nodiscard]] ending open_locked(time_point now);
+  [[nodiscard]] ending resolved_locked(error_code ec,
+                                       std::vector<boost::asio::ip::tcp::endpoint> found);
+  [[nodiscard]] ending connected_locked(error_code ec);
+  [[nodiscard]] ending received_locked(error_code ec, std::string_view bytes);
+  [[nodiscard]] ending connect_next_locked(time_point now);
   [[nodiscard]] ending handshake_locked(time_point now);
   [[nodiscard]] ending first_request_locked(channel::line seen, time_point now);
   [[nodiscard]] ending send_request_locked(time_point now);
@@ -106,6 +115,7 @@ class connection final : public timer_node, public channel_owner {
   void arm_locked(time_point due, errc code);
   [[nodiscard]] evidence delivery_locked() const noexcept;
   [[nodiscard]] std::string limit_story_locked() const;
+  [[nodiscard]] ending expired_locked(time_point now);
 
   /// Carries an ending out, after unlocking.
   enum class way { inline_, posted };

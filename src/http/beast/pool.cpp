@@ -1,10 +1,16 @@
 #include "http/beast/pool.hpp"
 
+#include "hawser/run/detail/value.hpp"
+
 #include "http/beast/connection.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <exception>
+#include <new>
+#include <thread>
 #include <utility>
 
 namespace hawser::inline v0::http {
@@ -27,6 +33,8 @@ namespace {
 /// An exchange's end on its way through the executor.
 class posted_end {
  public:
+  using allocator_type = hawser::detail::operation_allocator<void>;
+
   posted_end(exchange& who, error_code ec, evidence delivery, std::string detail) noexcept
       : who_(&who), ec_(ec), delivery_(delivery), detail_(std::move(detail)) {}
   posted_end(posted_end&& other) noexcept
@@ -38,7 +46,11 @@ class posted_end {
   posted_end& operator=(const posted_end&) = delete;
   posted_end& operator=(posted_end&&) = delete;
   ~posted_end() {
-    if (who_ != nullptr) who_->on_abandoned();
+    // Not when it could not be posted: then whoever tried still has the exchange.
+    if (who_ != nullptr && std::uncaught_exceptions() <= unwinding_) who_->on_abandoned();
+  }
+  [[nodiscard]] allocator_type get_allocator() const noexcept {
+    return allocator_type(who_->running.memory);
   }
   void operator()() { std::exchange(who_, nullptr)->on_done(ec_, delivery_, std::move(detail_)); }
 
@@ -47,6 +59,7 @@ class posted_end {
   error_code ec_;
   evidence delivery_;
   std::string detail_;
+  int unwinding_ = std::uncaught_exceptions();
 };
 
 }  // namespace
@@ -57,9 +70,18 @@ struct pool::retired {
   retired(const retired&) = delete;
   retired& operator=(const retired&) = delete;
   ~retired() {
-    for (const connection_ptr& c : gone) c->close();
+    while (first != nullptr) {
+      const connection_ptr c(std::exchange(first, first->next), false);
+      c->close();
+    }
   }
-  std::vector<connection_ptr> gone;
+  /// Takes the connection out of the pool, with a reference of its own.
+  void take_locked(pool& from, connection& c) noexcept {
+    c.retain();
+    from.unlink_locked(c);
+    c.next = std::exchange(first, &c);
+  }
+  connection* first = nullptr;
 };
 
 pool::pool(environment env, settings s)
@@ -71,7 +93,20 @@ pool::pool(environment env, settings s)
 pool::~pool() = default;
 
 void pool::post_end(exchange& what, error_code ec, evidence delivery, std::string detail) noexcept {
-  boost::asio::post(executor_, posted_end(what, ec, delivery, std::move(detail)));
+  using native = boost::asio::io_context::executor_type;
+  if (const auto* io = executor_.target<native>()) {  // in memory of the exchange's own
+    boost::asio::post(*io, posted_end(what, ec, delivery, std::move(detail)));
+    return;
+  }
+  // Other executors bring their own memory, and are asked until they find some: an end must come.
+  for (;;) {
+    try {
+      boost::asio::post(executor_, posted_end(what, ec, delivery, std::move(detail)));
+      return;
+    } catch (const std::bad_alloc&) {
+      std::this_thread::yield();
+    }
+  }
 }
 
 // --- from the client ---------------------------------------------------------------------------
@@ -82,7 +117,7 @@ void pool::start(exchange& what) {
   dispatch(what, place::back);
 }
 
-void pool::dispatch(exchange& what, place in_queue) {
+void pool::dispatch(exchange& what, place in_queue) noexcept {
   for (;;) {
     retired old;
     std::unique_lock lock(mutex_);
@@ -112,6 +147,7 @@ void pool::dispatch(exchange& what, place in_queue) {
       const connection_ptr c = add_locked(now);
       what.running.owner = c.get();
       lock.unlock();
+      if (!c) return post_end(what, hawser::detail::out_of_memory(), evidence::never_sent, {});
       return c->open(what, now);
     }
     if (enqueue_locked(what, in_queue, now)) return;
@@ -140,13 +176,11 @@ void pool::cancel(exchange& what) noexcept {
 
 void pool::close() noexcept {
   std::optional<environment> env;
-  std::vector<connection_ptr> all;
   exchange* waiting = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (env_) env_->remove(*this);
     env.swap(env_);
-    for (connection* c = first_; c != nullptr; c = c->next) all.emplace_back(c);
     idle_.clear();
     waiting = head_;
     while (pop_pending_locked() != nullptr) {
@@ -156,20 +190,31 @@ void pool::close() noexcept {
     exchange* const one = std::exchange(waiting, waiting->running.next);
     post_end(*one, errc::client_closed, evidence::never_sent, {});
   }
-  for (const connection_ptr& c : all) c->close();
+  while (const connection_ptr c = next_to_close()) c->close();
+}
+
+/// A connection that was not told to close yet.
+connection_ptr pool::next_to_close() noexcept {
+  const std::lock_guard lock(mutex_);
+  connection* c = first_;
+  while (c != nullptr && c->told_to_close) c = c->next;
+  if (c != nullptr) c->told_to_close = true;
+  return c;
 }
 
 void pool::abandon() noexcept {
   std::optional<environment> env;
-  std::vector<connection_ptr> all;
+  connection* all = nullptr;
   exchange* waiting = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (env_) env_->remove(*this);
     env.swap(env_);
     while (first_ != nullptr) {
-      all.emplace_back(first_);
-      unlink_locked(*first_);
+      connection* const c = first_;
+      c->retain();
+      unlink_locked(*c);
+      c->next = std::exchange(all, c);
     }
     idle_.clear();
     waiting = head_;
@@ -177,7 +222,10 @@ void pool::abandon() noexcept {
     }
   }
   while (waiting != nullptr) std::exchange(waiting, waiting->running.next)->on_abandoned();
-  for (const connection_ptr& c : all) c->abandon();
+  while (all != nullptr) {
+    const connection_ptr c(std::exchange(all, all->next), false);
+    c->abandon();
+  }
 }
 
 transport_stats pool::stats() const noexcept {
@@ -187,7 +235,7 @@ transport_stats pool::stats() const noexcept {
 
 // --- from connections --------------------------------------------------------------------------
 
-void pool::give_back(connection& c, exchange* done, time_point now) {
+void pool::give_back(connection& c, exchange* done, time_point now) noexcept {
   retired old;
   exchange* next = nullptr;
   {
@@ -197,8 +245,7 @@ void pool::give_back(connection& c, exchange* done, time_point now) {
     c.idle_since = now;
     if (!env_ || expired_locked(c, now) ||
         (pending_ == 0 && idle_.size() >= settings_.pool.max_idle)) {
-      old.gone.emplace_back(&c);
-      unlink_locked(c);
+      old.take_locked(*this, c);
       if (env_) next = pop_pending_locked();
     } else if ((next = pop_pending_locked()) == nullptr) {
       idle_.push_back(&c);
@@ -209,7 +256,7 @@ void pool::give_back(connection& c, exchange* done, time_point now) {
     }
   }
   if (next == nullptr) return;
-  if (!old.gone.empty()) return dispatch(*next, place::front);
+  if (old.first != nullptr) return dispatch(*next, place::front);
   switch (c.begin(*next, now, true)) {
     case connection::start::running: return;
     case connection::start::stale: remove(c, next); break;
@@ -233,11 +280,8 @@ void pool::remove(connection& c, exchange* done) noexcept {
 
 // --- connections -------------------------------------------------------------------------------
 
-connection_ptr pool::take_idle_locked(time_point now, retired& old) {
-  const auto retire = [&](connection* c) {
-    old.gone.emplace_back(c);
-    unlink_locked(*c);
-  };
+connection_ptr pool::take_idle_locked(time_point now, retired& old) noexcept {
+  const auto retire = [&](connection* c) { old.take_locked(*this, *c); };
   // The one unused for longest is looked at each time, so that none outstays its time in a pool
   // that is in use.
   while (!idle_.empty() && expired_locked(*idle_.front(), now)) retire(idle_.front());
@@ -259,7 +303,12 @@ bool pool::expired_locked(const connection& c, time_point now) const noexcept {
 }
 
 connection_ptr pool::add_locked(time_point now) {
-  connection_ptr c(new connection(*this, *env_, now));
+  connection_ptr c;
+  try {
+    c.reset(new connection(*this, *env_, now));
+  } catch (const std::bad_alloc&) {
+    return c;
+  }
   c->listed = true;
   c->next = first_;
   if (first_ != nullptr) first_->previous = c.get();
@@ -323,6 +372,13 @@ exchange* pool::pop_pending_locked() noexcept {
   return first;
 }
 
+std::string pool::waited_story(bool out_of_time, const std::string& load) const noexcept try {
+  if (out_of_time) return "its deadline passed while it waited for a connection: " + load;
+  return "waited " + in_words(*settings_.times.pool_wait) + " (time_limits.pool_wait): " + load;
+} catch (const std::bad_alloc&) {
+  return {};
+}
+
 void pool::expired() noexcept {
   exchange* late = nullptr;
   std::string detail;
@@ -352,21 +408,19 @@ void pool::expired() noexcept {
   // Posted, as a user's handler may throw and this may not.
   while (late != nullptr) {
     exchange* const one = std::exchange(late, late->running.next);
-    if (one->deadline <= now)
-      post_end(*one, errc::attempt_timeout, evidence::never_sent,
-               "its deadline passed while it waited for a connection: " + detail);
-    else
-      post_end(
-          *one, errc::pool_full, evidence::never_sent,
-          "waited " + in_words(*settings_.times.pool_wait) + " (time_limits.pool_wait): " + detail);
+    const bool out_of_time = one->deadline <= now;
+    post_end(*one, out_of_time ? errc::attempt_timeout : errc::pool_full, evidence::never_sent,
+             waited_story(out_of_time, detail));
   }
 }
 
-std::string pool::load_locked() const {
+std::string pool::load_locked() const noexcept try {
   return settings_.origin.text + ": " + std::to_string(total_ - idle_.size()) + " of " +
          std::to_string(settings_.pool.max_connections) + " connections in use, " +
          std::to_string(pending_) + " of " + std::to_string(settings_.pool.max_pending) +
          " exchanges waiting";
+} catch (const std::bad_alloc&) {
+  return {};
 }
 
 }  // namespace beast

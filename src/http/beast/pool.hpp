@@ -57,7 +57,7 @@ class pool final : public timer_node {
 
   [[nodiscard]] const settings& config() const noexcept { return settings_; }
   /// The connection is idle again after `done` (null: it was not used) and may be given out.
-  void give_back(connection& c, exchange* done, time_point now);
+  void give_back(connection& c, exchange* done, time_point now) noexcept;
   /// The connection is closed; `done` (may be null) was its exchange.
   void remove(connection& c, exchange* done) noexcept;
   /// Ends an exchange from a place where that may not happen on the spot.
@@ -77,8 +77,9 @@ class pool final : public timer_node {
   enum class place { back, front };
   struct retired;
 
-  void dispatch(exchange& what, place in_queue);
-  [[nodiscard]] connection_ptr take_idle_locked(time_point now, retired& old);
+  void dispatch(exchange& what, place in_queue) noexcept;
+  [[nodiscard]] connection_ptr take_idle_locked(time_point now, retired& old) noexcept;
+  /// Null without memory for one.
   [[nodiscard]] connection_ptr add_locked(time_point now);
   void unlink_locked(connection& c) noexcept;
   [[nodiscard]] bool expired_locked(const connection& c, time_point now) const noexcept;
@@ -86,7 +87,9 @@ class pool final : public timer_node {
   [[nodiscard]] bool enqueue_locked(exchange& what, place where, time_point now);
   void unqueue_locked(exchange& what) noexcept;
   [[nodiscard]] exchange* pop_pending_locked() noexcept;
-  [[nodiscard]] std::string load_locked() const;
+  [[nodiscard]] std::string load_locked() const noexcept;
+  [[nodiscard]] std::string waited_story(bool out_of_time, const std::string& load) const noexcept;
+  [[nodiscard]] connection_ptr next_to_close() noexcept;
 
   const settings settings_;
   const boost::asio::any_io_executor executor_;

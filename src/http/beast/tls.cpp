@@ -1,5 +1,7 @@
 #include "http/beast/tls.hpp"
 
+#include "hawser/run/detail/value.hpp"
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -13,6 +15,7 @@
 #include <ctime>
 #include <fstream>
 #include <iterator>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -310,7 +313,12 @@ struct bio_glue {
   static int write(BIO* bio, const char* from, int size) {
     BIO_clear_retry_flags(bio);
     if (size <= 0) return 0;
-    of(bio).made_.append(from, static_cast<std::size_t>(size));
+    try {  // no exception through OpenSSL
+      of(bio).made_.append(from, static_cast<std::size_t>(size));
+    } catch (const std::bad_alloc&) {
+      of(bio).out_of_memory_ = true;
+      return -1;
+    }
     return size;
   }
 
@@ -414,7 +422,10 @@ int tls_context::on_verify(int ok, X509_STORE_CTX* store) {
   session->verify_depth_ = X509_STORE_CTX_get_error_depth(store);
   const X509* at_fault = X509_STORE_CTX_get_current_cert(store);
   if (at_fault == nullptr) at_fault = X509_STORE_CTX_get0_cert(store);
-  if (at_fault != nullptr) session->verify_about_ = describe(at_fault);
+  try {
+    if (at_fault != nullptr) session->verify_about_ = describe(at_fault);
+  } catch (const std::bad_alloc&) {  // the verdict does without
+  }
   return 0;
 }
 
@@ -486,14 +497,23 @@ void tls_session::end() noexcept {
 
 tls_session::result tls_session::fail() {
   broken_ = true;
+  if (out_of_memory_) {
+    failure_ = hawser::detail::out_of_memory();
+    ERR_clear_error();
+    return result::failed;
+  }
   const int reason = ERR_GET_REASON(ERR_peek_error());
   refused_ = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL && is_refusal(reason);
-  if (!handshaken_ && verify_error_ != X509_V_OK) {
-    failure_ = explain_verification();
-  } else {
-    failure_ = error(make_error_code(errc::tls_handshake_failed),
-                     "host '" + context_->peer().host + "': " + openssl_reason() +
-                         std::string(remedy_for(reason)));
+  const bool unverified = !handshaken_ && verify_error_ != X509_V_OK;
+  failure_ = unverified ? judge(verify_error_).code : errc::tls_handshake_failed;
+  try {
+    if (unverified)
+      failure_ = explain_verification();
+    else
+      failure_ =
+          error(failure_.code(), "host '" + context_->peer().host + "': " + openssl_reason() +
+                                     std::string(remedy_for(reason)));
+  } catch (const std::bad_alloc&) {  // the code alone
   }
   ERR_clear_error();
   return result::failed;

@@ -125,6 +125,7 @@ class tls_session {
   bool handshaken_ = false;
   bool broken_ = false;
   bool refused_ = false;
+  bool out_of_memory_ = false;
   error failure_;
   long verify_error_ = 0;  // X509_V_OK
   int verify_depth_ = 0;

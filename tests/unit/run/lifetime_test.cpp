@@ -18,6 +18,7 @@
 
 #include <atomic>
 #include <deque>
+#include <filesystem>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -107,6 +108,16 @@ TEST_F(lifetime, a_handle_kept_only_by_a_pending_handler_goes_down_with_its_cont
     io.poll();
   }
   EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST_F(lifetime, wrapping_an_operation_starts_no_threads) {
+  const auto threads = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+  };
+  const auto before = threads();
+  scripted_operation op{env, {scripted_end::ok(7)}};
+  EXPECT_EQ(run(builder().build(env), op).value, 7);
+  EXPECT_EQ(threads(), before) << "Asio's system context came to life";
 }
 
 TEST_F(lifetime, run_returns_when_the_last_call_has_ended) {

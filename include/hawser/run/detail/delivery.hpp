@@ -1,6 +1,8 @@
 // A completion handler with its result, on its way to its executor. Not for users.
 #pragma once
 
+#include "hawser/core/export.hpp"
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -32,11 +34,17 @@ struct delivery {
   }
 };
 
-/// Never inline while the initiating function is on the stack.
+/// Whether this thread runs the io_context that `executor` stands for.
+[[nodiscard]] HAWSER_API bool running_in(const boost::asio::any_io_executor& executor) noexcept;
+
+/// Never inline while the initiating function is on the stack. Inline, without Asio's help and the
+/// memory that it would take, where that is what Asio would do.
 template <class Delivery>
 void send_off(const boost::asio::any_io_executor& through, Delivery ready, bool initiating) {
   if (initiating)
     boost::asio::post(through, std::move(ready));
+  else if (running_in(through))
+    ready();
   else
     boost::asio::dispatch(through, std::move(ready));
 }

@@ -40,14 +40,18 @@ inline outcome to_outcome(outcome o) noexcept {
   return o;
 }
 
-/// An exception as an error: the code it carries, else `operation_threw` with its masked text.
-[[nodiscard]] HAWSER_API error describe(const std::exception_ptr& thrown);
+/// An exception as an error: the code it carries, `not_enough_memory` for std::bad_alloc, else
+/// `operation_threw` with its masked text.
+[[nodiscard]] HAWSER_API error describe(const std::exception_ptr& thrown) noexcept;
+
+/// ENOMEM.
+[[nodiscard]] HAWSER_API error_code out_of_memory() noexcept;
 
 /// Text that came from outside, with everything that looks like a secret masked.
 [[nodiscard]] HAWSER_API std::string masked(std::string_view text);
 
-/// Adds the call's story to an operation's own error.
-[[nodiscard]] HAWSER_API error with_story(const error& own, const std::string& story);
+/// Adds the call's story to an operation's own error, as far as there is memory for it.
+[[nodiscard]] HAWSER_API error with_story(const error& own, const std::string& story) noexcept;
 
 inline error to_error(const error& e) { return e; }
 inline error to_error(const error_code& e) { return e; }

@@ -1,0 +1,336 @@
+// Calls whose k-th allocation fails, for every k: memory that a call needs to begin is missed by
+// who begins it, as std::bad_alloc; after that a call ends once, by its result, whatever memory it
+// does not get; and permits are back, nothing is left, the next call goes well.
+#include "hawser/http/client.hpp"
+#include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/fallback.hpp"
+#include "hawser/policy/rate_limiter.hpp"
+#include "hawser/policy/retry.hpp"
+#include "hawser/policy/timeout.hpp"
+#include "hawser/run/coroutine.hpp"
+#include "hawser/run/execute.hpp"
+#include "hawser/testing/fake_transport.hpp"
+#include "hawser/testing/fault_server.hpp"
+
+#include "http/transport_support.hpp"
+#include "replay/failing_allocator.hpp"
+#include "replay/scripted_network.hpp"
+#include "support/virtual_time.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <optional>
+#include <stdexcept>
+
+namespace hawser::test {
+namespace {
+
+namespace asio = boost::asio;
+
+const error_code no_memory =
+    boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
+
+/// What all calls of this file run under.
+struct rig {
+  rig() {
+    env.on_leftover([](std::string_view left) { ADD_FAILURE() << "left behind: " << left; });
+  }
+  [[nodiscard]] pipeline_builder stack() const {
+    return std::move(pipeline_builder("shop")
+                         .add(timeout{.after = 5min})
+                         .add(rate_limiter{.permits = 1'000, .burst = 1'000})
+                         .add(slots)
+                         .add(retry{.max_attempts = 3, .delay = steady(10ms)})
+                         .add(breaker)
+                         .add(timeout{.after = 1min}));
+  }
+  void check_permits() const {
+    EXPECT_EQ(slots->snapshot().in_flight, 0);
+    EXPECT_EQ(slots->snapshot().queued, 0);
+    EXPECT_EQ(breaker->snapshot(env.now()).probes_out, 0);
+  }
+
+  manual_environment env;
+  std::shared_ptr<bulkhead_policy> slots =
+      std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 4});
+  std::shared_ptr<circuit_breaker_policy> breaker =
+      std::make_shared<circuit_breaker_policy>(circuit_breaker{.consecutive_failures = {}});
+};
+
+/// Longer than a small string holds, so that texts allocate.
+const std::string long_name = "the operation that fetches a quote for an order";
+
+TEST(replay_without_memory, blocking_calls) {
+  // Fails, throws, then succeeds.
+  const std::size_t steps = fail_at_each_step([&](fuse& f) {
+    rig r;
+    const pipeline p = r.stack().build(r.env);
+    int made = 0;
+    const auto work = [&](attempt& a) -> result<int> {
+      const not_counted mine;
+      ++made;
+      if (a.number() == 1) return error(connection_reset, "a detail that does not fit in place");
+      if (a.number() == 2) throw std::runtime_error("a text that does not fit in place either");
+      return 7;
+    };
+    call_report report;
+    std::optional<result<int>> got;
+    bool threw = false;
+    try {
+      const allocations_fail armed(f);
+      got.emplace(
+          p.execute(work, {.report = &report, .name = long_name, .correlation = long_name}));
+    } catch (const std::bad_alloc&) {
+      threw = true;
+    }
+    if (threw) {
+      EXPECT_EQ(made, 0) << "threw after something was done";
+    } else {
+      ASSERT_TRUE(*got) << got->error().message();
+      EXPECT_EQ(**got, 7);
+    }
+    r.check_permits();
+    EXPECT_EQ(p.execute([] { return 8; }).value(), 8);
+  });
+  EXPECT_GT(steps, 5u);
+}
+
+TEST(replay_without_memory, blocking_calls_that_fail) {
+  const std::size_t steps = fail_at_each_step([&](fuse& f) {
+    rig r;
+    const pipeline p = r.stack().build(r.env);
+    int made = 0;
+    const auto work = [&](attempt&) -> result<int> {
+      const not_counted mine;
+      ++made;
+      throw std::runtime_error("a text that does not fit in place either");
+    };
+    call_report report;
+    try {
+      const allocations_fail armed(f);
+      const auto got = p.execute(work, {.effect = effect::unsafe, .report = &report});
+      const not_counted mine;
+      ASSERT_FALSE(got);
+      EXPECT_EQ(got.error().code(), errc::outcome_unknown);
+      EXPECT_EQ(made, 1);
+    } catch (const std::bad_alloc&) {
+      EXPECT_EQ(made, 0) << "threw after something was done";
+    }
+    r.check_permits();
+  });
+  EXPECT_GT(steps, 5u);
+}
+
+/// An operation that fails twice and then succeeds. Its own memory is its own affair.
+class flaky_operation {
+ public:
+  flaky_operation(fuse& f, const environment& env) : fuse_(f), env_(env) {}
+
+  template <class Token>
+  auto operator()(Token&& token) {
+    return asio::async_initiate<Token, void(error_code, int)>(
+        [this](auto handler) {
+          const not_counted mine;
+          asio::post(env_.executor(), [this, h = std::move(handler)]() mutable {
+            const not_counted still_mine;
+            const auto executor = asio::get_associated_executor(h);
+            asio::dispatch(executor, [this, last = std::move(h)]() mutable {
+              const allocations_fail again(fuse_);
+              const bool good = ++ends_ % 3 == 0;
+              last(good ? error_code() : connection_reset, good ? 7 : 0);
+            });
+          });
+        },
+        token);
+  }
+
+ private:
+  fuse& fuse_;
+  environment env_;
+  int ends_ = 0;
+};
+
+TEST(replay_without_memory, wrapped_operations) {
+  const std::size_t steps = fail_at_each_step([&](fuse& f) {
+    rig r;
+    const pipeline p = r.stack().build(r.env);
+    flaky_operation op(f, r.env);
+    call_report report;
+    const auto call = p.wrap([&](auto token) { return op(std::move(token)); },
+                             {.report = &report, .name = long_name});
+    ended first;
+    ended second;  // waits for the first
+    int begun = 0;
+    try {
+      const allocations_fail armed(f);
+      call(into{&first, &r.env});
+      ++begun;
+      call(into{&second, &r.env});
+      ++begun;
+      const not_counted mine;
+      EXPECT_EQ(first.count + second.count, 0) << "completed inline";
+    } catch (const std::bad_alloc&) {
+    }
+    {
+      const allocations_fail armed(f);
+      r.env.run_until_idle();
+    }
+    f.arm(false);
+    EXPECT_EQ(first.count, begun >= 1 ? 1 : 0);
+    EXPECT_EQ(second.count, begun >= 2 ? 1 : 0);
+    r.check_permits();
+    scripted_operation fine{r.env, {scripted_end::ok(7)}};
+    ended last;
+    p.wrap(fine)(into{&last, &r.env});
+    r.env.run_until_idle();
+    EXPECT_EQ(last.count, 1);
+    EXPECT_EQ(last.value, 7);
+  });
+  EXPECT_GT(steps, 5u);
+}
+
+TEST(replay_without_memory, a_client_on_a_fake_transport) {
+  const std::size_t steps = fail_at_each_step([&](fuse& f) {
+    rig r;
+    const auto net = std::make_shared<testing::fake_transport>(r.env);
+    http::client_options options;
+    options.transport = net;
+    const http::client api(r.env, "http://api.test/base", r.stack(), std::move(options));
+    net->handle([](const testing::sent_request&) {
+      const not_counted mine;
+      return testing::scripted_exchange::answer(200, R"({"id":1})").after(5ms);
+    });
+    call_report report;
+    int ends = 0;
+    bool begun = false;
+    std::optional<result<http::response>> got;
+    try {
+      const allocations_fail armed(f);
+      auto charge = http::request::post("/v1/accounts/{id}/charges")
+                        .param("id", "account/7")
+                        .query("fields", "all and everything")
+                        .body(std::string(100, 'x'), "application/json")
+                        .idempotency_key("an order number longer than fits in place");
+      api.async_send(std::move(charge), {.report = &report}, [&](result<http::response> a) {
+        const not_counted mine;
+        ++ends;
+        got.emplace(std::move(a));
+      });
+      begun = true;
+      r.env.run_until_idle();
+    } catch (const std::bad_alloc&) {
+      EXPECT_FALSE(begun);
+    }
+    r.env.run_until_idle();
+    EXPECT_EQ(ends, begun ? 1 : 0);
+    if (got && !*got) {
+      EXPECT_EQ(got->error().code(), no_memory) << got->error().message();
+    }
+    r.check_permits();
+    EXPECT_TRUE(api.get("/health").send());
+  });
+  EXPECT_GT(steps, 5u);
+}
+
+TEST(replay_without_memory, a_client_on_the_scripted_network) {
+  for (const bool tls : {false, true}) {
+    const std::size_t steps = fail_at_each_step([&](fuse& f) {
+      rig r;
+      network net(nullptr);
+      net.tls = tls;
+      net.named = true;
+      http::client_options options;
+      options.transport = net.transport(r.env);
+      const http::client api(r.env, "http://api.test/base", r.stack(), std::move(options));
+      int ends = 0;
+      bool begun = false;
+      std::optional<result<http::response>> got;
+      try {
+        const allocations_fail armed(f);
+        api.async_send(
+            http::request::post("/v1/charges").body(std::string(100, 'x'), "application/json"),
+            [&](result<http::response> a) {
+              const not_counted mine;
+              ++ends;
+              got.emplace(std::move(a));
+            });
+        begun = true;
+        r.env.run_until_idle();
+      } catch (const std::bad_alloc&) {
+        EXPECT_FALSE(begun);
+      }
+      r.env.run_until_idle();
+      EXPECT_EQ(ends, begun ? 1 : 0);
+      if (got && !*got) {
+        EXPECT_TRUE(got->error() == no_memory || got->error() == errc::outcome_unknown)
+            << got->error().message();
+      }
+      EXPECT_LE(net.requests().size(), 1u);
+      r.check_permits();
+      EXPECT_TRUE(api.get("/health").send());
+      EXPECT_EQ(api.stats().connections, api.stats().idle);
+      EXPECT_EQ(net.violations(), "");
+    });
+    EXPECT_GT(steps, 5u);
+  }
+}
+
+// The real sockets, against a server on a thread of its own; what the client's thread allocates
+// fails. Its time stands still: nothing here may end by a time limit.
+TEST(replay_without_memory, a_client_on_sockets) {
+  for (const bool tls : {false, true}) {
+    testing::fault_server_options how;
+    if (tls) how.tls.emplace();
+    testing::fault_server server(how);
+    const std::size_t steps = fail_at_each_step([&](fuse& f) {
+      transport_rig rig;
+      const auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1});
+      http::client_options options;
+      if (tls) options.tls.ca_pem = server.authority()->certificate();
+      const http::client api(rig.env, server.url(), pipeline_builder("sockets").add(slots),
+                             std::move(options));
+      int ends = 0;
+      bool begun = false;
+      std::optional<result<http::response>> got;
+      try {
+        const allocations_fail armed(f);
+        api.async_send(
+            http::request::post("/v1/charges").body(std::string(100, 'x'), "application/json"),
+            [&](result<http::response> a) {
+              const not_counted mine;
+              ++ends;
+              got.emplace(std::move(a));
+            });
+        begun = true;
+        const auto ended = [&] { return ends != 0; };
+        EXPECT_TRUE(rig.run_until(ended)) << "never ended";
+      } catch (const std::bad_alloc&) {
+        EXPECT_FALSE(begun) << "out of the run function";
+      }
+      EXPECT_EQ(ends, begun ? 1 : 0);
+      if (got && !*got) {
+        EXPECT_TRUE(got->error() == no_memory || got->error() == errc::outcome_unknown ||
+                    got->error() == condition::tls_failure)
+            << got->error().message();
+      }
+      EXPECT_EQ(slots->snapshot().in_flight, 0);
+      int good = 0;
+      api.async_send(http::request::get("/health"), [&](result<http::response> a) {
+        ++good;
+        EXPECT_TRUE(a) << a.error().message();
+      });
+      EXPECT_TRUE(rig.run_until([&] { return good != 0; }));
+      EXPECT_EQ(api.stats().connections, api.stats().idle);
+      EXPECT_EQ(api.stats().pending, 0u);
+    });
+    EXPECT_GT(steps, 10u);
+  }
+}
+
+}  // namespace
+}  // namespace hawser::test
