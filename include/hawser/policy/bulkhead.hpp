@@ -130,6 +130,7 @@ class HAWSER_API bulkhead_policy final : public policy {
   [[nodiscard]] std::size_t stage_alignment() const noexcept override;
   [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
   [[nodiscard]] stage* make_stage(void* memory) override;
+  step begin(void* memory, tick& t, stage*& made) override;
 
   /// A permit if one is free and nobody is queued for it, else an empty one. Never waits.
   [[nodiscard]] permit try_acquire() noexcept;
