@@ -398,6 +398,10 @@ stage* bulkhead_policy::make_stage(void* memory) {
   return ::new (memory) detail::bulkhead_stage(*this);
 }
 
+step bulkhead_policy::begin(void* memory, tick& t, stage*& made) {
+  return make_and_enter<detail::bulkhead_stage>(memory, *this, t, made);
+}
+
 // ---- factory ----
 
 std::shared_ptr<policy> make_policy(bulkhead options) {

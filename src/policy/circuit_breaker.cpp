@@ -238,6 +238,10 @@ stage* circuit_breaker_policy::make_stage(void* memory) {
   return ::new (memory) circuit_breaker_stage(*core_);
 }
 
+step circuit_breaker_policy::begin(void* memory, tick& t, stage*& made) {
+  return make_and_enter<circuit_breaker_stage>(memory, *core_, t, made);
+}
+
 // Factory
 
 std::shared_ptr<policy> make_policy(circuit_breaker options) {

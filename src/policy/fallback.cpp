@@ -105,6 +105,9 @@ class fallback_policy::on_call final : public stage {
 std::size_t fallback_policy::stage_size() const noexcept { return sizeof(on_call); }
 std::size_t fallback_policy::stage_alignment() const noexcept { return alignof(on_call); }
 stage* fallback_policy::make_stage(void* memory) { return ::new (memory) on_call(*this); }
+step fallback_policy::begin(void* memory, tick& t, stage*& made) {
+  return make_and_enter<on_call>(memory, *this, t, made);
+}
 
 std::shared_ptr<policy> make_policy(fallback options) {
   return std::make_shared<fallback_policy>(std::move(options));

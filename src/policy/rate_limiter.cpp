@@ -647,6 +647,10 @@ stage* rate_limiter_policy::make_stage(void* memory) {
   return ::new (memory) detail::rate_limiter_stage(*this);
 }
 
+step rate_limiter_policy::begin(void* memory, tick& t, stage*& made) {
+  return make_and_enter<detail::rate_limiter_stage>(memory, *this, t, made);
+}
+
 // ---- factory ----
 
 std::shared_ptr<policy> make_policy(rate_limiter options) {

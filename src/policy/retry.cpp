@@ -192,6 +192,9 @@ class retry_policy::on_call final : public stage {
 std::size_t retry_policy::stage_size() const noexcept { return sizeof(on_call); }
 std::size_t retry_policy::stage_alignment() const noexcept { return alignof(on_call); }
 stage* retry_policy::make_stage(void* memory) { return ::new (memory) on_call(*this); }
+step retry_policy::begin(void* memory, tick& t, stage*& made) {
+  return make_and_enter<on_call>(memory, *this, t, made);
+}
 
 std::shared_ptr<policy> make_policy(retry options) {
   return std::make_shared<retry_policy>(std::move(options));

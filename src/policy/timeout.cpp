@@ -39,13 +39,13 @@ class timeout_policy::on_call final : public stage {
   explicit on_call(timeout_policy& shared) noexcept : shared_(shared) {}
 
   step enter(tick& t) override {
-    const time_point around =
-        t.deadline() == never ? never : later(t.deadline(), -shared_.options_.reserve);
     allowed_ = shared_.options_.after;
     time_point until = later(t.now(), allowed_);
-    if (around < until) {
-      // Tighter than ours: the stage around it ends the call, unless a reserve is kept back for it.
-      if (shared_.options_.reserve > duration::zero()) {
+    // One around it that is tighter ends the call itself, unless a reserve is kept back for it.
+    const duration reserve = shared_.options_.reserve;
+    if (reserve > duration::zero() && t.deadline() != never) {
+      const time_point around = later(t.deadline(), -reserve);
+      if (around < until) {
         until = around;
         allowed_ = remaining(around, t.now());
         if (until <= t.now()) return t.finish(over(t, evidence::never_sent));
@@ -101,6 +101,9 @@ class timeout_policy::on_call final : public stage {
 std::size_t timeout_policy::stage_size() const noexcept { return sizeof(on_call); }
 std::size_t timeout_policy::stage_alignment() const noexcept { return alignof(on_call); }
 stage* timeout_policy::make_stage(void* memory) { return ::new (memory) on_call(*this); }
+step timeout_policy::begin(void* memory, tick& t, stage*& made) {
+  return make_and_enter<on_call>(memory, *this, t, made);
+}
 
 std::shared_ptr<policy> make_policy(timeout options) {
   return std::make_shared<timeout_policy>(std::move(options));

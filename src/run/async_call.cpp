@@ -39,7 +39,8 @@ struct own_options {
   call_options options;
 };
 
-class async_call final : private own_options,
+class async_call final : public call_allocated,
+                         private own_options,
                          public engine,
                          public call_control,
                          private timer_node,

@@ -44,11 +44,7 @@ engine::engine(const plan& how, operation& what, const call_options& options)
 
 // A call let go in the middle (its executor went down): permits go back all the same.
 engine::~engine() {
-  while (depth_ > 0) {
-    const int i = --depth_;
-    levels_[i].what->leave();
-    if (!plan_.levels[static_cast<std::size_t>(i)].trivial) levels_[i].what->~stage();
-  }
+  while (depth_ > 0) leave(depth_ - 1);
 }
 
 void engine::begin(time_point now) {
@@ -85,57 +81,65 @@ void engine::begin(time_point now) {
 }
 
 /// The way down of a healthy call: every stage lets it through. `perform` takes over where one does
-/// not.
+/// not. What `enter` does for one level is written out here, since nothing is cancelled yet.
 void engine::descend() {
   const plan_level* const plans = plan_.levels.data();
   const int count = static_cast<int>(plan_.levels.size());
   time_point deadline = root_deadline_;
   for (int i = 0; i < count; ++i) {
-    level& l = levels_[i];
-    ::new (&l) level{plans[i].what->make_stage(scratch_ + plans[i].offset), never, deadline};
+    const plan_level& at = plans[i];
+    level& l = *::new (&levels_[i]) level{nullptr, never, deadline};
     depth_ = i + 1;
     deadline_ = deadline;
-    repeatable_ = plans[i].repeatable;
-    const step s = guarded([&] { return l.what->enter(*this); });
+    repeatable_ = at.repeatable;
+    const step s = guarded([&] { return at.what->begin(scratch_ + at.offset, *this, l.what); });
     if (s.what() != step::verb::call_inner) return perform(i, s);
+    if (s.at() == never) continue;
     l.timer = s.at();
     next_timer_ = std::min(next_timer_, s.at());
-    if (s.is_deadline()) deadline = std::min(deadline, s.at());
-    l.deadline = deadline;
+    if (s.is_deadline()) l.deadline = deadline = std::min(deadline, s.at());
   }
   if (start_operation()) ascend();
 }
 
-/// The way up of a call that nobody cancels: every stage passes the outcome on. `perform` takes
-/// over where one does not.
+/// The way up of an attempt that nobody cancels: every stage passes the outcome on, and those to
+/// which a plain success means nothing are not asked. `perform` takes over where one does not.
 void engine::ascend() {
-  const plan_level* const plans = plan_.levels.data();
   const int innermost = depth_ - 1;
+  if (innermost >= 0 && (cause_ != cancel_cause::none || override_level_ != outside))
+    return perform(innermost, inner_ended(innermost));
+  const plan_level* at = plan_.levels.data() + depth_;
+  level* l = levels_ + depth_;
+  bool plain = slot_.plain_success();
+  canceling_ = false;
   for (int i = innermost; i >= 0; --i) {
-    if (cause_ != cancel_cause::none || override_level_ != outside) {
-      find_next_timer();
-      return perform(i, inner_ended(i));
+    --at;
+    --l;
+    if (!plain || at->needs != success_needs::nothing) {
+      depth_ = i + 1;
+      deadline_ = deadline_around(i);
+      repeatable_ = at->repeatable;
+      const step s = guarded([&] { return l->what->inner_done(0, slot_, *this); });
+      if (s.what() != step::verb::finish) {
+        if (i != innermost) find_next_timer();  // those that left may have held the nearest one
+        return perform(i, s);
+      }
+      plain = plain && slot_.plain_success();
+      if (!plain || at->needs == success_needs::all) l->what->leave();
     }
-    level& l = levels_[i];
-    deadline_ = deadline_around(i);
-    repeatable_ = plans[i].repeatable;
-    canceling_ = false;
-    const step s = guarded([&] { return l.what->inner_done(0, slot_, *this); });
-    if (s.what() != step::verb::finish) {
-      if (i != innermost) find_next_timer();  // those that left may have held the nearest one
-      return perform(i, s);
-    }
-    leave(i);
+    if (!at->trivial) l->what->~stage();
   }
+  depth_ = 0;
   conclude();
 }
 
 /// Level `i`, the innermost, is left.
 void engine::leave(int i) {
-  level& l = levels_[i];
-  l.what->leave();
-  if (!plan_.levels[static_cast<std::size_t>(i)].trivial) l.what->~stage();
   depth_ = i;
+  stage* const what = levels_[i].what;
+  if (what == nullptr) return;  // making it has thrown
+  what->leave();
+  if (!plan_.levels[static_cast<std::size_t>(i)].trivial) what->~stage();
 }
 
 /// Asks a stage, or whatever calls user code; what it throws becomes the call's failure.
@@ -157,13 +161,13 @@ step engine::guarded(Ask ask) {
   return finish(o);
 }
 
+/// Level `i` is entered. Without a stage, should making it have thrown: then there is none to leave.
 step engine::enter(int i) {
   const plan_level& at = plan_.levels[static_cast<std::size_t>(i)];
-  ::new (&levels_[i]) level{at.what->make_stage(scratch_ + at.offset), never, deadline_around(i)};
-  level& l = levels_[i];
+  level& l = *::new (&levels_[i]) level{nullptr, never, deadline_around(i)};
   depth_ = i + 1;
   at_level(i);
-  return guarded([&] { return l.what->enter(*this); });
+  return guarded([&] { return at.what->begin(scratch_ + at.offset, *this, l.what); });
 }
 
 step engine::ask_timer(int i) {
@@ -341,12 +345,7 @@ void engine::attempt_ended(const outcome& o, time_point now) {
   now_ = now;
   slot_ = o;
   launched(now);
-  if (depth_ == 0) {
-    conclude();
-    return;
-  }
-  const int parent = depth_ - 1;
-  perform(parent, inner_ended(parent));
+  ascend();
 }
 
 void engine::time_passed(time_point now) {

@@ -70,7 +70,9 @@ pipeline pipeline_builder::build(environment env) const {
       throw config_error("pipeline." + name_ + "." + std::string(p->name()) + ".stage_alignment",
                          std::to_string(alignment), "must not exceed that of std::max_align_t");
     how->scratch = (how->scratch + alignment - 1) / alignment * alignment;
-    how->levels.push_back({p, how->scratch, p->stage_is_trivial(), how->amplification > 1});
+    const bool repeatable = how->amplification > 1;
+    how->levels.push_back(
+        {p, how->scratch, p->stage_is_trivial(), repeatable, p->needs_of_success()});
     how->scratch += p->stage_size();
     const unsigned long long product =
         static_cast<unsigned long long>(how->amplification) * p->amplification();

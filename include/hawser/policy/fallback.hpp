@@ -128,6 +128,10 @@ class HAWSER_API fallback_policy final : public policy {
   [[nodiscard]] std::size_t stage_alignment() const noexcept override;
   [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
   [[nodiscard]] stage* make_stage(void* memory) override;
+  step begin(void* memory, tick& t, stage*& made) override;
+  [[nodiscard]] success_needs needs_of_success() const noexcept override {
+    return success_needs::nothing;
+  }
 
  private:
   class on_call;

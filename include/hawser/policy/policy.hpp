@@ -64,6 +64,11 @@ struct outcome {
   [[nodiscard]] bool has_hint() const noexcept { return server_wait != duration::min(); }
   /// Whether the caller cancelled.
   [[nodiscard]] bool canceled() const noexcept { return error == canceled_error(); }
+  /// The operation's own success, about which a server had nothing to say.
+  [[nodiscard]] bool plain_success() const noexcept {
+    return result == verdict::ok && from == origin::operation && !rejected && status < 400 &&
+           !has_hint();
+  }
 
   /// A local refusal: void, never sent.
   [[nodiscard]] static outcome refuse(errc code, cause why) noexcept {
@@ -235,9 +240,18 @@ class HAWSER_API stage {
   /// Cancelled from outside while asleep or parked: how this stage ends. `o` is what the engine
   /// would say (cancelled, never sent); a stage that knows better answers that.
   virtual outcome canceled(const outcome& o, tick& t);
-  /// The call leaves, on whatever way, exactly once after `enter`. Permits go back here.
+  /// The call leaves, on whatever way, exactly once after `enter` (`success_needs` has the one
+  /// exception). Permits go back here.
   virtual void leave() noexcept;
   virtual ~stage();
+};
+
+/// What a policy's stages need to hear once what is inside has ended with a plain success
+/// (`outcome::plain_success`). Of everything else they always hear everything.
+enum class success_needs : std::uint8_t {
+  all,         ///< `inner_done`, then `leave`.
+  inner_done,  ///< `leave` does nothing after `inner_done` was told of it.
+  nothing,     ///< And `inner_done` does nothing but pass it on.
 };
 
 /// A policy: shared state and a maker of stages. All members are thread-safe.
@@ -258,10 +272,30 @@ class HAWSER_API policy {
   [[nodiscard]] virtual std::size_t stage_alignment() const noexcept = 0;
   /// Whether stages need no destructor call.
   [[nodiscard]] virtual bool stage_is_trivial() const noexcept { return false; }
+  /// What its stages need to hear of a plain success; the engine spares the rest. Asked once, when
+  /// a pipeline is built.
+  [[nodiscard]] virtual success_needs needs_of_success() const noexcept {
+    return success_needs::all;
+  }
   /// Builds a stage in `memory`, which is large and aligned enough. Lives no longer than the call.
   [[nodiscard]] virtual stage* make_stage(void* memory) = 0;
+  /// Builds a stage and enters it: what the engine calls. `made` is set before `enter` runs, which
+  /// may throw. A policy that knows its stage's type does both in one call: `make_and_enter`.
+  virtual step begin(void* memory, tick& t, stage*& made) {
+    made = make_stage(memory);
+    return made->enter(t);
+  }
   /// At most how many times what is inside is called for one call from outside.
   [[nodiscard]] virtual unsigned amplification() const noexcept { return 1; }
+
+ protected:
+  /// `begin` for a stage of a final class, whose `enter` is then called directly.
+  template <class Stage, class Shared>
+  static step make_and_enter(void* memory, Shared& shared, tick& t, stage*& made) {
+    auto* const built = ::new (memory) Stage(shared);
+    made = built;
+    return built->enter(t);
+  }
 };
 
 /// Spares policies the four members about stages: `class my_policy : policy_with<my_policy,
@@ -274,6 +308,9 @@ class policy_with : public policy {
   [[nodiscard]] bool stage_is_trivial() const noexcept final { return true; }
   [[nodiscard]] stage* make_stage(void* memory) final {
     return ::new (memory) Stage(static_cast<Derived&>(*this));
+  }
+  step begin(void* memory, tick& t, stage*& made) final {
+    return make_and_enter<Stage>(memory, static_cast<Derived&>(*this), t, made);
   }
 };
 

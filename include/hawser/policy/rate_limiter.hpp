@@ -154,6 +154,10 @@ class HAWSER_API rate_limiter_policy final : public policy {
   [[nodiscard]] std::size_t stage_alignment() const noexcept override;
   [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
   [[nodiscard]] stage* make_stage(void* memory) override;
+  step begin(void* memory, tick& t, stage*& made) override;
+  [[nodiscard]] success_needs needs_of_success() const noexcept override {
+    return success_needs::nothing;
+  }
 
   /// For use by hand, outside a pipeline: takes `cost` tokens if they are there, else none; then
   /// `*refused`, if given, says why (errc::rate_limited) and until when. Never waits, reserves

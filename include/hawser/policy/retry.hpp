@@ -60,6 +60,11 @@ class HAWSER_API retry_policy final : public policy {
   [[nodiscard]] std::size_t stage_alignment() const noexcept override;
   [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
   [[nodiscard]] stage* make_stage(void* memory) override;
+  step begin(void* memory, tick& t, stage*& made) override;
+  [[nodiscard]] success_needs needs_of_success() const noexcept override {
+    return options_.budget || options_.skip_hopeless ? success_needs::inner_done
+                                                     : success_needs::nothing;
+  }
   [[nodiscard]] unsigned amplification() const noexcept override {
     return static_cast<unsigned>(options_.max_attempts);
   }

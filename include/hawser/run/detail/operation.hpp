@@ -7,7 +7,9 @@
 #include "hawser/run/environment.hpp"
 #include "hawser/run/report.hpp"
 
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -118,7 +120,28 @@ class call_ref {
   call_control* call_ = nullptr;
 };
 
-class HAWSER_API async_operation : public operation {
+/// Memory for a call, which the thread keeps for its next one when it is given back.
+[[nodiscard]] HAWSER_API void* take_call_memory(std::size_t size);
+HAWSER_API void give_call_memory(void* memory, std::size_t size) noexcept;
+
+/// Classes of which every call makes one.
+class call_allocated {
+ public:
+  static void* operator new(std::size_t size) { return take_call_memory(size); }
+  static void operator delete(void* p, std::size_t size) noexcept { give_call_memory(p, size); }
+  static void* operator new(std::size_t size, std::align_val_t alignment) {
+    return ::operator new(size, alignment);
+  }
+  static void operator delete(void* p, std::size_t size, std::align_val_t alignment) noexcept {
+    ::operator delete(p, size, alignment);
+  }
+
+ protected:
+  call_allocated() = default;
+  ~call_allocated() = default;
+};
+
+class HAWSER_API async_operation : public operation, public call_allocated {
  public:
   virtual ~async_operation() = default;
   /// Tells whose operation this is, before the first `start`, on the initiating thread.
@@ -142,6 +165,7 @@ struct plan_level {
   std::size_t offset = 0;
   bool trivial = false;
   bool repeatable = false;  ///< Something around it may call it again.
+  success_needs needs = success_needs::all;
 };
 
 /// A built pipeline. Immutable and shared.
