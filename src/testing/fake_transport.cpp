@@ -128,18 +128,18 @@ class fake_transport::flight final : public timer_node {
 
   /// Its end, under no lock; the last thing done, as a user's handler may throw.
   void deliver() {
-    ending end = result();
+    final_word end = result();
     who->on_done(end.why, end.delivery, std::move(end.detail));
   }
 
  private:
-  struct ending {
+  struct final_word {
     error_code why;
     evidence delivery = evidence::answered;
     std::string detail{};
   };
 
-  ending result() noexcept {
+  final_word result() noexcept {
     using kind = scripted_exchange::kind;
     try {
       if (step.what_ == kind::bytes || (step.what_ == kind::answer && step.stops_at_))
@@ -151,7 +151,7 @@ class fake_transport::flight final : public timer_node {
     }
   }
 
-  ending of_answer() {
+  final_word of_answer() {
     http::response& to = *who->answer;
     to.clear();
     to.set_status(step.status_, http::reason_phrase(step.status_));
@@ -161,7 +161,7 @@ class fake_transport::flight final : public timer_node {
   }
 
   /// As the real transport would see them.
-  ending of_bytes() {
+  final_word of_bytes() {
     http::response_reader reader{http::limits{}};
     reader.begin(*who->answer, who->method->which() == http::method::head);
     const std::string wire = step.wire();

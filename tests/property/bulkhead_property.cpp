@@ -234,7 +234,7 @@ class bulkhead_life {
   time_point now_ = time_point{} + 1h;
   calls running_;
   calls waiting_;
-  std::vector<bulkhead_policy::permit> by_hand_;
+  std::vector<bulkhead_permit> by_hand_;
   int next_ = 0;
 };
 
