@@ -29,7 +29,12 @@ namespace {
 /// which still looks at them when a call is let go in the middle.
 struct own_options {
   own_options(std::shared_ptr<const plan> how, const call_options& given)
-      : kept(std::move(how)), name(given.name), correlation(given.correlation), options(given) {
+      : kept(std::move(how)), options(given) {
+    // Only who listens reads them; a call that nobody listens to need not copy them.
+    if (given.report != nullptr || !kept->observers.empty()) {
+      name = given.name;
+      correlation = given.correlation;
+    }
     options.name = name;
     options.correlation = correlation;
   }

@@ -161,7 +161,7 @@ step engine::guarded(Ask ask) {
   return finish(o);
 }
 
-/// Level `i` is entered. Without a stage, should making it have thrown: then there is none to leave.
+/// Level `i` is entered. It has no stage, and none to leave, should making it have thrown.
 step engine::enter(int i) {
   const plan_level& at = plan_.levels[static_cast<std::size_t>(i)];
   level& l = *::new (&levels_[i]) level{nullptr, never, deadline_around(i)};
