@@ -54,10 +54,12 @@ struct listener final : policy {
   int entered = 0, told = 0, left = 0;
 };
 
-/// Stands before a policy and claims nothing, so that its stages are told everything.
-class told_all final : public policy {
+/// Stands before a policy and claims other needs for it; by default that its stages be told all.
+class claiming final : public policy {
  public:
-  explicit told_all(std::shared_ptr<policy> p) : inner_(std::move(p)) {}
+  explicit claiming(std::shared_ptr<policy> p, success_needs n = success_needs::all)
+      : inner_(std::move(p)), needs_(n) {}
+  success_needs needs_of_success() const noexcept override { return needs_; }
   std::string_view kind() const noexcept override { return inner_->kind(); }
   std::string_view name() const noexcept override { return inner_->name(); }
   std::size_t stage_size() const noexcept override { return inner_->stage_size(); }
@@ -68,6 +70,7 @@ class told_all final : public policy {
 
  private:
   std::shared_ptr<policy> inner_;
+  success_needs needs_;
 };
 
 class success_needs_test : public on_virtual_time {
@@ -189,7 +192,7 @@ std::string story(const std::shared_ptr<policy>& p) {
 TEST_F(success_needs_test, nobody_can_tell_by_what_the_librarys_policies_do) {
   const auto expect_same = [](std::string_view what, const auto& options) {
     const std::string spared = story(make_policy(options));
-    EXPECT_EQ(spared, story(std::make_shared<told_all>(make_policy(options)))) << what;
+    EXPECT_EQ(spared, story(std::make_shared<claiming>(make_policy(options)))) << what;
     EXPECT_GT(spared.size(), 10'000U);
   };
   expect_same("timeout", timeout{.after = 10ms});
@@ -201,6 +204,16 @@ TEST_F(success_needs_test, nobody_can_tell_by_what_the_librarys_policies_do) {
   expect_same("circuit breaker",
               circuit_breaker{.consecutive_failures = 2, .open_for = 8ms, .open_cap = 20ms});
   expect_same("fallback", fallback::value(7));
+}
+
+TEST_F(success_needs_test, a_false_claim_can_be_told) {
+  const auto differs = [](const auto& options, success_needs claim) {
+    return story(make_policy(options)) !=
+           story(std::make_shared<claiming>(make_policy(options), claim));
+  };
+  EXPECT_TRUE(differs(bulkhead{.max_concurrent = 5}, success_needs::inner_done));
+  EXPECT_TRUE(differs(circuit_breaker{.consecutive_failures = 2, .open_for = 8ms, .open_cap = 20ms},
+                      success_needs::nothing));
 }
 
 }  // namespace
