@@ -9,7 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
-#include <boost/asio/system_context.hpp>
+#include <boost/asio/system_executor.hpp>
 
 #include <array>
 #include <atomic>
@@ -18,7 +18,6 @@
 #include <stop_token>
 #include <string>
 #include <thread>
-#include <typeinfo>
 #include <utility>
 
 namespace hawser::inline v0::detail {
@@ -246,12 +245,16 @@ bool running_in(const boost::asio::any_io_executor& executor) noexcept {
   return io != nullptr && io->running_in_this_thread();
 }
 
-bool on_system_threads(const boost::asio::any_io_executor& executor) {
+bool on_system_threads(const boost::asio::any_io_executor& executor,
+                       const boost::asio::any_io_executor& ours) {
   namespace asio = boost::asio;
-  if (!executor) return false;
+  // Asking Asio for its system context starts that context's threads, so others are told first.
+  if (!executor || executor.target<native_executor>() != nullptr) return false;
   const asio::execution_context& theirs = asio::query(executor, asio::execution::context);
-  // By its type: asking Asio for the object itself would start those threads.
-  return typeid(theirs) == typeid(asio::system_context);
+  if (&theirs == &asio::query(ours, asio::execution::context)) return false;
+  const asio::execution_context& of_system =
+      asio::query(asio::system_executor(), asio::execution::context);
+  return &theirs == &of_system;
 }
 
 void start_async(std::shared_ptr<const plan> how, std::unique_ptr<async_operation> what,

@@ -267,8 +267,10 @@ class wrapped_call final : public async_operation {
   operation_memory resume_memory_;
 };
 
-/// Whether work posted to `executor` would start the threads of Asio's system context.
-[[nodiscard]] HAWSER_API bool on_system_threads(const boost::asio::any_io_executor& executor);
+/// Whether `executor` is one of Asio's system context, whose threads work posted to it would run on.
+/// `ours` is the environment's.
+[[nodiscard]] HAWSER_API bool on_system_threads(const boost::asio::any_io_executor& executor,
+                                                const boost::asio::any_io_executor& ours);
 
 /// The options of a wrapped operation, which may be started long after `wrap` returned: owns the
 /// texts.
@@ -338,7 +340,8 @@ class wrapped_operation {
       bool foreign = true;
       if constexpr (usable) {
         boost::asio::any_io_executor theirs = associated;
-        foreign = detail::on_system_threads(theirs);  // use_future's: attempts stay off them
+        foreign =
+            detail::on_system_threads(theirs, executor);  // use_future's: attempts stay off them
         if (!foreign) executor = std::move(theirs);
       }
       detail::start_async(plan,
