@@ -129,7 +129,7 @@ void by_hand_rate_limiter(benchmark::State& state) {
   static hawser::rate_limiter_policy limiter(wide_open());
   hawser::time_point now = env().now();
   const call_counter counter(state);
-  for (auto _ : state) benchmark::DoNotOptimize(limiter.try_acquire(1, now += 1us));
+  for (auto _ : state) benchmark::DoNotOptimize(limiter.try_acquire(now += 1us));
 }
 BENCHMARK(by_hand_rate_limiter);
 BENCHMARK(by_hand_rate_limiter)->Threads(2);
@@ -220,7 +220,7 @@ BENCHMARK(refusal_by_bulkhead);
 void refusal_by_rate_limiter(benchmark::State& state) {
   auto limiter =
       std::make_shared<hawser::rate_limiter_policy>(hawser::rate_limiter{.permits = 1, .per = 24h});
-  benchmark::DoNotOptimize(limiter->try_acquire(1, env().now()));
+  benchmark::DoNotOptimize(limiter->try_acquire(env().now()));
   run(state, hawser::pipeline_builder{"bench"}.add(limiter).build(env()));
 }
 BENCHMARK(refusal_by_rate_limiter);

@@ -72,11 +72,11 @@ class HAWSER_API exchange {
 
   /// For the transport that runs the exchange, and for nobody else.
   struct transport_state {
-    exchange* previous = nullptr;       ///< In the transport's list.
-    exchange* next = nullptr;           ///< In the transport's list.
-    void* owner = nullptr;              ///< What runs it: null while nothing does.
-    time_point due = never;             ///< The earliest of its limits.
-    std::atomic<bool> canceled{false};  ///< Whether `cancel` was asked for.
+    exchange* previous = nullptr;             ///< In the transport's list.
+    exchange* next = nullptr;                 ///< In the transport's list.
+    void* owner = nullptr;                    ///< What runs it: null while nothing does.
+    time_point due = never;                   ///< The earliest of its limits.
+    std::atomic<bool> canceled{false};        ///< Whether `cancel` was asked for.
     hawser::detail::operation_memory memory;  ///< Of its posted end.
   };
   transport_state running;  ///< Written by the transport.
