@@ -132,8 +132,8 @@ class call_allocated {
   static void* operator new(std::size_t size, std::align_val_t alignment) {
     return ::operator new(size, alignment);
   }
-  static void operator delete(void* p, std::size_t size, std::align_val_t alignment) noexcept {
-    ::operator delete(p, size, alignment);
+  static void operator delete(void* p, std::size_t /*size*/, std::align_val_t alignment) noexcept {
+    ::operator delete(p, alignment);
   }
 
  protected:
