@@ -155,7 +155,8 @@ const case_of cases[] = {
      "gate: still held when no call is left: 1 permits, 0 waiting (first seen "},
     {"permit_lost_and_nobody_tells", flaw::throws_on_entering_with_a_permit,
      "long after the last call it does not treat a healthy one as a fresh policy does: fresh: "
-     "the operation threw an exception, used: the call did not finish within its time limit",
+     "the operation threw an exception; look at its text, used: the call did not finish within its "
+     "time limit",
      false, 2},
     {"permit_lost_by_throwing", flaw::throws_on_entering_with_a_permit, "still held"},
     {"permit_lost_in_a_destructor", flaw::gives_back_in_a_destructor_that_is_not_run, "still held"},
