@@ -41,11 +41,13 @@ class HAWSER_API response {
   /// The body as JSON, at most as deep as its client's `limits::json_depth` says.
   /// errc::json_malformed, errc::json_too_deep.
   [[nodiscard]] result<nlohmann::json> json() const;
+  /// The same, at most as deep as `l.json_depth` says.
   [[nodiscard]] result<nlohmann::json> json(const limits& l) const;
   /// The body as a type that nlohmann/json converts; defined in "hawser/http/json.hpp".
   /// errc::json_malformed, errc::json_too_deep; errc::json_wrong_type, naming the field.
   template <class T>
   [[nodiscard]] result<T> as() const;
+  /// The same, at most as deep as `l.json_depth` says.
   template <class T>
   [[nodiscard]] result<T> as(const limits& l) const;
 

@@ -95,7 +95,9 @@ class bulkhead_policy;
 class HAWSER_API bulkhead_permit {
  public:
   bulkhead_permit() noexcept = default;
+  /// Takes the permit over; `other` is left empty.
   bulkhead_permit(bulkhead_permit&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+  /// Gives back what it held and takes the other's permit over.
   bulkhead_permit& operator=(bulkhead_permit&& other) noexcept {
     if (this != &other) {
       release();

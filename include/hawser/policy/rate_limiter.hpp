@@ -105,8 +105,10 @@ class rate_limiter_policy;
 class HAWSER_API rate_permit {
  public:
   rate_permit() noexcept = default;
+  /// Takes the tokens over; `other` is left empty.
   rate_permit(rate_permit&& other) noexcept
       : from_(std::exchange(other.from_, nullptr)), cost_(other.cost_), grant_(other.grant_) {}
+  /// What it held is spent; takes the other's tokens over.
   rate_permit& operator=(rate_permit&& other) noexcept {
     from_ = std::exchange(other.from_, nullptr);
     cost_ = other.cost_;

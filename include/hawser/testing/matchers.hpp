@@ -217,6 +217,7 @@ MATCHER_P2(HasJsonAt, pointer, json_text,
 [[nodiscard]] inline auto HasJson(std::string_view json_text) {
   return HasJsonAt(std::string(), std::string(json_text));
 }
+/// The same, given as a value.
 template <std::same_as<nlohmann::json> Json>
 [[nodiscard]] auto HasJson(const Json& value) {
   return HasJsonAt(std::string(), detail::dump(value));
@@ -288,6 +289,7 @@ MATCHER_P(Lasting, time,
   *result_listener << "which lasts " << std::chrono::duration<double>(arg.elapsed).count() << " s";
   return arg.elapsed == time;
 }
+/// An event or entry of this kind.
 MATCHER_P(IsOfKind, kind,
           std::string(negation ? "is no event " : "is an event ") + std::string(to_string(kind))) {
   *result_listener << "which is " << to_string(arg.kind);
@@ -302,22 +304,31 @@ template <class... More>
 
 // --- what failing tests print ------------------------------------------------------------------
 
+/// Method, target, headers and body, masked.
 inline void PrintTo(const sent_request& r, std::ostream* out) { *out << detail::text_of(r); }
+/// The same of a request that the fault server got.
 inline void PrintTo(const received_request& r, std::ostream* out) { *out << detail::text_of(r); }
+/// The request, and how it ended.
 inline void PrintTo(const request_record& r, std::ostream* out) {
   *out << detail::text_of(r.request) << " (" << (r.ended.empty() ? "running" : r.ended) << ')';
 }
+/// One line.
 inline void PrintTo(const recorded_event& e, std::ostream* out) { *out << e.to_string(e.at); }
 
 }  // namespace testing
 
 namespace http {
+/// Status, headers and body, masked.
 inline void PrintTo(const response& r, std::ostream* out) { *out << testing::detail::text_of(r); }
 }  // namespace http
 
+/// Code and detail.
 inline void PrintTo(const error& e, std::ostream* out) { *out << "error: " << e.message(); }
+/// The whole story, a line an entry.
 inline void PrintTo(const call_report& r, std::ostream* out) { *out << r.to_string(); }
+/// One line.
 inline void PrintTo(const report_entry& e, std::ostream* out) { *out << e.to_string(); }
+/// The value, or the error.
 template <class T>
 void PrintTo(const boost::system::result<T, error>& r, std::ostream* out) {
   if (r.has_error())

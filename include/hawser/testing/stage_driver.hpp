@@ -31,7 +31,9 @@ class stage_driver final : public tick, public waker {
     now_ = time_point{} + std::chrono::hours(1);
   }
 
+  /// Moves its time forward.
   void advance(duration by) { now_ = later(now_, by); }
+  /// Sets its time, also backwards.
   void set_now(time_point to) { now_ = to; }
   /// Of the stages around this one. `never` by default.
   void set_deadline(time_point at) { deadline_ = at; }
@@ -39,9 +41,11 @@ class stage_driver final : public tick, public waker {
   void set_attempts(int n) { attempts_ = n; }
   /// `idempotent` by default.
   void set_effect(effect e) { effect_ = e; }
+  /// `replayable` by default.
   void set_body(replay b) { body_ = b; }
   /// 1 by default.
   void set_cost(std::uint32_t c) { cost_ = c; }
+  /// 0 by default.
   void set_priority(int p) { priority_ = p; }
   /// As if the call were being cancelled from outside; see `tick::canceling`.
   void set_canceling(bool is) { canceling_ = is; }
@@ -70,6 +74,7 @@ class stage_driver final : public tick, public waker {
 /// `leave` last, as the engine does. `p` must outlive it.
 class stage_under_test {
  public:
+  /// Makes the stage; it has not been entered.
   explicit stage_under_test(policy& p)
       : alignment_(p.stage_alignment()),
         memory_(::operator new (p.stage_size(), std::align_val_t{alignment_})),
@@ -80,6 +85,7 @@ class stage_under_test {
     stage_->~stage();
     ::operator delete (memory_, std::align_val_t{alignment_});
   }
+  /// The stage.
   stage* operator->() const noexcept { return stage_; }
 
  private:
