@@ -72,6 +72,8 @@ function(hawser_library target)
   endif()
   if(HAWSER_UNITY)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # g++ takes unnamed namespaces of included files for those of a header.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
   if(BUILD_SHARED_LIBS)
     target_compile_definitions(${target} PUBLIC HAWSER_SHARED)
