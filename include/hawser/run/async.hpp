@@ -267,8 +267,8 @@ class wrapped_call final : public async_operation {
   operation_memory resume_memory_;
 };
 
-/// Whether `executor` is one of Asio's system context, whose threads work posted to it would run on.
-/// `ours` is the environment's.
+/// Whether `executor` is one of Asio's system context, on whose threads what is posted to it would
+/// run. `ours` is the environment's.
 [[nodiscard]] HAWSER_API bool on_system_threads(const boost::asio::any_io_executor& executor,
                                                 const boost::asio::any_io_executor& ours);
 
