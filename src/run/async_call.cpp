@@ -199,7 +199,7 @@ class posted_resume {
     // Between queueing a handler and scheduling itself a strand allocates, and when that fails it
     // is stuck for good. So the block that it will ask for is brought into this thread's cache
     // first, where failing does no harm.
-    const boost::asio::any_io_executor& inner = strand_->get_inner_executor();
+    const boost::asio::any_io_executor inner = strand_->get_inner_executor();
     inner.execute([room = std::array<char, 256>{}] { static_cast<void>(room); });
     boost::asio::dispatch(*strand_, [call = call_] { call->resume(); });
   }
@@ -226,7 +226,8 @@ void insist_on_posting(const Executor& executor, const call_ref& call) noexcept 
 }  // namespace
 
 void resume_on(const strand& on, operation_memory& memory, call_ref call) noexcept {
-  if (const auto* io = on.get_inner_executor().target<native_executor>())
+  const boost::asio::any_io_executor inner = on.get_inner_executor();  // a copy, by its nature
+  if (const auto* io = inner.target<native_executor>())
     posted_resume(memory, std::move(call), &on).post(*io);
   else
     insist_on_posting(on, call);

@@ -432,14 +432,14 @@ class network::line_channel final : public beast::channel {
   /// Ends the read under way if there is something for it.
   void satisfy() {
     if (into_ == nullptr || closed_) return;
-    std::optional<fault> broken = dead_;
-    if (!broken && peer_->out.empty()) broken = peer_->cut_short;
-    if (broken == fault::silence || (!broken && peer_->out.empty())) return;
+    std::optional<fault> ends = dead_;
+    if (!ends && peer_->out.empty()) ends = peer_->cut_short;
+    if (ends == fault::silence || (!ends && peer_->out.empty())) return;
     error_code ec;
     std::size_t n = 0;
-    if (broken)
-      ec = *broken == fault::reset ? make_error_code(asio::error::connection_reset)
-                                   : make_error_code(asio::error::eof);
+    if (ends)
+      ec = *ends == fault::reset ? make_error_code(asio::error::connection_reset)
+                                 : make_error_code(asio::error::eof);
     else
       n = get(into_, room_);
     into_ = nullptr;
