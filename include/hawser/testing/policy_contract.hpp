@@ -52,7 +52,7 @@ struct contract_subject {
 /// does.
 ///
 /// One line for each promise that is broken, with the first run in which it was and the number of
-/// runs. Takes a few hundred milliseconds. Uses no global state: several may run at once.
+/// runs. Takes about a second without optimisation. Uses no global state: several may run at once.
 [[nodiscard]] HAWSER_API std::vector<std::string> check_policy_contract(
     const contract_subject& subject);
 
