@@ -252,7 +252,8 @@ class bulkhead_stage final : public stage {
   }
 
   step inner_done(int /*child*/, const outcome& o, tick& t) override {
-    now_ = t.now();  // leave() is not told the time, and grants by it
+    phase_ = phase::idle;
+    policy_.give_back(t.now());
     return t.finish(o);
   }
 
@@ -280,7 +281,7 @@ class bulkhead_stage final : public stage {
  private:
   enum class phase : std::uint8_t { idle, holding, waiting };
 
-  step queue_up(std::uint64_t seen, tick& t) {
+  [[gnu::noinline]] step queue_up(std::uint64_t seen, tick& t) {
     const auto room =
         static_cast<std::uint64_t>(policy_.max_queue_.load(std::memory_order_relaxed));
     if (queued_of(seen) >= room) return refuse_full(seen, t);

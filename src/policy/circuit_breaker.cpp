@@ -121,8 +121,8 @@ errc code_of(const cause& why) noexcept {
 
 circuit_permit circuit_breaker_policy::try_acquire(time_point now, entropy& random,
                                                    refusal* refused, time_point deadline) noexcept {
-  circuit_permit permit = core_->acquire_if_closed(random);
-  if (permit) return permit;
+  circuit_permit permit;
+  if (core_->acquire_if_closed(random, permit)) return permit;
   cause why;
   permit = core_->acquire(now, random, deadline, &why);
   if (!permit && refused != nullptr) *refused = {code_of(why), why};
@@ -166,8 +166,7 @@ class circuit_breaker_stage final : public stage {
   explicit circuit_breaker_stage(detail::circuit_core& core) noexcept : core_(core) {}
 
   step enter(tick& t) override {
-    permit_ = core_.acquire_if_closed(t.random());
-    if (!permit_) return ask(t);
+    if (!core_.acquire_if_closed(t.random(), permit_)) return ask(t);
     if (core_.untold()) core_.announce(t);
     return step::call_inner();
   }
@@ -181,7 +180,7 @@ class circuit_breaker_stage final : public stage {
   void leave() noexcept override { permit_.ignore(); }
 
  private:
-  step ask(tick& t) {
+  [[gnu::noinline]] step ask(tick& t) {
     cause why;
     permit_ = core_.acquire(t.now(), t.random(), t.deadline(), &why);
     core_.announce(t);
@@ -209,7 +208,7 @@ class circuit_breaker_stage final : public stage {
     return settlement::uncounted;
   }
 
-  static void tell_late(const outcome& o, tick& t) {
+  [[gnu::noinline]] static void tell_late(const outcome& o, tick& t) {
     if (!t.observed()) return;
     event e;
     e.kind = event_kind::late_result;

@@ -97,7 +97,7 @@ rate_limiter_policy::~rate_limiter_policy() = default;
 
 /// False while the rate is being changed. The loads in between are acquiring, so that the second
 /// look at the version comes after them.
-bool rate_limiter_policy::read_rate(rate& r) const noexcept {
+inline bool rate_limiter_policy::read_rate(rate& r) const noexcept {
   r.version = version_.load(std::memory_order_acquire);
   r.interval = interval_.load(std::memory_order_acquire);
   r.ahead = ahead_.load(std::memory_order_acquire);
@@ -150,6 +150,10 @@ bool rate_limiter_policy::take(std::uint32_t cost, time_point now, grant& g) noe
       return true;
     }
   }
+  return take_under_lock(cost, now, g);
+}
+
+bool rate_limiter_policy::take_under_lock(std::uint32_t cost, time_point now, grant& g) noexcept {
   const std::lock_guard guard(lock_);
   g = take_locked(cost, now);
   return g.admitted();
@@ -555,7 +559,7 @@ class rate_limiter_stage final : public stage {
     return o.status == 429 || (o.result == verdict::failed && !o.countable && o.has_hint());
   }
 
-  step wait_or_refuse(tick& t) {
+  [[gnu::noinline]] step wait_or_refuse(tick& t) {
     if (!may_wait(t)) return refuse_for(t, grant_.start);
     const time_point by_wait = later(t.now(), *policy_.options_.max_wait);
     rate_waiter& w = node_.emplace();

@@ -95,7 +95,7 @@ class retry_policy::on_call final : public stage {
  private:
   [[nodiscard]] const retry& options() const noexcept { return shared_.options_; }
 
-  step after_failure(const outcome& o, tick& t) {
+  [[gnu::noinline]] step after_failure(const outcome& o, tick& t) {
     failure_ = o;
     ++made_;
     if (!is_transient(o)) return stop(t, reason::not_retryable);
@@ -128,7 +128,7 @@ class retry_policy::on_call final : public stage {
     return sleep(t, until, wait, because);
   }
 
-  step after_rejection(const outcome& o, tick& t) {
+  [[gnu::noinline]] step after_rejection(const outcome& o, tick& t) {
     const time_point until = o.why.until;
     if (waits_for(o, t)) {
       // A little apart, so that everybody who waits for the same moment does not come in it.

@@ -40,17 +40,10 @@ class timeout_policy::on_call final : public stage {
 
   step enter(tick& t) override {
     allowed_ = shared_.options_.after;
-    time_point until = later(t.now(), allowed_);
+    const time_point until = later(t.now(), allowed_);
     // One around it that is tighter ends the call itself, unless a reserve is kept back for it.
-    const duration reserve = shared_.options_.reserve;
-    if (reserve > duration::zero() && t.deadline() != never) {
-      const time_point around = later(t.deadline(), -reserve);
-      if (around < until) {
-        until = around;
-        allowed_ = remaining(around, t.now());
-        if (until <= t.now()) return t.finish(over(t, evidence::never_sent));
-      }
-    }
+    if (shared_.options_.reserve > duration::zero() && t.deadline() != never)
+      return enter_within_reserve(until, t);
     return step::call_inner_until(until);
   }
 
@@ -74,6 +67,14 @@ class timeout_policy::on_call final : public stage {
   }
 
  private:
+  [[gnu::noinline]] step enter_within_reserve(time_point until, tick& t) {
+    const time_point around = later(t.deadline(), -shared_.options_.reserve);
+    if (around >= until) return step::call_inner_until(until);
+    allowed_ = remaining(around, t.now());
+    if (around <= t.now()) return t.finish(over(t, evidence::never_sent));
+    return step::call_inner_until(around);
+  }
+
   [[nodiscard]] static errc code(const tick& t) noexcept {
     return t.repeatable() ? errc::attempt_timeout : errc::call_timeout;
   }

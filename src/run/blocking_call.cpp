@@ -55,22 +55,17 @@ class blocking_call final : public engine, public waker {
  public:
   blocking_call(const plan& how, operation& what, const call_options& options)
       : engine(how, what, options) {
-    if (options.stop.stop_possible()) {
-      lot_.emplace();
-      on_stop_ = std::make_unique<stop_callback>(options.stop, stopper{&*lot_});
-    }
+    if (options.stop.stop_possible()) listen(options.stop);
   }
+  ~blocking_call() {
+    if (lot_) clean_up();
+  }
+  blocking_call(const blocking_call&) = delete;
+  blocking_call& operator=(const blocking_call&) = delete;
 
   void run() {
     begin(how().env.now());
-    while (!finished()) {
-      if (!lot_) lot_.emplace();
-      const unsigned came = lot_->wait_until(next_timer(), how().env);
-      const time_point now = how().env.now();
-      if ((came & parking_lot::canceled) != 0) cancel_call(now);
-      if ((came & parking_lot::woken) != 0) woken_up(now);
-      time_passed(now);
-    }
+    if (!finished()) wait_for_the_end();
   }
 
   // The lot is there before anybody can know of the waker.
@@ -81,6 +76,28 @@ class blocking_call final : public engine, public waker {
   void wake() noexcept override { lot_->notify(parking_lot::woken); }
 
  private:
+  // Out of line, as is all that a call which never waits has no use for.
+  [[gnu::noinline]] void listen(const std::stop_token& stop) {
+    lot_.emplace();
+    on_stop_.emplace(stop, stopper{&*lot_});
+  }
+
+  [[gnu::noinline]] void wait_for_the_end() {
+    while (!finished()) {
+      if (!lot_) lot_.emplace();
+      const unsigned came = lot_->wait_until(next_timer(), how().env);
+      const time_point now = how().env.now();
+      if ((came & parking_lot::canceled) != 0) cancel_call(now);
+      if ((came & parking_lot::woken) != 0) woken_up(now);
+      time_passed(now);
+    }
+  }
+
+  [[gnu::noinline]] void clean_up() noexcept {
+    on_stop_.reset();
+    lot_.reset();
+  }
+
   struct stopper {
     parking_lot* lot;
     void operator()() const noexcept { lot->notify(parking_lot::canceled); }
@@ -88,7 +105,7 @@ class blocking_call final : public engine, public waker {
   using stop_callback = std::stop_callback<stopper>;
 
   std::optional<parking_lot> lot_;  // most calls never wait
-  std::unique_ptr<stop_callback> on_stop_;
+  std::optional<stop_callback> on_stop_;
 };
 
 }  // namespace

@@ -25,21 +25,25 @@ engine::engine(const plan& how, operation& what, const call_options& options)
     : plan_(how), operation_(what), options_(options) {
   const std::size_t count = how.levels.size();
   levels_ = reinterpret_cast<level*>(inline_levels_);
-  if (count > inline_levels) {
-    more_levels_ = std::make_unique<level[]>(count);
-    levels_ = more_levels_.get();
-  }
   scratch_ = inline_scratch_;
-  if (how.scratch > inline_scratch) {
-    more_scratch_ = std::make_unique<std::byte[]>(how.scratch);
-    scratch_ = more_scratch_.get();
-  }
+  if (count > inline_levels || how.scratch > inline_scratch) make_more_room(count, how.scratch);
   random_ = &how.env.random();
   result_ = &slot_;
   effect_ = options.effect;
   cost_ = options.cost;
   priority_ = options.priority;
   observed_ = options.report != nullptr || !how.observers.empty();
+}
+
+void engine::make_more_room(std::size_t levels, std::size_t scratch) {
+  if (levels > inline_levels) {
+    more_levels_ = std::make_unique<level[]>(levels);
+    levels_ = more_levels_.get();
+  }
+  if (scratch > inline_scratch) {
+    more_scratch_ = std::make_unique<std::byte[]>(scratch);
+    scratch_ = more_scratch_.get();
+  }
 }
 
 // A call let go in the middle (its executor went down): permits go back all the same.
@@ -53,84 +57,117 @@ void engine::begin(time_point now) {
     root_deadline_ = later(now, *options_.within);
     next_timer_ = root_deadline_;
   }
-  if (observed_) {
-    if (call_report* report = options_.report) {
-      report->entries.clear();
-      report->stopped = reason::none;
-      if_memory_allows([&] {
-        report->pipeline = plan_.name;
-        report->operation = options_.name;
-        report->correlation = options_.correlation;
-      });
-    }
-    say(event_kind::call_started, {}, outcome{});
-  }
-  if (root_deadline_ <= now) {  // no time at all: nothing starts
-    slot_ = outcome{};
-    slot_.result = verdict::failed;
-    slot_.from = origin::policy;
-    slot_.delivery = evidence::never_sent;
-    slot_.transient = true;
-    slot_.error = errc::call_timeout;
-    slot_.why = {plan_.name, reason::limit_elapsed, 0,
-                 std::chrono::duration<double>(*options_.within).count(), never};
-    conclude();
-    return;
-  }
+  if (observed_) tell_start();
+  if (root_deadline_ <= now) return end_without_time();
   descend();
+}
+
+void engine::tell_start() {
+  if (call_report* report = options_.report) {
+    report->entries.clear();
+    report->stopped = reason::none;
+    if_memory_allows([&] {
+      report->pipeline = plan_.name;
+      report->operation = options_.name;
+      report->correlation = options_.correlation;
+    });
+  }
+  say(event_kind::call_started, {}, outcome{});
+}
+
+/// Allowed no time at all: nothing starts.
+void engine::end_without_time() {
+  slot_ = outcome{};
+  slot_.result = verdict::failed;
+  slot_.from = origin::policy;
+  slot_.delivery = evidence::never_sent;
+  slot_.transient = true;
+  slot_.error = errc::call_timeout;
+  slot_.why = {plan_.name, reason::limit_elapsed, 0,
+               std::chrono::duration<double>(*options_.within).count(), never};
+  conclude();
 }
 
 /// The way down of a healthy call: every stage lets it through. `perform` takes over where one does
 /// not. What `enter` does for one level is written out here, since nothing is cancelled yet.
 void engine::descend() {
-  const plan_level* const plans = plan_.levels.data();
-  const int count = static_cast<int>(plan_.levels.size());
+  const plan_level* at = plan_.levels.data();
+  const plan_level* const end = at + plan_.levels.size();
+  level* l = levels_;
   time_point deadline = root_deadline_;
-  for (int i = 0; i < count; ++i) {
-    const plan_level& at = plans[i];
-    level& l = *::new (&levels_[i]) level{nullptr, never, deadline};
-    depth_ = i + 1;
-    deadline_ = deadline;
-    repeatable_ = at.repeatable;
-    const step s = guarded([&] { return at.what->begin(scratch_ + at.offset, *this, l.what); });
-    if (s.what() != step::verb::call_inner) return perform(i, s);
+  deadline_ = deadline;
+  for (; at != end; ++at, ++l) {
+    ::new (l) level{nullptr, never, deadline};
+    repeatable_ = at->repeatable;
+    const step s = guarded([&] { return at->what->begin(scratch_ + at->offset, *this, l->what); });
+    if (s.what() != step::verb::call_inner) {
+      const int i = static_cast<int>(l - levels_);
+      depth_ = i + 1;
+      return perform(i, s);
+    }
     if (s.at() == never) continue;
-    l.timer = s.at();
+    l->timer = s.at();
     next_timer_ = std::min(next_timer_, s.at());
-    if (s.is_deadline()) l.deadline = deadline = std::min(deadline, s.at());
+    if (s.is_deadline()) l->deadline = deadline_ = deadline = std::min(deadline, s.at());
   }
+  depth_ = static_cast<int>(l - levels_);
   if (start_operation()) ascend();
 }
 
-/// The way up of an attempt that nobody cancels: every stage passes the outcome on, and those to
-/// which a plain success means nothing are not asked. `perform` takes over where one does not.
+/// The way up of an attempt that nobody cancels.
 void engine::ascend() {
   const int innermost = depth_ - 1;
   if (innermost >= 0 && (cause_ != cancel_cause::none || override_level_ != outside))
     return perform(innermost, inner_ended(innermost));
-  const plan_level* at = plan_.levels.data() + depth_;
-  level* l = levels_ + depth_;
-  bool plain = slot_.plain_success();
   canceling_ = false;
-  for (int i = innermost; i >= 0; --i) {
-    --at;
-    --l;
-    if (!plain || at->needs != success_needs::nothing) {
-      depth_ = i + 1;
+  if (slot_.plain_success())
+    pass_success_on();
+  else
+    pass_on(innermost);
+}
+
+/// A plain success on its way up: only those to which it means something are asked.
+void engine::pass_success_on() {
+  result_passed_on_ = true;
+  const plan_level* const plans = plan_.levels.data();
+  for (int i = plan_.heard; i >= 0; i = plans[i].heard) {
+    const plan_level& at = plans[i];
+    stage* const what = levels_[i].what;
+    if (at.needs != success_needs::nothing) {
       deadline_ = deadline_around(i);
-      repeatable_ = at->repeatable;
-      const step s = guarded([&] { return l->what->inner_done(0, slot_, *this); });
-      if (s.what() != step::verb::finish) {
-        if (i != innermost) find_next_timer();  // those that left may have held the nearest one
-        return perform(i, s);
+      repeatable_ = at.repeatable;
+      const step s = guarded([&] { return what->inner_done(0, slot_, *this); });
+      if (s.what() != step::verb::finish) return stay(i, s);
+      if (!result_passed_on_) {
+        leave(i);
+        return pass_on(i - 1);
       }
-      plain = plain && slot_.plain_success();
-      if (!plain || at->needs == success_needs::all) l->what->leave();
+      if (at.needs == success_needs::all) what->leave();
     }
-    if (!at->trivial) l->what->~stage();
+    if (!at.trivial) what->~stage();
   }
   depth_ = 0;
   conclude();
+}
+
+/// Any outcome on its way up from level `i`: each stage is asked, and leaves.
+void engine::pass_on(int i) {
+  for (; i >= 0; --i) {
+    deadline_ = deadline_around(i);
+    repeatable_ = plan_.levels[static_cast<std::size_t>(i)].repeatable;
+    const step s = guarded([&] { return levels_[i].what->inner_done(0, slot_, *this); });
+    if (s.what() != step::verb::finish) return stay(i, s);
+    leave(i);
+  }
+  depth_ = 0;
+  conclude();
+}
+
+/// On the way up, level `i` has something else in mind than to leave.
+void engine::stay(int i, step s) {
+  depth_ = i + 1;
+  find_next_timer();  // those that left may have held the nearest one
+  perform(i, s);
 }
 
 /// Level `i`, the innermost, is left.
@@ -306,17 +343,19 @@ bool engine::start_operation() {
   if (!operation_.start({attempts_, now_, deadline, &options_.stop}, slot_)) return false;
   const time_point now = plan_.env.now();
   now_ = now;
-  // A time limit that passed meanwhile has fired before the attempt ended, as it would have with an
-  // asynchronous operation; the stages hear of it in this order.
-  if (next_timer_ <= now) {
-    const outcome ended = slot_;
-    while (next_timer_ <= now && where_ == place::operating && cause_ == cancel_cause::none)
-      time_passed(now);
-    slot_ = ended;
-  }
+  if (next_timer_ <= now) limits_passed(now);
   (void)caller_left();
   launched(now);
   return true;
+}
+
+/// Time limits that passed during an attempt that has just ended inline have fired before it ended,
+/// as they would have with an asynchronous operation; the stages hear of it in this order.
+void engine::limits_passed(time_point now) {
+  const outcome ended = slot_;
+  while (next_timer_ <= now && where_ == place::operating && cause_ == cancel_cause::none)
+    time_passed(now);
+  slot_ = ended;
 }
 
 /// The operation has ended with `slot_`, which is now seen in the light of a cancellation.
@@ -325,19 +364,23 @@ void engine::launched(time_point now) {
   where_ = place::stepping;
   if (slot_.result == verdict::ok) {
     unresolved_ = false;
+    if (observed_) say(event_kind::attempt_finished, slot_.elapsed, slot_);
   } else {
-    if (slot_.delivery == evidence::maybe_applied) unresolved_ = true;
-    // An answer that a later try may change says nothing about the attempts before it.
-    if (slot_.delivery == evidence::answered && !slot_.transient) unresolved_ = false;
+    failed();
   }
+}
+
+void engine::failed() {
+  if (slot_.delivery == evidence::maybe_applied) unresolved_ = true;
+  // An answer that a later try may change says nothing about the attempts before it.
+  if (slot_.delivery == evidence::answered && !slot_.transient) unresolved_ = false;
   if (observed_) say(event_kind::attempt_finished, slot_.elapsed, slot_);
-  if (cause_ != cancel_cause::none && slot_.result != verdict::ok) {
-    slot_.result = cause_ == cancel_cause::caller ? verdict::ignored : verdict::failed;
-    slot_.from = origin::policy;
-    slot_.error = canceled_error();
-    slot_.transient = true;
-    slot_.countable = true;
-  }
+  if (cause_ == cancel_cause::none) return;
+  slot_.result = cause_ == cancel_cause::caller ? verdict::ignored : verdict::failed;
+  slot_.from = origin::policy;
+  slot_.error = canceled_error();
+  slot_.transient = true;
+  slot_.countable = true;
 }
 
 void engine::attempt_ended(const outcome& o, time_point now) {
@@ -445,31 +488,38 @@ outcome engine::cut_off() const noexcept {
 void engine::conclude() {
   where_ = place::finished;
   next_timer_ = never;
+  if (!slot_.ok()) conclude_failure();
+  if (observed_) tell_end();
+}
+
+/// What a failure means to the caller: who ended the call, and whether it may have had its effect.
+void engine::conclude_failure() {
   outcome& o = slot_;
-  if (!o.ok()) {
-    if (cause_ == cancel_cause::deadline && o.canceled()) {
-      o.error = errc::call_timeout;
-      o.from = origin::policy;
-      o.result = verdict::failed;
-    } else if (cause_ == cancel_cause::caller) {
-      o.error = canceled_error();
-      o.from = origin::policy;
-    }
-    if (unresolved_ && o.status == 0) o.delivery = evidence::maybe_applied;
-    const bool may_not_repeat = effect_ == effect::unsafe || effect_ == effect::keyed;
-    if (may_not_repeat && o.delivery == evidence::maybe_applied && o.status == 0 &&
-        cause_ != cancel_cause::caller) {
-      if_memory_allows([&] {
-        thrown_ = "it ended with: " + o.error.message() +
-                  (thrown_.empty() ? std::string() : ": " + thrown_);
-      });
-      o.error = errc::outcome_unknown;
-      o.from = origin::policy;
-    } else if (unresolved_ && may_not_repeat) {
-      o.delivery = evidence::maybe_applied;
-    }
+  if (cause_ == cancel_cause::deadline && o.canceled()) {
+    o.error = errc::call_timeout;
+    o.from = origin::policy;
+    o.result = verdict::failed;
+  } else if (cause_ == cancel_cause::caller) {
+    o.error = canceled_error();
+    o.from = origin::policy;
   }
-  if (!observed_) return;
+  if (unresolved_ && o.status == 0) o.delivery = evidence::maybe_applied;
+  const bool may_not_repeat = effect_ == effect::unsafe || effect_ == effect::keyed;
+  if (may_not_repeat && o.delivery == evidence::maybe_applied && o.status == 0 &&
+      cause_ != cancel_cause::caller) {
+    if_memory_allows([&] {
+      thrown_ = "it ended with: " + o.error.message() +
+                (thrown_.empty() ? std::string() : ": " + thrown_);
+    });
+    o.error = errc::outcome_unknown;
+    o.from = origin::policy;
+  } else if (unresolved_ && may_not_repeat) {
+    o.delivery = evidence::maybe_applied;
+  }
+}
+
+void engine::tell_end() {
+  const outcome& o = slot_;
   if (call_report* report = options_.report) {
     report->attempts = attempts_;
     report->elapsed = now_ - started_;

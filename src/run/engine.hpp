@@ -60,8 +60,20 @@ class engine : public tick {
   template <class Ask>
   [[nodiscard]] step guarded(Ask ask);
   void perform(int i, step s);
+  // What a call under a clear sky has no use for stands in functions of its own, out of line, so
+  // that those it does use need few registers and no stack.
+  [[gnu::noinline]] void make_more_room(std::size_t levels, std::size_t scratch);
+  [[gnu::noinline]] void tell_start();
+  [[gnu::noinline]] void tell_end();
+  [[gnu::noinline]] void end_without_time();
+  [[gnu::noinline]] void limits_passed(time_point now);
+  [[gnu::noinline]] void failed();
+  [[gnu::noinline]] void conclude_failure();
   void descend();
   void ascend();
+  void pass_success_on();
+  [[gnu::noinline]] void pass_on(int i);
+  [[gnu::noinline]] void stay(int i, step s);
   void leave(int i);
   bool run_operation(step& s);
   bool start_operation();

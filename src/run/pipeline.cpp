@@ -63,7 +63,7 @@ pipeline pipeline_builder::build(environment env) const {
     throw config_error("pipeline.name", "\"\"",
                        "must not be empty: events, metrics and logs are told apart by it");
   auto how =
-      std::make_shared<detail::plan>(detail::plan{name_, std::move(env), {}, observers_, 0, 1});
+      std::make_shared<detail::plan>(detail::plan{name_, std::move(env), {}, observers_, 0, 1, -1});
   for (const auto& p : policies_) {
     const std::size_t alignment = p->stage_alignment();
     if (alignment > alignof(std::max_align_t))
@@ -72,7 +72,8 @@ pipeline pipeline_builder::build(environment env) const {
     how->scratch = (how->scratch + alignment - 1) / alignment * alignment;
     const bool repeatable = how->amplification > 1;
     how->levels.push_back(
-        {p, how->scratch, p->stage_is_trivial(), repeatable, p->needs_of_success()});
+        {p, how->scratch, p->stage_is_trivial(), repeatable, p->needs_of_success(), how->heard});
+    if (!how->levels.back().hears_nothing()) how->heard = static_cast<int>(how->levels.size()) - 1;
     how->scratch += p->stage_size();
     const unsigned long long product =
         static_cast<unsigned long long>(how->amplification) * p->amplification();

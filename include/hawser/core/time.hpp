@@ -32,10 +32,10 @@ inline constexpr time_point never = time_point::max();
 /// `from + by`, saturating at `never` (and at the start of time) instead of overflowing.
 [[nodiscard]] constexpr time_point later(time_point from, duration by) noexcept {
   if (from == never) return never;
-  if (by > duration::zero() && from.time_since_epoch() > duration::max() - by) return never;
-  if (by < duration::zero() && from.time_since_epoch() < duration::min() - by)
-    return time_point::min();
-  return from + by;
+  duration::rep sum = 0;
+  if (__builtin_add_overflow(from.time_since_epoch().count(), by.count(), &sum)) [[unlikely]]
+    return by < duration::zero() ? time_point::min() : never;
+  return time_point(duration(sum));
 }
 
 /// `until - now`: zero when `until` has passed, `duration::max()` when it is `never`.

@@ -141,6 +141,9 @@ class HAWSER_API bulkhead_policy final : public policy {
   [[nodiscard]] bool stage_is_trivial() const noexcept override { return true; }
   [[nodiscard]] stage* make_stage(void* memory) override;
   step begin(void* memory, tick& t, stage*& made) override;
+  [[nodiscard]] success_needs needs_of_success() const noexcept override {
+    return success_needs::inner_done;
+  }
 
   /// For use by hand, outside a pipeline: a permit if one is free and nobody is queued for it, else
   /// an empty one; then `*refused`, if given, says why (errc::bulkhead_full,

@@ -186,6 +186,7 @@ class HAWSER_API tick {
     if (&with != result_) {
       *result_ = with;
       result_is_new_ = false;
+      result_passed_on_ = false;
     }
     return {step::verb::finish, never, false};
   }
@@ -218,6 +219,7 @@ class HAWSER_API tick {
   bool observed_ = false;               ///< See `observed()`.
   bool canceling_ = false;              ///< See `canceling()`.
   bool result_is_new_ = true;           ///< Nothing was written to the outcome yet.
+  bool result_passed_on_ = false;       ///< No stage has replaced the outcome on its way out.
   bool repeatable_ = false;             ///< See `repeatable()`.
   bool unresolved_ = false;             ///< See `unresolved()`.
 };

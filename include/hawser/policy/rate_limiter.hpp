@@ -205,6 +205,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   rate rate_locked() const noexcept;
 
   bool take(std::uint32_t cost, time_point now, grant& g) noexcept;
+  [[gnu::noinline]] bool take_under_lock(std::uint32_t cost, time_point now, grant& g) noexcept;
   grant take_locked(std::uint32_t cost, time_point now) noexcept;
   grant take_window_locked(std::uint32_t cost, time_point now) noexcept;
   grant reserve(waiter& w, time_point now) noexcept;

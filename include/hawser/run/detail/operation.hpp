@@ -166,6 +166,12 @@ struct plan_level {
   bool trivial = false;
   bool repeatable = false;  ///< Something around it may call it again.
   success_needs needs = success_needs::all;
+  int heard = -1;  ///< The nearest level around this one that hears of a plain success, -1 if none.
+
+  /// Whether a plain success passes it by.
+  [[nodiscard]] bool hears_nothing() const noexcept {
+    return trivial && needs == success_needs::nothing;
+  }
 };
 
 /// A built pipeline. Immutable and shared.
@@ -176,6 +182,7 @@ struct plan {
   std::vector<std::shared_ptr<observer>> observers;
   std::size_t scratch = 0;
   unsigned amplification = 1;
+  int heard = -1;  ///< The innermost level that hears of a plain success, -1 if none.
 };
 
 /// Runs a call whose attempts all end inline, on this thread.
