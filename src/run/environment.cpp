@@ -10,10 +10,12 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace hawser::inline v0 {
 
@@ -204,19 +206,78 @@ struct own_context {
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
 };
 
+/// Threads that outlive their environments. What a thread still does when the process ends must not
+/// meet destroyed globals (OpenSSL's among them), so they are waited for then. Never destroyed
+/// itself: environments may be globals, too.
+class leftover_threads {
+ public:
+  /// Takes over `thread`, which sets `*over` as the last thing it does.
+  static void add(std::thread thread, std::shared_ptr<const std::atomic<bool>> over) noexcept {
+    try {
+      leftover_threads& all = instance();
+      const std::lock_guard lock(all.mutex_);
+      std::erase_if(all.threads_, [](leftover& t) {
+        if (!t.over->load()) return false;
+        t.thread.join();
+        return true;
+      });
+      all.threads_.reserve(all.threads_.size() + 1);
+      if (!all.ending_) all.threads_.push_back({std::move(thread), std::move(over)});
+    } catch (const std::bad_alloc&) {
+    }
+    if (thread.joinable()) thread.detach();
+  }
+
+ private:
+  static leftover_threads& instance() {
+    static auto& all = *new leftover_threads;
+    return all;
+  }
+
+  struct leftover {
+    std::thread thread;
+    std::shared_ptr<const std::atomic<bool>> over;
+  };
+
+  leftover_threads() { std::atexit([] { instance().wait(); }); }
+
+  /// Not for ever: a handler may hang, and one of these threads may be the one that ends the process.
+  void wait() {
+    std::unique_lock lock(mutex_);
+    ending_ = true;
+    std::vector<leftover> left = std::move(threads_);
+    lock.unlock();
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    for (leftover& t : left) {
+      const bool self = t.thread.get_id() == std::this_thread::get_id();
+      while (!self && !t.over->load() && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (t.over->load())
+        t.thread.join();
+      else
+        t.thread.detach();
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<leftover> threads_;
+  bool ending_ = false;
+};
+
 class own_thread final : public real_time {
  public:
   explicit own_thread(const std::shared_ptr<own_context>& context)
-      : real_time(context->io.get_executor()),
-        context_(context),
-        thread_([context] { context->io.run(); }) {}
+      : real_time(context->io.get_executor()), context_(context), thread_([context, over = over_] {
+          context->io.run();
+          over->store(true);
+        }) {}
 
   ~own_thread() override {
     context_->work.reset();
     context_->io.stop();
     // The last handle may go in a handler on the thread itself; then the thread outlives us.
     if (thread_.get_id() == std::this_thread::get_id())
-      thread_.detach();
+      leftover_threads::add(std::move(thread_), over_);
     else
       thread_.join();
     stop_timers();  // while the context is still there
@@ -224,6 +285,7 @@ class own_thread final : public real_time {
 
  private:
   std::shared_ptr<own_context> context_;
+  std::shared_ptr<std::atomic<bool>> over_ = std::make_shared<std::atomic<bool>>(false);
   std::thread thread_;
 };
 

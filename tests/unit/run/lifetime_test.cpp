@@ -154,6 +154,28 @@ TEST_F(lifetime, the_last_handle_may_go_in_a_handler_on_the_environments_own_thr
   done.get_future().get();
 }
 
+/// Ends the process while a handler that dropped the last handle still runs on the thread.
+[[noreturn]] void end_too_early() {
+  static std::atomic<bool> handler_ended{false};
+  std::atexit([] { std::_Exit(handler_ended ? 0 : 1); });  // registered first, so it runs last
+  environment own;
+  std::promise<void> dropped;
+  const asio::any_io_executor where = own.executor();
+  asio::post(where, [own = std::move(own), &dropped]() mutable {
+    { const environment last = std::move(own); }
+    dropped.set_value();
+    std::this_thread::sleep_for(50ms);
+    handler_ended = true;
+  });
+  dropped.get_future().wait();
+  std::exit(2);
+}
+
+TEST_F(lifetime, the_end_of_the_process_waits_for_a_thread_that_outlived_its_environment) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(end_too_early(), ::testing::ExitedWithCode(0), "");
+}
+
 TEST_F(lifetime, an_own_thread_goes_with_the_last_copy) {
   for (int i = 0; i < 20; ++i) {
     const environment own;

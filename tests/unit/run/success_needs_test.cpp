@@ -211,7 +211,7 @@ TEST_F(success_needs_test, a_false_claim_can_be_told) {
     return story(make_policy(options)) !=
            story(std::make_shared<claiming>(make_policy(options), claim));
   };
-  EXPECT_TRUE(differs(bulkhead{.max_concurrent = 5}, success_needs::inner_done));
+  EXPECT_TRUE(differs(bulkhead{.max_concurrent = 5}, success_needs::nothing));
   EXPECT_TRUE(differs(circuit_breaker{.consecutive_failures = 2, .open_for = 8ms, .open_cap = 20ms},
                       success_needs::nothing));
 }
