@@ -95,20 +95,36 @@ class async_call final : public call_allocated,
   /// The caller's stop token. May come from any thread while the call is being let go.
   struct stopper {
     async_call* call;
-    void operator()() const noexcept {
-      unsigned held = call->references_.load();
-      do {
-        if (held == 0) return;
-      } while (!call->references_.compare_exchange_weak(held, held + 1));
-      call->signal(canceled);
-      call->release();
-    }
+    void operator()() const noexcept { call->signal(canceled); }
   };
 
   ~async_call() = default;
 
+  /// News from whoever: a waker and the caller's cancellation hold no reference. So who takes the
+  /// mailbox does it with one in hand. With nothing but the mailbox in hand it would see the timer
+  /// queue, which leaves the news to it, drop the last one.
   void signal(unsigned what) noexcept {
-    if ((mail_.fetch_or(what | running) & running) == 0) what_->resume_later(call_ref(this));
+    unsigned before = mail_.load();
+    bool held = false;
+    for (;;) {
+      const bool taken = (before & running) != 0;
+      if (!taken && !held && !(held = hold())) return;  // the call is being let go
+      if (mail_.compare_exchange_weak(before, before | what | running)) {
+        if (!taken)
+          what_->resume_later(call_ref::adopt(this));
+        else if (held)
+          release();
+        return;
+      }
+    }
+  }
+
+  /// Takes a reference, unless the last one has gone.
+  bool hold() noexcept {
+    unsigned held = references_.load();
+    while (held != 0)
+      if (references_.compare_exchange_weak(held, held + 1)) return true;
+    return false;
   }
 
   void drain() {

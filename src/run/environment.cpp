@@ -239,7 +239,9 @@ class leftover_threads {
     std::shared_ptr<const std::atomic<bool>> over;
   };
 
-  leftover_threads() { std::atexit([] { instance().wait(); }); }
+  leftover_threads() {
+    std::atexit([] { instance().wait(); });
+  }
 
   /// Not for ever: a handler may hang, and one of these threads may be the one that ends the process.
   void wait() {

@@ -223,6 +223,60 @@ TEST_F(lifetime, a_pipeline_built_on_a_strand) {
   EXPECT_EQ(tries, 3);
 }
 
+/// Parks each call until a moment shortly after, and wakes it from another thread just then.
+struct woken_in_time : policy_with<woken_in_time, class woken_stage> {
+  std::string_view kind() const noexcept override { return "woken_in_time"; }
+  std::mutex mutex;
+  waker* parked = nullptr;
+  time_point due = never;
+};
+class woken_stage final : public stage {
+ public:
+  explicit woken_stage(woken_in_time& p) noexcept : policy_(p) {}
+  step enter(tick& t) override {
+    const std::lock_guard lock(policy_.mutex);
+    policy_.parked = &t.wake_handle();
+    return step::park(policy_.due = later(t.now(), 60us));
+  }
+  step timer(tick&) override { return step::call_inner(); }
+  step woken(tick&) override { return step::call_inner(); }
+  void leave() noexcept override {
+    const std::lock_guard lock(policy_.mutex);
+    policy_.parked = nullptr;
+  }
+
+ private:
+  woken_in_time& policy_;
+};
+
+TEST_F(lifetime, a_call_survives_that_it_is_woken_when_its_time_comes) {
+  asio::io_context io;
+  const environment real{io.get_executor()};
+  const auto shared = std::make_shared<woken_in_time>();
+  const pipeline p = pipeline_builder{"test"}.add(shared).build(real);
+  const auto op = p.wrap(
+      [&](auto token) { return asio::post(io, asio::append(std::move(token), error_code())); });
+  std::atomic<bool> over{false};
+  std::thread alarm([&] {
+    while (!over) {
+      const std::lock_guard lock(shared->mutex);
+      if (shared->parked != nullptr && real.now() >= shared->due) shared->parked->wake();
+    }
+  });
+  auto work = asio::make_work_guard(io);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) threads.emplace_back([&] { io.run(); });
+  for (int i = 0; i < 2000; ++i) {
+    std::promise<void> ended;
+    asio::post(io, [&] { op([&](error_code) { ended.set_value(); }); });
+    ended.get_future().get();
+  }
+  over = true;
+  work.reset();
+  alarm.join();
+  for (auto& t : threads) t.join();
+}
+
 // Thousands of calls on four threads, with everything at once.
 TEST_F(lifetime, stress) {
   constexpr int calls = 3000;

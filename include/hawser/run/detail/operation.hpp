@@ -104,6 +104,12 @@ class call_ref {
   explicit call_ref(call_control* call) noexcept : call_(call) {
     if (call_ != nullptr) call_->add_ref();
   }
+  /// Takes over a reference that the caller holds.
+  [[nodiscard]] static call_ref adopt(call_control* call) noexcept {
+    call_ref r;
+    r.call_ = call;
+    return r;
+  }
   call_ref(const call_ref& other) noexcept : call_ref(other.call_) {}
   call_ref(call_ref&& other) noexcept : call_(std::exchange(other.call_, nullptr)) {}
   call_ref& operator=(call_ref other) noexcept {
