@@ -62,10 +62,19 @@ struct rig {
       std::make_shared<circuit_breaker_policy>(circuit_breaker{.consecutive_failures = {}});
 };
 
+class replay_without_memory : public ::testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef HAWSER_TEST_OPERATOR_NEW_IS_TAKEN
+    GTEST_SKIP() << "a sanitizer's operator new is in force: no step would fail";
+#endif
+  }
+};
+
 /// Longer than a small string holds, so that texts allocate.
 const std::string long_name = "the operation that fetches a quote for an order";
 
-TEST(replay_without_memory, blocking_calls) {
+TEST_F(replay_without_memory, blocking_calls) {
   // Fails, throws, then succeeds.
   const std::size_t steps = fail_at_each_step([&](fuse& f) {
     rig r;
@@ -100,7 +109,7 @@ TEST(replay_without_memory, blocking_calls) {
   EXPECT_GT(steps, 5u);
 }
 
-TEST(replay_without_memory, blocking_calls_that_fail) {
+TEST_F(replay_without_memory, blocking_calls_that_fail) {
   const std::size_t steps = fail_at_each_step([&](fuse& f) {
     rig r;
     const pipeline p = r.stack().build(r.env);
@@ -155,7 +164,7 @@ class flaky_operation {
   int ends_ = 0;
 };
 
-TEST(replay_without_memory, wrapped_operations) {
+TEST_F(replay_without_memory, wrapped_operations) {
   const std::size_t steps = fail_at_each_step([&](fuse& f) {
     rig r;
     const pipeline p = r.stack().build(r.env);
@@ -194,7 +203,7 @@ TEST(replay_without_memory, wrapped_operations) {
   EXPECT_GT(steps, 5u);
 }
 
-TEST(replay_without_memory, a_client_on_a_fake_transport) {
+TEST_F(replay_without_memory, a_client_on_a_fake_transport) {
   const std::size_t steps = fail_at_each_step([&](fuse& f) {
     rig r;
     const auto net = std::make_shared<testing::fake_transport>(r.env);
@@ -237,7 +246,7 @@ TEST(replay_without_memory, a_client_on_a_fake_transport) {
   EXPECT_GT(steps, 5u);
 }
 
-TEST(replay_without_memory, a_client_on_the_scripted_network) {
+TEST_F(replay_without_memory, a_client_on_the_scripted_network) {
   for (const bool tls : {false, true}) {
     const std::size_t steps = fail_at_each_step([&](fuse& f) {
       rig r;
@@ -282,7 +291,7 @@ TEST(replay_without_memory, a_client_on_the_scripted_network) {
 
 // The real sockets, against a server on a thread of its own; what the client's thread allocates
 // fails. Its time stands still: nothing here may end by a time limit.
-TEST(replay_without_memory, a_client_on_sockets) {
+TEST_F(replay_without_memory, a_client_on_sockets) {
   for (const bool tls : {false, true}) {
     testing::fault_server_options how;
     if (tls) how.tls.emplace();
