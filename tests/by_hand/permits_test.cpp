@@ -1,9 +1,7 @@
 // Permits taken outside a pipeline: what a refusal says, and what becomes of each permit.
+#include "by_hand/by_hand.hpp"
 #include "hawser/policy/bulkhead.hpp"
-#include "hawser/policy/circuit_breaker.hpp"
-#include "hawser/policy/rate_limiter.hpp"
 #include "support/allocations.hpp"
-#include "support/stage_driver.hpp"
 
 #include <gtest/gtest.h>
 
@@ -17,24 +15,6 @@
 
 namespace hawser::test {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr time_point start = time_point{} + 1h;
-
-circuit_breaker touchy() {
-  return {.name = "billing",
-          .failure_ratio = {},
-          .consecutive_failures = 2,
-          .open_for = 10s,
-          .open_jitter = 0,
-          .probes_to_close = 1};
-}
-
-void trip(circuit_breaker_policy& breaker, entropy& random, time_point now = start) {
-  for (int i = 0; i < 2; ++i) breaker.try_acquire(now, random).failure(1ms, now);
-  ASSERT_EQ(breaker.snapshot(now).state, circuit_state::open);
-}
 
 // --- what a refusal says -----------------------------------------------------------------------
 
@@ -161,8 +141,7 @@ TEST(by_hand_refusal, says_what_a_pipeline_says) {
 }
 
 TEST(by_hand_refusal, a_cost_over_the_burst_never_fits) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : algorithms) {
     rate_limiter_policy p({.name = "quota", .permits = 2, .per = 1s, .algorithm = algorithm});
     refusal no;
     EXPECT_FALSE(p.try_acquire(start, 3, &no));
@@ -379,9 +358,6 @@ TEST(by_hand_bulkhead, shrinking_waits_for_permits_by_hand) {
 }
 
 // --- the limiter's permit ----------------------------------------------------------------------
-
-constexpr rate_algorithm algorithms[] = {rate_algorithm::gcra, rate_algorithm::fixed_window,
-                                         rate_algorithm::sliding_window};
 
 TEST(by_hand_limiter, tokens_are_spent_unless_given_back) {
   for (const rate_algorithm algorithm : algorithms) {
