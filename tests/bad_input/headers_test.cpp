@@ -1,10 +1,7 @@
 // Header names and values that HTTP forbids, and keys: refused before anything is sent, naming the
 // field and the byte, never the value.
-#include "bad_input/refusal.hpp"
-#include "hawser/http/client.hpp"
+#include "bad_input/on_fake_transport.hpp"
 #include "hawser/http/json.hpp"
-#include "hawser/testing/fake_transport.hpp"
-#include "hawser/testing/manual_environment.hpp"
 
 #include <gtest/gtest.h>
 
@@ -70,24 +67,11 @@ const bad_field bad_fields[] = {
     {"Upgrade", "h2c", "\"Upgrade\" is written by the client itself", "leave it out"},
 };
 
-struct bad_headers : ::testing::Test {
-  testing::manual_environment env;
-  std::shared_ptr<testing::fake_transport> net = std::make_shared<testing::fake_transport>(env);
-
-  client make(std::optional<idempotency_profile> profile = {}) {
+struct bad_headers : on_fake_transport {
+  client keyed_by(idempotency_profile profile) {
     client_options o;
-    o.transport = net;
     o.idempotency = std::move(profile);
-    return client(env, "http://api.test", http::standard_pipeline("api"), o);
-  }
-  void expect_unsent(const client& api, const request& what, const refusal& wanted) {
-    call_report report;
-    const result<http::response> r = api.send(what, {.report = &report});
-    ASSERT_TRUE(r.has_error());
-    expect_refusal(r.error(), wanted);
-    EXPECT_EQ(report.attempts, 0);
-    EXPECT_EQ(report.delivery, evidence::never_sent);
-    EXPECT_TRUE(net->requests().empty());
+    return make(std::move(o));
   }
 };
 
@@ -109,15 +93,12 @@ TEST_F(bad_headers, a_content_type_is_looked_at_as_well) {
 
 TEST_F(bad_headers, a_correlation_id_is_looked_at_as_well) {
   client_options o;
-  o.transport = net;
   o.correlation_header = "X-Id";
-  const client api(env, "http://api.test", http::standard_pipeline("api"), o);
-  for (const auto& id : {"s3cr3t\r\nX-Evil: 1"s, "s3cr3t\0"s, " s3cr3t"s}) {
-    const result<http::response> r = api.send(request::get("/"), {.correlation = id});
-    ASSERT_TRUE(r.has_error());
-    expect_refusal(r.error(), {errc::invalid_header, {condition::invalid_input}, "X-Id", "it"});
-  }
-  EXPECT_TRUE(net->requests().empty());
+  const client api = make(std::move(o));
+  for (const auto& id : {"s3cr3t\r\nX-Evil: 1"s, "s3cr3t\0"s, " s3cr3t"s})
+    expect_unsent(api, request::get("/"),
+                  {errc::invalid_header, {condition::invalid_input}, "X-Id", "it"},
+                  {.correlation = id});
 }
 
 TEST_F(bad_headers, what_is_odd_but_right_goes_out_as_it_is) {
@@ -161,7 +142,7 @@ TEST_F(bad_headers, a_key_that_its_profile_does_not_take_is_refused_and_never_qu
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.profile.name + ": " + std::to_string(row.key.size()));
-    const client api = make(row.profile);
+    const client api = keyed_by(row.profile);
     expect_unsent(
         api, request::post("/").json({{"a", 1}}).idempotency_key(row.key),
         {errc::invalid_idempotency_key, {condition::invalid_input}, row.culprit, row.remedy});
@@ -169,7 +150,7 @@ TEST_F(bad_headers, a_key_that_its_profile_does_not_take_is_refused_and_never_qu
   for (const auto& profile :
        {idempotency_profile::ietf(), idempotency_profile::stripe(), idempotency_profile::paypal(),
         idempotency_profile::adyen(), idempotency_profile::square()}) {
-    const client api = make(profile);
+    const client api = keyed_by(profile);
     EXPECT_TRUE(api.send(
         request::post("/").json({{"a", 1}}).idempotency_key(std::string(profile.max_length, 'k'))))
         << profile.name;
@@ -177,13 +158,13 @@ TEST_F(bad_headers, a_key_that_its_profile_does_not_take_is_refused_and_never_qu
 }
 
 TEST_F(bad_headers, a_second_key_or_a_body_without_room_for_one_is_refused) {
-  const client api = make(idempotency_profile::stripe());
+  const client api = keyed_by(idempotency_profile::stripe());
   expect_unsent(api, request::post("/").header("idempotency-key", "s3cr3t").idempotency_key("k"),
                 {errc::invalid_idempotency_key,
                  {condition::invalid_input},
                  "\"Idempotency-Key\" holds another key",
                  "give one of them only"});
-  const client square = make(idempotency_profile::square());
+  const client square = keyed_by(idempotency_profile::square());
   struct {
     std::string body;
     errc code;
@@ -207,7 +188,7 @@ TEST_F(bad_headers, a_second_key_or_a_body_without_room_for_one_is_refused) {
 }
 
 TEST_F(bad_headers, a_key_given_as_a_header_is_the_callers_own) {
-  const client api = make(idempotency_profile::stripe());
+  const client api = keyed_by(idempotency_profile::stripe());
   net->script({testing::scripted_exchange::fail(errc::connection_closed),
                testing::scripted_exchange::answer(200)});
   call_report report;

@@ -1,10 +1,7 @@
 // JSON that is malformed, too deep, followed by bytes, or of another type than asked for: one named
 // error that says where, and never quotes the text.
 #include "hawser/http/json.hpp"
-#include "bad_input/refusal.hpp"
-#include "hawser/http/client.hpp"
-#include "hawser/testing/fake_transport.hpp"
-#include "hawser/testing/manual_environment.hpp"
+#include "bad_input/on_fake_transport.hpp"
 
 #include <gtest/gtest.h>
 
@@ -161,20 +158,16 @@ TEST(BadJson, OfTheWrongTypeIsExplainedWithoutReadingALargeAnswerAThousandTimes)
   }
 }
 
-struct bad_json_answers : ::testing::Test {
-  testing::manual_environment env;
-  std::shared_ptr<testing::fake_transport> net = std::make_shared<testing::fake_transport>(env);
-
-  http::client make(std::size_t depth) {
+struct bad_json_answers : on_fake_transport {
+  http::client up_to(std::size_t depth) {
     http::client_options o;
-    o.transport = net;
     o.bounds.json_depth = depth;
-    return http::client(env, "http://api.test", http::standard_pipeline("api"), o);
+    return make(std::move(o));
   }
 };
 
 TEST_F(bad_json_answers, end_the_call_likewise_in_each_form) {
-  const http::client api = make(64);
+  const http::client api = up_to(64);
   for (const bad_json& row : bad_texts) {
     if (row.text.empty()) continue;
     SCOPED_TRACE(::testing::PrintToString(row.text.substr(0, 40)));
@@ -200,7 +193,7 @@ TEST_F(bad_json_answers, end_the_call_likewise_in_each_form) {
 }
 
 TEST_F(bad_json_answers, are_as_deep_as_the_clients_own_limit_says) {
-  const http::client shallow = make(2);
+  const http::client shallow = up_to(2);
   net->script({scripted_exchange::answer(200, nested(2)), scripted_exchange::answer(200, nested(3)),
                scripted_exchange::answer(200, nested(3))});
   using json = nlohmann::json;
@@ -216,7 +209,7 @@ TEST_F(bad_json_answers, are_as_deep_as_the_clients_own_limit_says) {
   EXPECT_EQ(plain->json().error(), errc::json_too_deep);
   EXPECT_TRUE(plain->json(http::limits{.json_depth = 3})) << "limits given by hand win";
 
-  const http::client deep = make(1000);
+  const http::client deep = up_to(1000);
   net->script(
       {scripted_exchange::answer(200, nested(1000)), scripted_exchange::answer(200, nested(1001))});
   EXPECT_TRUE(deep.get("/").as<json>());

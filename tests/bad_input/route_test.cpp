@@ -1,9 +1,6 @@
 // Targets, route parameters, queries and methods: what does not fit is refused before anything is
 // sent, naming the parameter and never its value; what fits arrives as one segment or one value.
-#include "bad_input/refusal.hpp"
-#include "hawser/http/client.hpp"
-#include "hawser/testing/fake_transport.hpp"
-#include "hawser/testing/manual_environment.hpp"
+#include "bad_input/on_fake_transport.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,34 +8,17 @@ namespace hawser::test {
 namespace {
 
 using http::client;
-using http::client_options;
 using http::request;
 using http::route_params;
 using namespace std::string_literals;
 
-struct bad_routes : ::testing::Test {
-  testing::manual_environment env;
-  std::shared_ptr<testing::fake_transport> net = std::make_shared<testing::fake_transport>(env);
-  client api = make("http://api.test");
+struct bad_routes : on_fake_transport {
+  client api = make();
 
-  client make(std::string_view base) {
-    client_options o;
-    o.transport = net;
-    return client(env, base, http::standard_pipeline("api"), o);
-  }
   static request with(std::string_view target, const route_params& params) {
     request r = request::get(target);
     for (const auto& [name, value] : params) r = std::move(r).param(name, value);
     return r;
-  }
-  void expect_unsent(const request& what, const refusal& wanted) {
-    call_report report;
-    const result<http::response> r = api.send(what, {.report = &report});
-    ASSERT_TRUE(r.has_error());
-    expect_refusal(r.error(), wanted);
-    EXPECT_EQ(report.attempts, 0);
-    EXPECT_EQ(report.delivery, evidence::never_sent);
-    EXPECT_TRUE(net->requests().empty());
   }
   std::string sent(const request& what) {
     const result<http::response> r = api.send(what);
@@ -79,7 +59,7 @@ TEST_F(bad_routes, name_the_parameter_and_the_remedy) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.route);
-    expect_unsent(with(row.route, row.params),
+    expect_unsent(api, with(row.route, row.params),
                   {errc::invalid_route, {condition::invalid_input}, row.culprit, row.remedy});
     const result<std::string> alone = http::expand_route(row.route, row.params);
     ASSERT_TRUE(alone.has_error());
@@ -113,19 +93,19 @@ TEST_F(bad_routes, a_target_is_path_and_query_only) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(::testing::PrintToString(row.target));
-    expect_unsent(request::get(row.target),
+    expect_unsent(api, request::get(row.target),
                   {errc::invalid_url, {condition::invalid_input}, row.culprit, row.remedy});
   }
-  expect_unsent(request::options("*").query("a", "s3cr3t"),
+  expect_unsent(api, request::options("*").query("a", "s3cr3t"),
                 {errc::invalid_url, {condition::invalid_input}, "\"*\"", "leave the query out"});
 }
 
 TEST_F(bad_routes, a_method_is_a_token) {
   for (const auto& method :
        {""s, "GE T"s, "GET\r\n"s, "GET\0"s, "G\xc3\xa9T"s, "GET/"s, "s3cr3t "s})
-    expect_unsent(request(http::method(method), "/"),
+    expect_unsent(api, request(http::method(method), "/"),
                   {errc::invalid_method, {condition::invalid_input}, "not a token", "such as"});
-  expect_unsent(request(http::method("CONNECT"), "/"),
+  expect_unsent(api, request(http::method("CONNECT"), "/"),
                 {errc::invalid_method, {condition::invalid_input}, "CONNECT", "does not do"});
 }
 
@@ -164,7 +144,7 @@ TEST_F(bad_routes, values_arrive_as_one_segment_or_one_value_whatever_they_hold)
 }
 
 TEST_F(bad_routes, an_asterisk_is_sent_without_the_base_path) {
-  const client based = make("http://api.test/v1/");
+  const client based = make({}, "http://api.test/v1/");
   ASSERT_TRUE(based.send(request::options("*")));
   EXPECT_EQ(net->requests().back().target, "*");
   ASSERT_TRUE(based.send(request::options("/x")));

@@ -1,10 +1,8 @@
 // Steering by hand: the breaker's forced states, pause and resume, and what snapshots say.
+#include "by_hand/by_hand.hpp"
 #include "hawser/observe/observer.hpp"
 #include "hawser/policy/bulkhead.hpp"
-#include "hawser/policy/circuit_breaker.hpp"
-#include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry_budget.hpp"
-#include "support/stage_driver.hpp"
 
 #include <gtest/gtest.h>
 
@@ -18,25 +16,10 @@
 namespace hawser::test {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr time_point start = time_point{} + 1h;
-
-circuit_breaker touchy() {
-  return {.name = "billing",
-          .failure_ratio = {},
-          .consecutive_failures = 2,
-          .open_for = 10s,
-          .open_jitter = 0,
-          .probes_to_close = 1};
-}
-
 class breaker_control : public ::testing::Test {
  protected:
   circuit_permit acquire(time_point now = start) { return breaker.try_acquire(now, random); }
-  void trip(time_point now = start) {
-    for (int i = 0; i < 2; ++i) acquire(now).failure(1ms, now);
-  }
+  void trip(time_point now = start) { test::trip(breaker, random, now); }
   circuit_snapshot look(time_point now = start) { return breaker.snapshot(now); }
   circuit_state state(time_point now = start) { return look(now).state; }
 
@@ -52,10 +35,7 @@ struct control_case {
 const std::vector<control_case>& every_state() {
   static const std::vector<control_case> all = {
       {"closed", [](auto&, auto&) {}},
-      {"open",
-       [](auto& b, auto& random) {
-         for (int i = 0; i < 2; ++i) b.try_acquire(start, random).failure(1ms, start);
-       }},
+      {"open", [](auto& b, auto& random) { trip(b, random); }},
       {"half open",
        [](auto& b, auto& random) {
          b.open(start - 10s, random);
@@ -267,9 +247,6 @@ TEST_F(breaker_control, a_listener_may_steer_and_may_throw) {
 }
 
 // --- pause and resume --------------------------------------------------------------------------
-
-constexpr rate_algorithm algorithms[] = {rate_algorithm::gcra, rate_algorithm::fixed_window,
-                                         rate_algorithm::sliding_window};
 
 int drain(rate_limiter_policy& p, time_point now) {
   int n = 0;

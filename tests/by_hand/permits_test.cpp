@@ -1,64 +1,20 @@
-// Permits taken outside a pipeline: what a refusal says, and what becomes of each permit. A program
-// of its own, since it replaces the global operator new.
+// Permits taken outside a pipeline: what a refusal says, and what becomes of each permit.
+#include "by_hand/by_hand.hpp"
 #include "hawser/policy/bulkhead.hpp"
-#include "hawser/policy/circuit_breaker.hpp"
-#include "hawser/policy/rate_limiter.hpp"
-#include "support/stage_driver.hpp"
+#include "support/allocations.hpp"
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <memory>
-#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 
-namespace {
-std::atomic<long> allocations{0};
-
-void* counted(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-}  // namespace
-
-// Out of line, or g++ sees malloc here and delete there and warns of the mismatch.
-[[gnu::noinline]] void* operator new(std::size_t size) { return counted(size); }
-[[gnu::noinline]] void* operator new[](std::size_t size) { return counted(size); }
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return std::malloc(size);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-
 namespace hawser::test {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr time_point start = time_point{} + 1h;
-
-circuit_breaker touchy() {
-  return {.name = "billing",
-          .failure_ratio = {},
-          .consecutive_failures = 2,
-          .open_for = 10s,
-          .open_jitter = 0,
-          .probes_to_close = 1};
-}
-
-void trip(circuit_breaker_policy& breaker, entropy& random, time_point now = start) {
-  for (int i = 0; i < 2; ++i) breaker.try_acquire(now, random).failure(1ms, now);
-  ASSERT_EQ(breaker.snapshot(now).state, circuit_state::open);
-}
 
 // --- what a refusal says -----------------------------------------------------------------------
 
@@ -185,8 +141,7 @@ TEST(by_hand_refusal, says_what_a_pipeline_says) {
 }
 
 TEST(by_hand_refusal, a_cost_over_the_burst_never_fits) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : algorithms) {
     rate_limiter_policy p({.name = "quota", .permits = 2, .per = 1s, .algorithm = algorithm});
     refusal no;
     EXPECT_FALSE(p.try_acquire(start, 3, &no));
@@ -404,9 +359,6 @@ TEST(by_hand_bulkhead, shrinking_waits_for_permits_by_hand) {
 
 // --- the limiter's permit ----------------------------------------------------------------------
 
-constexpr rate_algorithm algorithms[] = {rate_algorithm::gcra, rate_algorithm::fixed_window,
-                                         rate_algorithm::sliding_window};
-
 TEST(by_hand_limiter, tokens_are_spent_unless_given_back) {
   for (const rate_algorithm algorithm : algorithms) {
     rate_limiter_policy p({.permits = 10, .per = 1s, .algorithm = algorithm});
@@ -568,9 +520,7 @@ TEST(by_hand, one_policy_object_serves_calls_by_hand_and_in_a_pipeline) {
 }
 
 TEST(by_hand, nothing_is_allocated) {
-#ifdef HAWSER_TEST_OPERATOR_NEW_IS_TAKEN
-  GTEST_SKIP() << "a sanitizer's operator new is in force";
-#endif
+  if (!allocations_are_counted()) GTEST_SKIP() << "a sanitizer's operator new is in force";
   seeded_entropy random(1);
   circuit_breaker_policy breaker(touchy());
   circuit_breaker_policy open(touchy());
@@ -579,7 +529,7 @@ TEST(by_hand, nothing_is_allocated) {
   rate_limiter_policy quota({.permits = 2, .per = 1s});
   refusal no;
   int refused = 0;
-  const long before = allocations;
+  const std::size_t before = allocations();
   for (int i = 0; i < 1000; ++i) {
     const time_point now = start + i * 1s;
     circuit_permit circuit = breaker.try_acquire(now, random, &no);
@@ -598,10 +548,10 @@ TEST(by_hand, nothing_is_allocated) {
     (void)slots.snapshot();
     (void)quota.snapshot(now);
   }
-  EXPECT_EQ(allocations - before, 0);
+  EXPECT_EQ(allocations() - before, 0U);
   EXPECT_EQ(refused, 3000);
   EXPECT_TRUE(no.to_error(start).code());  // only the error's text is
-  EXPECT_GT(allocations - before, 0);
+  EXPECT_GT(allocations() - before, 0U);
 }
 
 }  // namespace

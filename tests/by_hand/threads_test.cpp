@@ -1,9 +1,7 @@
 // Permits and steering by hand among threads; meant for the thread sanitizer as well.
+#include "by_hand/by_hand.hpp"
 #include "hawser/observe/observer.hpp"
 #include "hawser/policy/bulkhead.hpp"
-#include "hawser/policy/circuit_breaker.hpp"
-#include "hawser/policy/rate_limiter.hpp"
-#include "support/stage_driver.hpp"
 
 #include <gtest/gtest.h>
 
@@ -18,9 +16,6 @@
 namespace hawser::test {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr time_point start = time_point{} + 1h;
 constexpr int workers = 4;
 constexpr int rounds = 2'000;
 
@@ -96,8 +91,7 @@ TEST(by_hand_threads, a_bulkheads_permit_may_go_back_on_another_thread) {
 }
 
 TEST(by_hand_threads, tokens_given_back_are_never_more_than_were_taken) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : algorithms) {
     rate_limiter_policy p({.permits = 50, .per = 1s, .algorithm = algorithm});
     std::atomic<int> kept{0};
     on_threads([&](int n, int i) {

@@ -5,6 +5,7 @@
 #include "hawser/testing/fault_server.hpp"
 
 #include "http/expect_error.hpp"
+#include "http/transport_support.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -84,6 +85,13 @@ class client_test : public ::testing::Test {
   }
   static request charge() {
     return request::post("/v1/charges").json({{"order", "o-1"}, {"amount", 7}});
+  }
+  /// Lets the rig's time pass, `each` at a step, until `holds`.
+  static bool pass(transport_rig& rig, duration each, const std::function<bool()>& holds) {
+    return rig.run_until([&] {
+      rig.advance(each);
+      return holds();
+    });
   }
 
   environment env;
@@ -442,10 +450,11 @@ TEST_F(client_test, a_key_in_flight_at_the_server_is_asked_for_again) {
   strict.effects.conflict_in_flight = true;
   fault_server busy(strict);
   // The first answer stalls while the server still works on it.
-  busy.script({plan::answer(201, "{}").processing(40ms).book(), plan::answer(201, "{}").book()});
+  busy.script({plan::answer(201, "{}").processing(200ms).book(), plan::answer(201, "{}").book()});
   busy.handle([](const received_request&) { return plan::answer(201, "{}").book(); });
   standard_options quick = brisk(50);
-  quick.attempt_timeout = 20ms;
+  quick.retry.delay = constant{.each = 10ms, .spread = jitter::none};
+  quick.attempt_timeout = 100ms;
   const client api(env, busy.url(), standard_pipeline("api", quick));
   const result<response> r = api.send(charge().idempotency_key("o-1"), told);
   ASSERT_TRUE(r) << r.error().message();
@@ -456,26 +465,34 @@ TEST_F(client_test, a_key_in_flight_at_the_server_is_asked_for_again) {
 TEST_F(client_test, a_stalled_attempt_ends_in_time_and_its_connection_is_not_used_again) {
   server.script({plan::stall(), plan::answer(200, ada).stall_in_head(),
                  plan::answer(200, ada).stall_body_at(3), plan::answer(200, ada)});
-  standard_options quick = brisk(4);
-  quick.attempt_timeout = 30ms;
-  const client api = make(quick);
-  expect_ada(api.send(request::get("/"), told));
+  standard_options patient = brisk(4);
+  patient.call_timeout = 1h;
+  transport_rig rig;  // time moves by hand: an attempt may take as long as it likes
+  const client api(rig.env, server.url(), standard_pipeline("api", patient));
+  std::optional<result<response>> got;
+  api.async_send(request::get("/"), told, [&](result<response> r) { got.emplace(std::move(r)); });
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    ASSERT_TRUE(pass(rig, 1ms, [&] { return server.counters().stalls == n; }));
+    rig.advance(patient.attempt_timeout);
+  }
+  ASSERT_TRUE(pass(rig, 1ms, [&] { return got.has_value(); }));
+  expect_ada(*got);
   EXPECT_EQ(report.attempts, 4);
   EXPECT_EQ(server.counters().connections, 4u);
   EXPECT_EQ(api.stats().connections, 1u);
 }
 
 TEST_F(client_test, each_time_limit_has_its_own_code) {
-  client_options limited;
-  limited.times.first_byte = 20ms;
-  limited.times.between_bytes = 20ms;
-  const client api = make(brisk(1), limited);
-  server.script({plan::stall(), plan::answer(200, ada).stall_body_at(3)});
-  expect_error(api.send(request::get("/")).error(), errc::first_byte_timeout, condition::timeout,
-               {"127.0.0.1"});
-  expect_error(api.send(request::get("/")).error(), errc::between_bytes_timeout, condition::timeout,
-               {"127.0.0.1"});
-  server.script({plan::stall()});
+  server.script({plan::stall(), plan::answer(200, ada).stall_body_at(3), plan::stall()});
+  client_options begins;
+  begins.times.first_byte = 20ms;
+  expect_error(make(brisk(1), begins).send(request::get("/")).error(), errc::first_byte_timeout,
+               condition::timeout, {"127.0.0.1"});
+  ASSERT_TRUE(server.wait_for([](const fault_counters& c) { return c.stalls == 1; }, 10s));
+  client_options goes_on;
+  goes_on.times.between_bytes = 20ms;
+  expect_error(make(brisk(1), goes_on).send(request::get("/")).error(), errc::between_bytes_timeout,
+               condition::timeout, {"127.0.0.1"});
   standard_options quick = brisk();
   quick.call_timeout = 20ms;
   expect_error(make(quick).send(request::get("/")).error(), errc::call_timeout, condition::timeout,
@@ -677,6 +694,7 @@ struct misbehaviour {
   errc code;
   condition kind;
   std::string_view word;
+  std::optional<duration> http::time_limits::*limit = nullptr;  // the one that ends it
 };
 
 const std::vector<misbehaviour>& misbehaviours() {
@@ -690,9 +708,10 @@ const std::vector<misbehaviour>& misbehaviours() {
       {"half of the chunks", [] { return plan::answer(200, ada).chunked().cut_body_at(5); },
        errc::truncated_response, condition::bad_response, "closed the connection"},
       {"stalled", [] { return plan::stall(); }, errc::first_byte_timeout, condition::timeout,
-       "first byte"},
+       "first byte", &http::time_limits::first_byte},
       {"stalled header", [] { return plan::answer(200, ada).stall_in_head(); },
-       errc::between_bytes_timeout, condition::timeout, "stalled"},
+       errc::between_bytes_timeout, condition::timeout, "stalled",
+       &http::time_limits::between_bytes},
       {"two lengths", [] { return plan::malformed(garble::two_lengths); }, errc::ambiguous_framing,
        condition::bad_response, "contradictory lengths"},
       {"length and chunks", [] { return plan::malformed(garble::length_and_chunks); },
@@ -723,15 +742,16 @@ class misbehaving : public client_test {
     client_options o;
     o.bounds.body_bytes = 50'000;
     o.bounds.header_bytes = 20'000;
-    o.times.first_byte = 40ms;
-    o.times.between_bytes = 40ms;
     return o;
   }
-  void each(fault_server& at, client_options options) {
-    const client api(env, at.url("localhost"), standard_pipeline("api", brisk(1)), options);
-    std::uint64_t opened = at.counters().connections;
+  void each(fault_server& at, const client_options& options) {
     for (const misbehaviour& m : misbehaviours()) {
       SCOPED_TRACE(m.name);
+      // All other limits are far, so that on a slow machine none of them is over first.
+      client_options limited = options;
+      if (m.limit != nullptr) limited.times.*m.limit = 40ms;
+      const client api(env, at.url("localhost"), standard_pipeline("api", brisk(1)), limited);
+      const fault_counters before = at.counters();
       at.script({m.what(), m.what(), m.what()});
       const result<response> read = api.send(request::get("/"), told);
       ASSERT_TRUE(read.has_error());
@@ -746,11 +766,17 @@ class misbehaving : public client_test {
       ASSERT_TRUE(keyed.has_error());
       expect_error(keyed.error(), errc::outcome_unknown, condition::ambiguous,
                    {"#" + http::fingerprint("s3cr3t")});
-      EXPECT_EQ(at.counters().connections, opened += 3) << "a connection in doubt was used again";
+      // A limit does not wait for the server to have seen the request.
+      ASSERT_TRUE(at.wait_for(
+          [&](const fault_counters& now) { return now.requests == before.requests + 3; }, 10s));
+      EXPECT_EQ(at.counters().connections, before.connections + 3)
+          << "a connection in doubt was used again";
       EXPECT_EQ(api.stats().connections, 0u);
+      if (m.limit == nullptr) {
+        EXPECT_TRUE(api.send(request::get("/")));
+      }
     }
     EXPECT_EQ(at.script_left(), 0u);
-    EXPECT_TRUE(api.send(request::get("/")));
   }
 };
 
@@ -888,9 +914,19 @@ TEST_F(client_test, a_handshake_that_stalls_ends_at_its_limit_and_is_tried_again
   secure->script_connections({stall});
   client_options options;
   options.tls.ca_pem = secure->authority()->certificate();
-  options.times.tls = 30ms;
-  const client api(env, secure->url("localhost"), standard_pipeline("api", brisk()), options);
-  ASSERT_TRUE(api.send(charge(), told));  // never sent, so even this may go again
+  options.times.connect = 24h;
+  standard_options patient = brisk();
+  patient.attempt_timeout = patient.call_timeout = 24h;
+  const auto seen = std::make_shared<testing::event_recorder>();
+  auto stack = standard_pipeline("api", patient);
+  stack.observe(seen);
+  transport_rig rig;  // time moves by hand: a handshake may take as long as it likes
+  const client api(rig.env, secure->url(), stack, options);
+  std::optional<result<response>> got;
+  api.async_send(charge(), told, [&](result<response> r) { got.emplace(std::move(r)); });
+  ASSERT_TRUE(pass(rig, *options.times.tls, [&] { return seen->count(event_kind::waiting) == 1; }));
+  ASSERT_TRUE(pass(rig, 1ms, [&] { return got.has_value(); }));
+  ASSERT_TRUE(*got) << got->error().message();  // never sent, so even this may go again
   EXPECT_EQ(report.attempts, 2);
   EXPECT_EQ(report.entries.at(2).error, errc::tls_timeout);
 }

@@ -3,11 +3,6 @@
 // does not get; and permits are back, nothing is left, the next call goes well.
 #include "hawser/http/client.hpp"
 #include "hawser/policy/bulkhead.hpp"
-#include "hawser/policy/circuit_breaker.hpp"
-#include "hawser/policy/fallback.hpp"
-#include "hawser/policy/rate_limiter.hpp"
-#include "hawser/policy/retry.hpp"
-#include "hawser/policy/timeout.hpp"
 #include "hawser/run/coroutine.hpp"
 #include "hawser/run/execute.hpp"
 #include "hawser/testing/fake_transport.hpp"
@@ -16,7 +11,8 @@
 #include "http/transport_support.hpp"
 #include "replay/failing_allocator.hpp"
 #include "replay/scripted_network.hpp"
-#include "support/virtual_time.hpp"
+#include "replay/shop_rig.hpp"
+#include "support/allocations.hpp"
 
 #include <gtest/gtest.h>
 
@@ -35,40 +31,20 @@ namespace asio = boost::asio;
 const error_code no_memory =
     boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
 
-/// What all calls of this file run under.
-struct rig {
-  rig() {
-    env.on_leftover([](std::string_view left) { ADD_FAILURE() << "left behind: " << left; });
+class replay_without_memory : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!allocations_are_counted()) GTEST_SKIP() << "a sanitizer's operator new is in force";
   }
-  [[nodiscard]] pipeline_builder stack() const {
-    return std::move(pipeline_builder("shop")
-                         .add(timeout{.after = 5min})
-                         .add(rate_limiter{.permits = 1'000, .burst = 1'000})
-                         .add(slots)
-                         .add(retry{.max_attempts = 3, .delay = steady(10ms)})
-                         .add(breaker)
-                         .add(timeout{.after = 1min}));
-  }
-  void check_permits() const {
-    EXPECT_EQ(slots->snapshot().in_flight, 0);
-    EXPECT_EQ(slots->snapshot().queued, 0);
-    EXPECT_EQ(breaker->snapshot(env.now()).probes_out, 0);
-  }
-
-  manual_environment env;
-  std::shared_ptr<bulkhead_policy> slots =
-      std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 4});
-  std::shared_ptr<circuit_breaker_policy> breaker =
-      std::make_shared<circuit_breaker_policy>(circuit_breaker{.consecutive_failures = {}});
 };
 
 /// Longer than a small string holds, so that texts allocate.
 const std::string long_name = "the operation that fetches a quote for an order";
 
-TEST(replay_without_memory, blocking_calls) {
+TEST_F(replay_without_memory, blocking_calls) {
   // Fails, throws, then succeeds.
   const std::size_t steps = fail_at_each_step([&](fuse& f) {
-    rig r;
+    shop_rig r(1);
     const pipeline p = r.stack().build(r.env);
     int made = 0;
     const auto work = [&](attempt& a) -> result<int> {
@@ -100,9 +76,9 @@ TEST(replay_without_memory, blocking_calls) {
   EXPECT_GT(steps, 5u);
 }
 
-TEST(replay_without_memory, blocking_calls_that_fail) {
+TEST_F(replay_without_memory, blocking_calls_that_fail) {
   const std::size_t steps = fail_at_each_step([&](fuse& f) {
-    rig r;
+    shop_rig r(1);
     const pipeline p = r.stack().build(r.env);
     int made = 0;
     const auto work = [&](attempt&) -> result<int> {
@@ -155,9 +131,9 @@ class flaky_operation {
   int ends_ = 0;
 };
 
-TEST(replay_without_memory, wrapped_operations) {
+TEST_F(replay_without_memory, wrapped_operations) {
   const std::size_t steps = fail_at_each_step([&](fuse& f) {
-    rig r;
+    shop_rig r(1);
     const pipeline p = r.stack().build(r.env);
     flaky_operation op(f, r.env);
     call_report report;
@@ -194,9 +170,45 @@ TEST(replay_without_memory, wrapped_operations) {
   EXPECT_GT(steps, 5u);
 }
 
-TEST(replay_without_memory, a_client_on_a_fake_transport) {
+/// A client's call, of which only the client's own memory fails.
+struct call_without_memory {
+  /// Begins it by `send(handler)`, and makes it end by `run()`.
+  template <class Send, class Run>
+  void make(fuse& f, Send send, Run run) {
+    try {
+      const allocations_fail armed(f);
+      send([this](result<http::response> a) {
+        const not_counted mine;
+        ++ends;
+        got.emplace(std::move(a));
+      });
+      begun = true;
+      run();
+    } catch (const std::bad_alloc&) {
+      EXPECT_FALSE(begun) << "out of the run function";
+    }
+  }
+  /// It ended once if it began; if by an error, then by one that `may_be`.
+  template <class MayBe>
+  void check(MayBe may_be) const {
+    EXPECT_EQ(ends, begun ? 1 : 0);
+    if (got && !*got) {
+      EXPECT_TRUE(may_be(got->error())) << got->error().message();
+    }
+  }
+
+  int ends = 0;
+  bool begun = false;
+  std::optional<result<http::response>> got{};
+};
+
+http::request unsafe_charge() {
+  return http::request::post("/v1/charges").body(std::string(100, 'x'), "application/json");
+}
+
+TEST_F(replay_without_memory, a_client_on_a_fake_transport) {
   const std::size_t steps = fail_at_each_step([&](fuse& f) {
-    rig r;
+    shop_rig r(1);
     const auto net = std::make_shared<testing::fake_transport>(r.env);
     http::client_options options;
     options.transport = net;
@@ -206,70 +218,42 @@ TEST(replay_without_memory, a_client_on_a_fake_transport) {
       return testing::scripted_exchange::answer(200, R"({"id":1})").after(5ms);
     });
     call_report report;
-    int ends = 0;
-    bool begun = false;
-    std::optional<result<http::response>> got;
-    try {
-      const allocations_fail armed(f);
-      auto charge = http::request::post("/v1/accounts/{id}/charges")
-                        .param("id", "account/7")
-                        .query("fields", "all and everything")
-                        .body(std::string(100, 'x'), "application/json")
-                        .idempotency_key("an order number longer than fits in place");
-      api.async_send(std::move(charge), {.report = &report}, [&](result<http::response> a) {
-        const not_counted mine;
-        ++ends;
-        got.emplace(std::move(a));
-      });
-      begun = true;
-      r.env.run_until_idle();
-    } catch (const std::bad_alloc&) {
-      EXPECT_FALSE(begun);
-    }
+    call_without_memory call;
+    call.make(
+        f,
+        [&](auto handler) {
+          auto charge = http::request::post("/v1/accounts/{id}/charges")
+                            .param("id", "account/7")
+                            .query("fields", "all and everything")
+                            .body(std::string(100, 'x'), "application/json")
+                            .idempotency_key("an order number longer than fits in place");
+          api.async_send(std::move(charge), {.report = &report}, std::move(handler));
+        },
+        [&] { r.env.run_until_idle(); });
     r.env.run_until_idle();
-    EXPECT_EQ(ends, begun ? 1 : 0);
-    if (got && !*got) {
-      EXPECT_EQ(got->error().code(), no_memory) << got->error().message();
-    }
+    call.check([](const error& e) { return e.code() == no_memory; });
     r.check_permits();
     EXPECT_TRUE(api.get("/health").send());
   });
   EXPECT_GT(steps, 5u);
 }
 
-TEST(replay_without_memory, a_client_on_the_scripted_network) {
+TEST_F(replay_without_memory, a_client_on_the_scripted_network) {
   for (const bool tls : {false, true}) {
     const std::size_t steps = fail_at_each_step([&](fuse& f) {
-      rig r;
+      shop_rig r(1);
       network net(nullptr);
       net.tls = tls;
       net.named = true;
       http::client_options options;
       options.transport = net.transport(r.env);
       const http::client api(r.env, "http://api.test/base", r.stack(), std::move(options));
-      int ends = 0;
-      bool begun = false;
-      std::optional<result<http::response>> got;
-      try {
-        const allocations_fail armed(f);
-        api.async_send(
-            http::request::post("/v1/charges").body(std::string(100, 'x'), "application/json"),
-            [&](result<http::response> a) {
-              const not_counted mine;
-              ++ends;
-              got.emplace(std::move(a));
-            });
-        begun = true;
-        r.env.run_until_idle();
-      } catch (const std::bad_alloc&) {
-        EXPECT_FALSE(begun);
-      }
+      call_without_memory call;
+      call.make(
+          f, [&](auto handler) { api.async_send(unsafe_charge(), std::move(handler)); },
+          [&] { r.env.run_until_idle(); });
       r.env.run_until_idle();
-      EXPECT_EQ(ends, begun ? 1 : 0);
-      if (got && !*got) {
-        EXPECT_TRUE(got->error() == no_memory || got->error() == errc::outcome_unknown)
-            << got->error().message();
-      }
+      call.check([](const error& e) { return e == no_memory || e == errc::outcome_unknown; });
       EXPECT_LE(net.requests().size(), 1u);
       r.check_permits();
       EXPECT_TRUE(api.get("/health").send());
@@ -282,7 +266,7 @@ TEST(replay_without_memory, a_client_on_the_scripted_network) {
 
 // The real sockets, against a server on a thread of its own; what the client's thread allocates
 // fails. Its time stands still: nothing here may end by a time limit.
-TEST(replay_without_memory, a_client_on_sockets) {
+TEST_F(replay_without_memory, a_client_on_sockets) {
   for (const bool tls : {false, true}) {
     testing::fault_server_options how;
     if (tls) how.tls.emplace();
@@ -294,30 +278,13 @@ TEST(replay_without_memory, a_client_on_sockets) {
       if (tls) options.tls.ca_pem = server.authority()->certificate();
       const http::client api(rig.env, server.url(), pipeline_builder("sockets").add(slots),
                              std::move(options));
-      int ends = 0;
-      bool begun = false;
-      std::optional<result<http::response>> got;
-      try {
-        const allocations_fail armed(f);
-        api.async_send(
-            http::request::post("/v1/charges").body(std::string(100, 'x'), "application/json"),
-            [&](result<http::response> a) {
-              const not_counted mine;
-              ++ends;
-              got.emplace(std::move(a));
-            });
-        begun = true;
-        const auto ended = [&] { return ends != 0; };
-        EXPECT_TRUE(rig.run_until(ended)) << "never ended";
-      } catch (const std::bad_alloc&) {
-        EXPECT_FALSE(begun) << "out of the run function";
-      }
-      EXPECT_EQ(ends, begun ? 1 : 0);
-      if (got && !*got) {
-        EXPECT_TRUE(got->error() == no_memory || got->error() == errc::outcome_unknown ||
-                    got->error() == condition::tls_failure)
-            << got->error().message();
-      }
+      call_without_memory call;
+      call.make(
+          f, [&](auto handler) { api.async_send(unsafe_charge(), std::move(handler)); },
+          [&] { EXPECT_TRUE(rig.run_until([&] { return call.ends != 0; })) << "never ended"; });
+      call.check([](const error& e) {
+        return e == no_memory || e == errc::outcome_unknown || e == condition::tls_failure;
+      });
       EXPECT_EQ(slots->snapshot().in_flight, 0);
       int good = 0;
       api.async_send(http::request::get("/health"), [&](result<http::response> a) {

@@ -2,15 +2,10 @@
 // turn: every call completes exactly once, what may be repeated succeeds, what must not be is sent
 // once, and nothing is left behind.
 #include "hawser/http/client.hpp"
-#include "hawser/policy/bulkhead.hpp"
-#include "hawser/policy/circuit_breaker.hpp"
-#include "hawser/policy/rate_limiter.hpp"
-#include "hawser/policy/retry.hpp"
-#include "hawser/policy/timeout.hpp"
 #include "hawser/run/report.hpp"
 
 #include "replay/scripted_network.hpp"
-#include "support/virtual_time.hpp"
+#include "replay/shop_rig.hpp"
 
 #include <gtest/gtest.h>
 
@@ -74,9 +69,8 @@ struct keep_answer {
 };
 
 /// A client on the scripted network, on virtual time.
-struct shop {
-  shop(fuse* f, const scenario& s, std::size_t connections = 8) : net(f) {
-    env.on_leftover([](std::string_view left) { ADD_FAILURE() << "left behind: " << left; });
+struct shop : shop_rig {
+  shop(fuse* f, const scenario& s, std::size_t connections = 8) : shop_rig(2), net(f) {
     net.tls = s.tls;
     net.named = true;
     net.sluggish = s.sluggish;
@@ -103,16 +97,6 @@ struct shop {
     check_permits();
   }
 
-  [[nodiscard]] pipeline_builder stack() const {
-    return std::move(pipeline_builder("shop")
-                         .add(timeout{.after = 5min})
-                         .add(rate_limiter{.permits = 1'000, .burst = 1'000})
-                         .add(slots)
-                         .add(retry{.max_attempts = 3, .delay = steady(10ms)})
-                         .add(breaker)
-                         .add(timeout{.after = 1min}));
-  }
-
   void start(answered& a, what kind, call_report* report = nullptr) {
     http::request r = kind == what::get ? http::request::get("/v1/charges/1")
                                         : http::request::post("/v1/charges");
@@ -125,11 +109,6 @@ struct shop {
   /// One handler or timer. Whether there was one.
   bool step() { return env.env().source().run_one(); }
 
-  void check_permits() {
-    EXPECT_EQ(slots->snapshot().in_flight, 0);
-    EXPECT_EQ(slots->snapshot().queued, 0);
-    EXPECT_EQ(breaker->snapshot(env.now()).probes_out, 0);
-  }
   void check_health() {
     answered good;
     start(good, what::get);
@@ -143,12 +122,7 @@ struct shop {
     EXPECT_EQ(net.held(), now.connections);
   }
 
-  manual_environment env;
   network net;
-  std::shared_ptr<bulkhead_policy> slots =
-      std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 2, .max_queue = 4});
-  std::shared_ptr<circuit_breaker_policy> breaker =
-      std::make_shared<circuit_breaker_policy>(circuit_breaker{.min_calls = 20});
   asio::cancellation_signal signal;
   std::shared_ptr<http::transport> carrier;
   std::optional<http::client> api;

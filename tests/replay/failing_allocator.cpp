@@ -1,14 +1,13 @@
 #include "replay/failing_allocator.hpp"
 
+#include "support/allocations.hpp"
+
 #include <boost/asio/detail/mutex.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <new>
 #include <utility>
 
 namespace hawser::test {
@@ -44,28 +43,10 @@ thread_local std::array<std::size_t, 2> previous{};
   return true;
 }
 
-void* take(std::size_t size) {
-  if (!fails(size))
-    if (void* memory = std::malloc(std::max<std::size_t>(size, 1))) return memory;
-  throw std::bad_alloc();
-}
-
-void* take_aligned(std::size_t alignment, std::size_t size) noexcept {
-  void* memory = nullptr;
-  const int failed = fails(size) ? ENOMEM
-                                 : ::posix_memalign(&memory, std::max(alignment, sizeof(void*)),
-                                                    std::max<std::size_t>(size, 1));
-  return failed == 0 ? memory : nullptr;
-}
-
-void* take_aligned_or_throw(std::size_t alignment, std::size_t size) {
-  if (void* memory = take_aligned(alignment, size)) return memory;
-  throw std::bad_alloc();
-}
-
 }  // namespace
 
 allocations_fail::allocations_fail(fuse& f) {
+  ask_at_allocations(fails);
   if (strand_size == 0) {
     boost::asio::io_context io;
     const auto first = boost::asio::make_strand(io);  // makes the service, too
@@ -81,35 +62,3 @@ not_counted::not_counted() noexcept : was_(std::exchange(armed, nullptr)) {}
 not_counted::~not_counted() { armed = was_; }
 
 }  // namespace hawser::test
-
-using hawser::test::take;
-using hawser::test::take_aligned;
-using hawser::test::take_aligned_or_throw;
-
-void* operator new(std::size_t size) { return take(size); }
-void* operator new[](std::size_t size) { return take(size); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return take_aligned_or_throw(static_cast<std::size_t>(alignment), size);
-}
-void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return take_aligned_or_throw(static_cast<std::size_t>(alignment), size);
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return take_aligned(alignof(std::max_align_t), size);
-}
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-  return take_aligned(alignof(std::max_align_t), size);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-
-// Asio's own allocations: its handlers' memory comes from here, not from operator new.
-extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) {
-  return take_aligned(alignment, size);
-}

@@ -1,5 +1,5 @@
-// Replaces the program's allocation functions, so that one allocation of a run fails. Counts only
-// on the thread that armed it, and only while it is armed.
+// Lets one allocation of a run fail. Counts only on the thread that armed it, and only while it is
+// armed. Nothing fails where `allocations_are_counted` is false.
 #pragma once
 
 #include "support/each_step.hpp"
