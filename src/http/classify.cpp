@@ -20,9 +20,9 @@ outcome by_status(int status, bool asks_to_wait, bool in_flight) {
   if (status >= 200 && status < 400) return {};
   if (in_flight) return failed(errc::client_error, evidence::answered, true, false);
   switch (status) {
-    case 408:
+    case 408: return failed(errc::client_error, evidence::answered, true, false);
     case 421:
-    case 425: return failed(errc::client_error, evidence::refused, true, true);
+    case 425: return failed(errc::client_error, evidence::refused, true, false);
     case 429: return failed(errc::client_error, evidence::refused, true, false);
     case 501:
     case 505: return failed(errc::server_error, evidence::answered, false, true);

@@ -220,7 +220,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (!source.produce(typeid(response), &given, failed) || !given) return false;
     *answer_ = std::move(*given);
     answer_->set_json_depth(state_->options.bounds.json_depth);
-    answer_->set_exchange(options_.effect, failed.delivery);
+    answer_->set_exchange(*options_.effect, failed.delivery);
     answered_ = true;
     return true;
   }
@@ -235,7 +235,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (own && answered_) {
       // A fallback's answer keeps what is known of the request: see substitute().
       if (end.from == origin::operation)
-        answer_->set_exchange(options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
+        answer_->set_exchange(*options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
       deliver(error(), initiating);
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.detail), initiating);
@@ -265,7 +265,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     exchange::answer = answer_;
     answer_->set_json_depth(state_->options.bounds.json_depth);
     if (options_.name.empty()) options_.name = request_.name();
-    options_.effect = request_.effect();
+    settle_effect();
     if (!problem_) put_target();
     if (!problem_) put_fields();
   }
@@ -304,9 +304,25 @@ class client::call final : public hawser::detail::async_operation, private excha
     return state_->options.idempotency ? *state_->options.idempotency : state_->ietf;
   }
 
+  /// The stricter of what the request and the call's options say.
+  void settle_effect() {
+    const hawser::effect own = request_.effect();
+    said_unsafe_ = request_.effect_override() == hawser::effect::unsafe ||
+                   options_.effect == hawser::effect::unsafe;
+    options_.effect = std::max(own, options_.effect.value_or(own));
+    if (problem_ || options_.effect != hawser::effect::keyed || request_.idempotency_key() ||
+        state_->options.idempotency || request_.headers().contains(profile().header))
+      return;
+    problem_ = error(errc::invalid_idempotency_key,
+                     "the request counts as keyed, but nobody gave it a key: use "
+                     "request::idempotency_key or client_options::idempotency; a request that is "
+                     "safe to repeat for another reason is effect::idempotent");
+  }
+
   [[nodiscard]] bool key_applies() const {
-    if (request_.idempotency_key()) return true;
-    return state_->options.idempotency && options_.effect == hawser::effect::unsafe;
+    if (request_.idempotency_key() || options_.effect == hawser::effect::keyed) return true;
+    return state_->options.idempotency && options_.effect == hawser::effect::unsafe &&
+           !said_unsafe_;
   }
 
   /// A key that the caller put into the header by hand is the caller's own, and goes out as it is.
@@ -323,10 +339,12 @@ class client::call final : public hawser::detail::async_operation, private excha
 
   void put_key() {
     if (took_own_header()) {
-      options_.effect = hawser::effect::keyed;
+      count_as_keyed();
       return;
     }
-    if (!request_.idempotency_key()) minted_ = mint_idempotency_key(state_->env.random());
+    if (!request_.idempotency_key()) minted_ = own_body_key();
+    if (!request_.idempotency_key() && minted_.empty())
+      minted_ = mint_idempotency_key(state_->env.random());
     const std::string_view key =
         request_.idempotency_key() ? std::string_view(*request_.idempotency_key()) : minted_;
     if (profile().body_field) body_ = request_.body();
@@ -335,7 +353,18 @@ class client::call final : public hawser::detail::async_operation, private excha
       return;
     }
     if (profile().body_field) exchange::body = body_;
-    if (options_.effect == hawser::effect::unsafe) options_.effect = hawser::effect::keyed;
+    count_as_keyed();
+  }
+
+  /// Unless somebody said that the server does nothing with keys.
+  void count_as_keyed() noexcept {
+    if (options_.effect == hawser::effect::unsafe && !said_unsafe_)
+      options_.effect = hawser::effect::keyed;
+  }
+
+  /// A key that the caller wrote into the body, where the profile has it; empty without one.
+  [[nodiscard]] std::string own_body_key() const {
+    return profile().body_field ? idempotency_key_in(profile(), request_.body()) : std::string();
   }
 
   void correlate() {
@@ -376,8 +405,10 @@ class client::call final : public hawser::detail::async_operation, private excha
       o.delivery = delivery;
     } else {
       answered_ = true;
-      o = classify(*answer_, options_.effect,
+      o = classify(*answer_, *options_.effect,
                    options_.effect == hawser::effect::keyed ? &profile() : nullptr, wall_clock());
+      if (o.status == 408 && delivery != hawser::evidence::answered)
+        o.delivery = hawser::evidence::refused;  // of a request that it did not have yet
     }
     keep->attempt_done(o);
   }
@@ -432,6 +463,7 @@ class client::call final : public hawser::detail::async_operation, private excha
   std::string target_;
   std::string body_;
   std::string minted_;
+  bool said_unsafe_ = false;  // rather than merely being a POST
   std::string correlation_;
   headers fields_;
   error failure_;

@@ -241,6 +241,14 @@ result<void> check_idempotency_key(const idempotency_profile& profile, std::stri
   return {};
 }
 
+std::string idempotency_key_in(const idempotency_profile& profile, std::string_view body) {
+  if (!profile.body_field) return {};
+  const result<nlohmann::json> parsed = parse_json(body);
+  const nlohmann::json::json_pointer field(*profile.body_field);
+  if (!parsed || !parsed->contains(field) || !(*parsed)[field].is_string()) return {};
+  return (*parsed)[field].get<std::string>();
+}
+
 result<void> apply_idempotency_key(const idempotency_profile& profile, std::string_view key,
                                    headers& to, std::string& body) {
   if (auto checked = check_idempotency_key(profile, key); !checked) return checked;

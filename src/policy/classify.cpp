@@ -15,6 +15,12 @@ bool never_left(const error_code& ec) noexcept {
          std::string_view(ec.category().name()).ends_with(".netdb");
 }
 
+/// Our codes for answers that came whole.
+bool was_answered(const error_code& ec) noexcept {
+  return ec == errc::client_error || ec == errc::server_error || ec == errc::unexpected_status ||
+         ec == errc::json_malformed || ec == errc::json_too_deep || ec == errc::json_wrong_type;
+}
+
 }  // namespace
 
 outcome classify(const error_code& ec) noexcept {
@@ -28,12 +34,19 @@ outcome classify(const error_code& ec) noexcept {
     o.transient = ec == condition::transient;
     return o;
   }
-  o.delivery = never_left(ec) ? evidence::never_sent : evidence::maybe_applied;
-  o.result = ec == condition::canceled ? verdict::ignored : verdict::failed;
-  // The caller's own mistake and a broken trust do not mend by themselves.
-  o.transient = o.result == verdict::failed && ec != condition::invalid_input &&
-                ec != condition::tls_failure && ec != errc::outcome_unknown;
-  o.countable = ec != condition::invalid_input && ec != errc::outcome_unknown;
+  o.delivery = never_left(ec)     ? evidence::never_sent
+               : was_answered(ec) ? evidence::answered
+                                  : evidence::maybe_applied;
+  const bool neutral = ec == condition::canceled || ec == errc::client_error;
+  o.result = neutral ? verdict::ignored : verdict::failed;
+  // The caller's own mistake, a broken trust and an answer that means the same the next time do not
+  // mend by themselves. Of an error that we do not know it is assumed that it does.
+  const bool lasting = neutral || ec == condition::invalid_input || ec == condition::tls_failure ||
+                       ec == errc::outcome_unknown ||
+                       (ec == condition::bad_response && ec != condition::transient);
+  o.transient = !lasting;
+  o.countable =
+      ec != errc::client_error && ec != condition::invalid_input && ec != errc::outcome_unknown;
   return o;
 }
 

@@ -554,9 +554,12 @@ class rate_limiter_stage final : public stage {
  private:
   using result = rate_grant::result;
 
-  /// 429, or what the classifier marks as a limit rather than a failure, with a hint.
+  /// 429, or what the classifier marks as a limit rather than a failure: refused, not countable,
+  /// with a hint. An answer that asks to wait for another reason (a keyed request is still being
+  /// worked on) asks that one call.
   static bool says_slow_down(const outcome& o) noexcept {
-    return o.status == 429 || (o.result == verdict::failed && !o.countable && o.has_hint());
+    return o.status == 429 || (o.result == verdict::failed && !o.countable && o.has_hint() &&
+                               o.delivery == evidence::refused);
   }
 
   [[gnu::noinline]] step wait_or_refuse(tick& t) {

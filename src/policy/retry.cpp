@@ -77,6 +77,8 @@ class retry_policy::on_call final : public stage {
       return t.finish(o);
     }
     if (o.rejected && o.from == origin::policy) return after_rejection(o, t);
+    if (failure_ && o.canceled() && t.attempts() == failed_at_)  // the next one had not begun
+      return t.finish(canceled(o, t));
     if (o.canceled() || t.canceling() || (o.result == verdict::ignored && !o.rejected))
       return t.finish(o);
     return after_failure(o, t);
@@ -97,6 +99,7 @@ class retry_policy::on_call final : public stage {
 
   [[gnu::noinline]] step after_failure(const outcome& o, tick& t) {
     failure_ = o;
+    failed_at_ = t.attempts();
     ++made_;
     if (!is_transient(o)) return stop(t, reason::not_retryable);
     if (!may_resend(t.what(), o.delivery, t.body())) return stop(t, reason::not_resendable);
@@ -184,6 +187,7 @@ class retry_policy::on_call final : public stage {
   duration wait_{};
   duration refusal_wait_{};
   int made_ = 0;
+  int failed_at_ = 0;  // how many attempts had been started then
   int refusals_ = 0;
 };
 

@@ -29,7 +29,7 @@ engine::engine(const plan& how, operation& what, const call_options& options)
   if (count > inline_levels || how.scratch > inline_scratch) make_more_room(count, how.scratch);
   random_ = &how.env.random();
   result_ = &slot_;
-  effect_ = options.effect;
+  effect_ = options.effect.value_or(effect::idempotent);
   cost_ = options.cost;
   priority_ = options.priority;
   observed_ = options.report != nullptr || !how.observers.empty();
@@ -374,13 +374,21 @@ void engine::failed() {
   if (slot_.delivery == evidence::maybe_applied) unresolved_ = true;
   // An answer that a later try may change says nothing about the attempts before it.
   if (slot_.delivery == evidence::answered && !slot_.transient) unresolved_ = false;
-  if (observed_) say(event_kind::attempt_finished, slot_.elapsed, slot_);
-  if (cause_ == cancel_cause::none) return;
-  slot_.result = cause_ == cancel_cause::caller ? verdict::ignored : verdict::failed;
-  slot_.from = origin::policy;
-  slot_.error = canceled_error();
-  slot_.transient = true;
-  slot_.countable = true;
+  if (cause_ != cancel_cause::none) {
+    slot_.result = cause_ == cancel_cause::caller ? verdict::ignored : verdict::failed;
+    slot_.from = origin::policy;
+    slot_.error = canceled_error();
+    slot_.transient = true;
+    slot_.countable = true;
+  }
+  if (!observed_) return;
+  outcome told = slot_;
+  if (cause_ == cancel_cause::deadline) {
+    const bool of_attempt = cancel_level_ != outside &&
+                            plan_.levels[static_cast<std::size_t>(cancel_level_)].repeatable;
+    told.error = of_attempt ? errc::attempt_timeout : errc::call_timeout;
+  }
+  say(event_kind::attempt_finished, told.elapsed, told);
 }
 
 void engine::attempt_ended(const outcome& o, time_point now) {
@@ -502,6 +510,7 @@ void engine::conclude_failure() {
   } else if (cause_ == cancel_cause::caller) {
     o.error = canceled_error();
     o.from = origin::policy;
+    o.why = {plan_.name, reason::canceled, 0, 0, never};
   }
   if (unresolved_ && o.status == 0) o.delivery = evidence::maybe_applied;
   const bool may_not_repeat = effect_ == effect::unsafe || effect_ == effect::keyed;
@@ -527,6 +536,8 @@ void engine::tell_end() {
     report->delivery = o.delivery;
     if (o.ok())
       report->stopped = reason::succeeded;
+    else if (cause_ == cancel_cause::caller)
+      report->stopped = reason::canceled;
     else if (report->stopped == reason::none)
       report->stopped = o.why.because;
   }

@@ -21,7 +21,8 @@ namespace hawser::inline v0::http {
 /// | status | verdict | transient | delivery | counts for health |
 /// |---|---|---|---|---|
 /// | 2xx, 3xx | ok | | answered | |
-/// | 408, 421, 425 | failed | yes | refused | yes |
+/// | 408 | failed | yes | answered | no |
+/// | 421, 425 | failed | yes | refused | no |
 /// | 429 | failed | yes | refused | no: it feeds limiters |
 /// | 409 to a keyed request | failed | yes | answered | no: the first is still running |
 /// | other 4xx | ignored | no | answered | no |
@@ -30,6 +31,7 @@ namespace hawser::inline v0::http {
 /// | 502, 504 | failed | yes | maybe_applied | yes |
 /// | 503 | failed | yes | refused with Retry-After, else answered | yes |
 ///
+/// A 408 that came before the request was out is a refusal: the client knows, and says so then.
 /// `profile` says which status means "still running"; without one it is 409. `server_wait` is the
 /// Retry-After of a failed answer; `wall_now` serves dates in answers without a Date header.
 [[nodiscard]] HAWSER_API outcome classify(const response& answer, effect what,

@@ -68,6 +68,10 @@ HAWSER_API void validate(const idempotency_profile& profile);
 [[nodiscard]] HAWSER_API result<void> check_idempotency_key(const idempotency_profile& profile,
                                                             std::string_view key);
 
+/// The key that `body` holds already at the profile's `body_field`; empty without one.
+[[nodiscard]] HAWSER_API std::string idempotency_key_in(const idempotency_profile& profile,
+                                                        std::string_view body);
+
 /// Puts the key where the profile wants it. Doing it twice with one key is the same as once; a
 /// different key already there is errc::invalid_idempotency_key. errc::invalid_body when the key
 /// goes into the body and that is not a JSON object. On errors nothing is changed.

@@ -77,7 +77,8 @@ class HAWSER_API request {
   /// The caller's own idempotency key, such as an order number. It makes an otherwise unsafe
   /// request `keyed`. errc::invalid_idempotency_key when empty; the profile checks the rest.
   request&& idempotency_key(std::string_view key) &&;
-  /// Overrides what the method says about sending twice.
+  /// Overrides what the method says about sending twice. An `unsafe` said here stands whatever keys
+  /// go out; `keyed` needs a key: its own, or one that the client mints.
   request&& effect(hawser::effect what) &&;
   /// A low-cardinality name for logs and metrics; "GET /users/{id}" when not given.
   request&& name(std::string text) &&;
@@ -107,6 +108,8 @@ class HAWSER_API request {
   [[nodiscard]] const std::optional<std::string>& idempotency_key() const noexcept { return key_; }
   /// The override, else what the method says; an unsafe request with a key is `keyed`.
   [[nodiscard]] hawser::effect effect() const noexcept;
+  /// The override alone.
+  [[nodiscard]] std::optional<hawser::effect> effect_override() const noexcept { return effect_; }
 
  private:
   http::method method_;

@@ -60,8 +60,9 @@ class HAWSER_API exchange {
 
   /// The end, exactly once, on a thread of the executor, never from within `start`, under no lock.
   /// `ec` is empty for every complete answer, 4xx and 5xx included. `delivery` is never_sent until
-  /// the first byte of the request was taken by the system, answered with a complete answer, else
-  /// maybe_applied; refused when the peer turned the connection down. `detail` names the culprit
+  /// the first byte of the request was taken by the system, answered with a complete answer to all
+  /// of the request, else maybe_applied (an answer that came before the request was out included);
+  /// refused when the peer turned the connection down. `detail` names the culprit
   /// and the numbers, and holds no secret. What it throws (a user's handler may) comes out of the
   /// executor's run function; so calling it is the last thing a transport does.
   virtual void on_done(error_code ec, evidence delivery, std::string detail) = 0;

@@ -371,9 +371,10 @@ connection::ending connection::received_locked(error_code ec, std::string_view b
   const time_point now = env_->now();
   if (phase_ == phase::handshaking) {
     if (ec)
-      return fail_locked(ec == asio::error::eof ? make_error_code(errc::tls_handshake_failed) : ec,
-                         "TLS handshake with " + settings_.origin.text +
-                             ": the server closed the connection (" + ec.message() + ")");
+      return fail_locked(ec == asio::error::eof ? make_error_code(errc::connection_closed) : ec,
+                         "in the TLS handshake with " + settings_.origin.text + " (" +
+                             ec.message() +
+                             "); if it always does, check versions, and that the port speaks TLS");
     tls_->give(bytes);
     return handshake_locked(now);
   }
@@ -464,7 +465,7 @@ connection::ending connection::answered_locked(bool nothing_left, time_point now
     close_locked(e);
   }
   e.who = std::exchange(current_, nullptr);
-  e.delivery = evidence::answered;
+  e.delivery = request_sent_ ? evidence::answered : evidence::maybe_applied;
   e.now = now;
   return e;
 }
@@ -472,8 +473,9 @@ connection::ending connection::answered_locked(bool nothing_left, time_point now
 // --- endings -----------------------------------------------------------------------------------
 
 evidence connection::delivery_locked() const noexcept {
-  return phase_ == phase::exchanging && accepted_ != 0 ? evidence::maybe_applied
-                                                       : evidence::never_sent;
+  // A write under way may have been taken in part, which is counted only when it ends.
+  return phase_ == phase::exchanging && (accepted_ != 0 || writing_) ? evidence::maybe_applied
+                                                                     : evidence::never_sent;
 }
 
 connection::ending connection::tls_failed_locked() {
@@ -488,8 +490,10 @@ connection::ending connection::tls_failed_locked() {
   // Under TLS 1.3 a server judges our certificate after our side of the handshake is over, and only
   // then would look at a request: one that it turned down this way was not acted on.
   if (!reader_.begun() && exchanges_ == 1 && tls_->refused_by_peer())
-    return fail_locked(why.code(), accepted_ != 0 ? evidence::refused : evidence::never_sent,
-                       std::move(detail));
+    return fail_locked(
+        why.code(),
+        delivery_locked() == evidence::never_sent ? evidence::never_sent : evidence::refused,
+        std::move(detail));
   return fail_locked(reader_.begun() ? errc::truncated_response : errc::connection_closed,
                      std::move(detail));
 }

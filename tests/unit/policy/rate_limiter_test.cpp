@@ -358,10 +358,16 @@ TEST(rate_limiter, other_failures_do_not_drain_it) {
   unavailable.server_wait = 5s;
   a.finish(unavailable);
   EXPECT_EQ(p.snapshot(start_of_test).tokens, 99);
-  // What the classifier calls a limit (not countable, with a hint) does, whatever its status.
+  // Nor does a keyed request's 409, which asks the one call to wait.
   (void)b.enter();
   unavailable.countable = false;
   b.finish(unavailable);
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 98);
+  // What the classifier calls a limit (refused, not countable, with a hint) does, whatever its status.
+  call c(p);
+  (void)c.enter();
+  unavailable.delivery = evidence::refused;
+  c.finish(unavailable);
   EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);
 }
 

@@ -1,0 +1,293 @@
+// What a request counts as, and so whether it may go out twice: on a scripted transport, virtual
+// time.
+#include "hawser/http/client.hpp"
+#include "hawser/http/json.hpp"
+#include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/retry.hpp"
+#include "hawser/policy/timeout.hpp"
+#include "hawser/run/execute.hpp"
+#include "hawser/testing/fake_transport.hpp"
+#include "hawser/testing/fault_server.hpp"
+#include "hawser/testing/manual_environment.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace hawser::test {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using http::client;
+using http::client_options;
+using http::idempotency_profile;
+using http::request;
+using http::response;
+using http::standard_pipeline;
+using testing::scripted_exchange;
+
+struct client_effect : ::testing::Test {
+  testing::manual_environment env;
+  std::shared_ptr<testing::fake_transport> net = std::make_shared<testing::fake_transport>(env);
+
+  client make(std::optional<idempotency_profile> keys = {},
+              pipeline_builder policies = standard_pipeline("api")) {
+    client_options options;
+    options.transport = net;
+    options.idempotency = std::move(keys);
+    return client(env, "http://api.test", std::move(policies), std::move(options));
+  }
+  /// The first is lost on the way, after it may have arrived; the second would be booked.
+  void lose_one() {
+    net->script({scripted_exchange::fail(errc::connection_closed, evidence::maybe_applied),
+                 scripted_exchange::answer(201)});
+  }
+  static request post() { return request::post("/charges").body("{}", "application/json"); }
+
+  /// Sent once, and the caller told that nobody knows.
+  void expect_sent_once(const result<response>& r) {
+    ASSERT_TRUE(r.has_error());
+    EXPECT_EQ(r.error(), errc::outcome_unknown) << r.error().message();
+    EXPECT_EQ(net->requests().size(), 1u);
+  }
+  void expect_repeated_with_one_key(const result<response>& r, std::string_view header) {
+    ASSERT_TRUE(r) << r.error().message();
+    ASSERT_EQ(net->requests().size(), 2u);
+    const auto first = net->requests()[0].header(header);
+    ASSERT_TRUE(first);
+    EXPECT_FALSE(first->empty());
+    EXPECT_EQ(first, net->requests()[1].header(header));
+  }
+};
+
+TEST_F(client_effect, keyed_without_any_key_is_refused) {
+  const client api = make();
+  const auto r = api.send(post().effect(effect::keyed));
+  ASSERT_TRUE(r.has_error());
+  EXPECT_EQ(r.error(), errc::invalid_idempotency_key);
+  EXPECT_NE(r.error().message().find("client_options::idempotency"), std::string::npos);
+  EXPECT_TRUE(net->requests().empty());
+}
+
+TEST_F(client_effect, keyed_with_a_profile_gets_a_key) {
+  lose_one();
+  const client api = make(idempotency_profile::stripe());
+  expect_repeated_with_one_key(api.send(post().effect(effect::keyed)), "Idempotency-Key");
+}
+
+TEST_F(client_effect, keyed_with_a_key_in_the_header_by_hand) {
+  lose_one();
+  const client api = make();
+  expect_repeated_with_one_key(
+      api.send(post().header("Idempotency-Key", "\"k\"").effect(effect::keyed)), "Idempotency-Key");
+}
+
+TEST_F(client_effect, unsafe_said_by_hand_stands_whatever_the_profile) {
+  lose_one();
+  const client api = make(idempotency_profile::stripe());
+  expect_sent_once(api.send(post().effect(effect::unsafe)));
+  EXPECT_FALSE(net->requests()[0].header("Idempotency-Key"));
+}
+
+TEST_F(client_effect, unsafe_said_by_hand_stands_beside_an_own_key) {
+  lose_one();
+  const client api = make();
+  expect_sent_once(api.send(post().idempotency_key("k-1").effect(effect::unsafe)));
+  EXPECT_TRUE(net->requests()[0].header("Idempotency-Key"));
+}
+
+TEST_F(client_effect, of_request_and_options_the_stricter_counts) {
+  {
+    lose_one();
+    const client api = make();
+    expect_sent_once(api.send(request::put("/charges/1").body("{}", "application/json"),
+                              {.effect = effect::unsafe}));
+  }
+  {
+    SCOPED_TRACE("never the milder");
+    net = std::make_shared<testing::fake_transport>(env);
+    lose_one();
+    const client api = make();
+    expect_sent_once(api.send(post(), {.effect = effect::safe}));
+  }
+}
+
+TEST_F(client_effect, a_408_after_the_whole_request_repeats_no_unsafe_one) {
+  net->script({scripted_exchange::answer(408), scripted_exchange::answer(201)});
+  const client api = make();
+  const auto r = api.send(post());
+  EXPECT_EQ(net->requests().size(), 1u);
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 408);
+}
+
+TEST_F(client_effect, a_408_repeats_what_may_be_repeated) {
+  net->script({scripted_exchange::answer(408), scripted_exchange::answer(200)});
+  const client api = make();
+  EXPECT_TRUE(api.get("/q").send());
+  EXPECT_EQ(net->requests().size(), 2u);
+}
+
+TEST_F(client_effect, a_key_in_the_body_is_the_callers_own) {
+  net->script({scripted_exchange::fail(errc::connection_closed, evidence::maybe_applied),
+               scripted_exchange::answer(200)});
+  const client api = make(idempotency_profile::square());
+  const std::string body = R"({"idempotency_key":"order-1","amount":1})";
+  const auto r = api.send(request::post("/v2/payments").body(body, "application/json"));
+  EXPECT_TRUE(r) << r.error().message();
+  ASSERT_EQ(net->requests().size(), 2u);
+  for (const auto& sent : net->requests()) EXPECT_EQ(sent.body, body);
+}
+
+// A 409 asks the one call to wait whose first request is still being worked on, and nobody else.
+TEST_F(client_effect, a_call_in_flight_holds_nobody_up) {
+  net->script({scripted_exchange::answer(409).header("Retry-After", "20"),
+               scripted_exchange::answer(200), scripted_exchange::answer(201)});
+  const client api = make(idempotency_profile::stripe());
+  std::optional<int> charged;
+  api.async_send(post(), [&](result<response> r) { charged = r ? r->status() : 0; });
+  env.run_ready();
+  const time_point then = env.now();
+  std::optional<time_point> got;
+  api.async_send(request::get("/other"), [&](result<response>) { got = env.now(); });
+  env.run_until([&] { return got.has_value(); });
+  EXPECT_LT(*got - then, 100ms);
+  env.run_until([&] { return charged.has_value(); });
+  EXPECT_EQ(charged, 201);
+  EXPECT_GE(env.now() - then, 20s);
+}
+
+TEST_F(client_effect, a_429_holds_everybody_up) {
+  net->script({scripted_exchange::answer(429).header("Retry-After", "20"),
+               scripted_exchange::answer(200), scripted_exchange::answer(200)});
+  const client api = make();
+  int done = 0;
+  api.async_send(request::get("/first"), [&](result<response>) { ++done; });
+  env.run_ready();
+  const time_point then = env.now();
+  std::optional<time_point> got;
+  api.async_send(request::get("/other"), [&](result<response>) { got = env.now(); });
+  env.run_until([&] { return got.has_value() && done == 1; });
+  EXPECT_GE(*got - then, 20s);
+}
+
+// An early 408 is about a request that the server did not have yet.
+TEST_F(client_effect, a_408_before_the_request_was_out_repeats_any) {
+  testing::fault_server_options how;
+  how.max_body_bytes = 16 * 1024 * 1024;
+  std::atomic<int> seen{0};
+  how.on_head = [&](const testing::received_request&) {
+    return ++seen == 1 ? testing::plan::answer(408, "{}") : testing::plan::answer(201, "{}");
+  };
+  testing::fault_server server(how);
+  const client api(environment{}, server.url(), standard_pipeline("api"), {});
+  const auto r =
+      api.send(request::post("/charges").body(std::string(8 * 1024 * 1024, 'x'), "text/plain"));
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 201);
+  EXPECT_EQ(seen, 2);
+}
+
+// --- the story ----------------------------------------------------------------------------------
+
+pipeline_builder queued_retry(std::shared_ptr<bulkhead_policy> slots) {
+  return std::move(
+      pipeline_builder{"api"}
+          .add(timeout{.after = 5s})
+          .add(retry{.max_attempts = 3, .delay = constant{.each = 1s, .spread = jitter::none}})
+          .add(std::move(slots)));
+}
+
+TEST_F(client_effect, an_answer_stays_the_result_when_time_ends_before_the_next_attempt_begins) {
+  const auto slots =
+      std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 10});
+  net->script({scripted_exchange::answer(503), scripted_exchange::answer(200)});
+  const client api = make({}, queued_retry(slots));
+  std::optional<result<response>> got;
+  call_report report;
+  call_options options;
+  options.report = &report;
+  api.async_send(request::get("/q"), options, [&](result<response> r) { got = std::move(r); });
+  env.advance(500ms);
+  const auto held = slots->try_acquire();
+  env.run_until([&] { return got.has_value(); });
+  ASSERT_TRUE(*got) << got->error().message();
+  EXPECT_EQ((*got)->status(), 503);
+  EXPECT_EQ(report.stopped, reason::deadline);
+  EXPECT_EQ(report.delivery, evidence::answered);
+}
+
+TEST_F(client_effect, a_cancelled_wait_says_so) {
+  net->script({scripted_exchange::answer(503).header("Retry-After", "10")});
+  const client api = make();
+  asio::cancellation_signal signal;
+  std::optional<result<response>> got;
+  call_report report;
+  call_options options;
+  options.report = &report;
+  api.async_send(
+      request::get("/q"), options,
+      asio::bind_cancellation_slot(signal.slot(), [&](result<response> r) { got = std::move(r); }));
+  env.advance(1s);
+  signal.emit(asio::cancellation_type::terminal);
+  env.run_until([&] { return got.has_value(); });
+  ASSERT_TRUE(got->has_error());
+  EXPECT_EQ(got->error(), condition::canceled);
+  EXPECT_EQ(got->error().message().find("deadline"), std::string::npos) << got->error().message();
+  EXPECT_EQ(report.stopped, reason::canceled);
+}
+
+TEST_F(client_effect, an_attempt_that_ran_out_of_time_is_told_as_that) {
+  net->script({scripted_exchange::hang(), scripted_exchange::answer(200)});
+  const client api =
+      make({}, pipeline_builder{"api"}.add(retry{.max_attempts = 2}).add(timeout{.after = 1s}));
+  call_report report;
+  call_options options;
+  options.report = &report;
+  EXPECT_TRUE(api.send(request::get("/q"), options));
+  int told = 0;
+  for (const report_entry& e : report.entries)
+    if (e.kind == event_kind::attempt_finished && e.attempt == 1) {
+      ++told;
+      EXPECT_EQ(e.error, errc::attempt_timeout);
+    }
+  EXPECT_EQ(told, 1);
+}
+
+// A client inside another pipeline: what its errors mean to the policies around it.
+TEST_F(client_effect, errors_of_answers_keep_their_meaning_in_a_pipeline_around_the_client) {
+  struct {
+    int status;
+    std::string body;
+    std::size_t requests;
+    errc code;
+  } const rows[] = {
+      {404, "{}", 1, errc::client_error},
+      {200, "[]", 1, errc::json_wrong_type},
+      {200, "{", 1, errc::json_malformed},
+      {500, "{}", 3, errc::server_error},
+  };
+  const pipeline around = pipeline_builder{"outer"}.add(retry{.max_attempts = 3}).build(env);
+  for (const auto& row : rows) {
+    SCOPED_TRACE(name_of(row.code));
+    net = std::make_shared<testing::fake_transport>(env);
+    for (std::size_t i = 0; i < row.requests; ++i)
+      net->script({scripted_exchange::answer(row.status, row.body)});
+    const client api = make({}, pipeline_builder{"inner"});
+    const auto r = around.execute([&] { return api.get("/n").as<int>(); });
+    ASSERT_TRUE(r.has_error());
+    EXPECT_EQ(r.error(), row.code) << r.error().message();
+    EXPECT_EQ(net->requests().size(), row.requests);
+  }
+}
+
+}  // namespace
+}  // namespace hawser::test
