@@ -139,12 +139,12 @@ bool is_transient(const error_code& ec) noexcept {
   if (is_rejected(ec)) return ec != errc::circuit_isolated;
   if (is_timeout(ec)) return true;
   return ec == errc::server_error || ec == errc::connection_closed ||
-         ec == errc::truncated_response || ec == generic::connection_reset ||
-         ec == generic::connection_refused || ec == generic::connection_aborted ||
-         ec == generic::broken_pipe || ec == generic::host_unreachable ||
-         ec == generic::network_unreachable || ec == generic::network_down ||
-         ec == generic::network_reset || ec == generic::resource_unavailable_try_again ||
-         ec == generic::interrupted;
+         ec == errc::truncated_response || ec == errc::unexpected_bytes ||
+         ec == generic::connection_reset || ec == generic::connection_refused ||
+         ec == generic::connection_aborted || ec == generic::broken_pipe ||
+         ec == generic::host_unreachable || ec == generic::network_unreachable ||
+         ec == generic::network_down || ec == generic::network_reset ||
+         ec == generic::resource_unavailable_try_again || ec == generic::interrupted;
 }
 
 class code_category final : public boost::system::error_category {

@@ -206,44 +206,62 @@ struct own_context {
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
 };
 
+/// The last thing a thread does is to say that it is over.
+class thread_end {
+ public:
+  void come() {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    came_.notify_all();
+  }
+  [[nodiscard]] bool comes_before(std::chrono::steady_clock::time_point until) {
+    std::unique_lock lock(mutex_);
+    return came_.wait_until(lock, until, [this] { return over_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable came_;
+  bool over_ = false;
+};
+
 /// Threads that outlive their environments. What a thread still does when the process ends must not
 /// meet destroyed globals (OpenSSL's among them), so they are waited for then. Never destroyed
 /// itself: environments may be globals, too.
 class leftover_threads {
  public:
-  /// Takes over `thread`, which sets `*over` as the last thing it does.
-  static void add(std::thread thread, std::shared_ptr<const std::atomic<bool>> over) noexcept {
+  static void add(std::thread thread, std::shared_ptr<thread_end> end) noexcept {
     try {
       leftover_threads& all = instance();
       const std::lock_guard lock(all.mutex_);
       std::erase_if(all.threads_, [](leftover& t) {
-        if (!t.over->load()) return false;
+        if (!t.end->comes_before({})) return false;
         t.thread.join();
         return true;
       });
       all.threads_.reserve(all.threads_.size() + 1);
-      if (!all.ending_) all.threads_.push_back({std::move(thread), std::move(over)});
+      if (!all.ending_) all.threads_.push_back({std::move(thread), std::move(end)});
     } catch (const std::bad_alloc&) {
     }
     if (thread.joinable()) thread.detach();
   }
 
  private:
-  static leftover_threads& instance() {
-    static auto& all = *new leftover_threads;
-    return all;
-  }
-
   struct leftover {
     std::thread thread;
-    std::shared_ptr<const std::atomic<bool>> over;
+    std::shared_ptr<thread_end> end;
   };
 
   leftover_threads() {
     std::atexit([] { instance().wait(); });
   }
+  static leftover_threads& instance() {
+    static auto& all = *new leftover_threads;
+    return all;
+  }
 
-  /// Not for ever: a handler may hang, and one of these threads may be the one that ends the process.
+  /// Not for ever: a handler may hang, and one of these threads may be the one that ends the
+  /// process.
   void wait() {
     std::unique_lock lock(mutex_);
     ending_ = true;
@@ -252,9 +270,7 @@ class leftover_threads {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     for (leftover& t : left) {
       const bool self = t.thread.get_id() == std::this_thread::get_id();
-      while (!self && !t.over->load() && std::chrono::steady_clock::now() < until)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      if (t.over->load())
+      if (!self && t.end->comes_before(until))
         t.thread.join();
       else
         t.thread.detach();
@@ -269,9 +285,9 @@ class leftover_threads {
 class own_thread final : public real_time {
  public:
   explicit own_thread(const std::shared_ptr<own_context>& context)
-      : real_time(context->io.get_executor()), context_(context), thread_([context, over = over_] {
+      : real_time(context->io.get_executor()), context_(context), thread_([context, end = end_] {
           context->io.run();
-          over->store(true);
+          end->come();
         }) {}
 
   ~own_thread() override {
@@ -279,7 +295,7 @@ class own_thread final : public real_time {
     context_->io.stop();
     // The last handle may go in a handler on the thread itself; then the thread outlives us.
     if (thread_.get_id() == std::this_thread::get_id())
-      leftover_threads::add(std::move(thread_), over_);
+      leftover_threads::add(std::move(thread_), end_);
     else
       thread_.join();
     stop_timers();  // while the context is still there
@@ -287,7 +303,7 @@ class own_thread final : public real_time {
 
  private:
   std::shared_ptr<own_context> context_;
-  std::shared_ptr<std::atomic<bool>> over_ = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<thread_end> end_ = std::make_shared<thread_end>();
   std::thread thread_;
 };
 

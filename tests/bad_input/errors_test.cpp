@@ -57,7 +57,7 @@ const row rows[] = {
     {errc::too_many_interim, broken, "1xx", "limits.interim_responses"},
     {errc::trailers_too_large, broken, "trailers", "limits.trailer_bytes"},
     {errc::chunk_extensions_too_large, broken, "extensions", "limits.chunk_extension_bytes"},
-    {errc::unexpected_bytes, broken, "belong to no answer", "check what listens on the port"},
+    {errc::unexpected_bytes, broken_off, "belong to no answer", "check what listens on the port"},
     {errc::connection_closed, broken_off, "before the first byte of an answer", ""},
     {errc::client_error, broken, "client error (4xx)", "mend the request"},
     {errc::server_error, broken_off, "server error (5xx)", "try again later"},

@@ -149,7 +149,7 @@ void check_call(const shop& s, const scenario& how, std::size_t before, const an
   if (got) {
     EXPECT_EQ(got->body(), R"({"id":1})");
     EXPECT_GE(arrived, 1u);
-  } else if (got.error() == errc::tls_handshake_failed) {  // taken for a broken trust: final
+  } else if (got.error() == errc::tls_handshake_failed) {  // nonsense for a handshake: final
     EXPECT_TRUE(how.tls);
     EXPECT_EQ(report.delivery, evidence::never_sent);
     EXPECT_EQ(began, 0u);

@@ -43,9 +43,11 @@ struct client_options {
   tls_options tls{};    ///< Whom to trust, and who we are; not looked at for http URLs.
   limits bounds{};      ///< Limits on the size of answers.
   time_limits times{};  ///< Limits on the time of each phase of an exchange.
-  /// Set it when the API honours idempotency keys: then every POST and PATCH gets one, minted once
-  /// per call and sent with each attempt, unless the request brings its own, be it by `header`.
-  /// Without it only requests that bring a key are sent with one, the IETF draft's way.
+  /// Set it when the API honours idempotency keys: then every request that would be unsafe (a POST
+  /// or PATCH for which nobody said otherwise) or is said to be `keyed` gets one, minted once per
+  /// call and sent with each attempt, unless the request brings its own, be it by `header` or at the
+  /// profile's place in the body. Without it only requests that bring a key are sent with one, the
+  /// IETF draft's way.
   std::optional<idempotency_profile> idempotency{};
   /// Names the header that carries the call's correlation id, the same on each attempt; off.
   std::optional<std::string> correlation_header{};
@@ -72,8 +74,9 @@ class HAWSER_API client {
   ~client();
 
   /// Sends and waits. Any complete answer is a value, whatever its status; see
-  /// `response::ensure_success`. On a thread that runs the environment's executor:
-  /// `errc::would_deadlock`.
+  /// `response::ensure_success`. On a thread that runs the environment's io_context:
+  /// `errc::would_deadlock`. Behind a strand, or on a thread pool, that cannot be told: never call
+  /// it there from the only thread.
   [[nodiscard]] result<response> send(request what, const call_options& options = {}) const;
 
   /// The same into `answer`, whose memory is reused. Both must live until it returns.

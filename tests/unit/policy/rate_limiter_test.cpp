@@ -363,7 +363,8 @@ TEST(rate_limiter, other_failures_do_not_drain_it) {
   unavailable.countable = false;
   b.finish(unavailable);
   EXPECT_EQ(p.snapshot(start_of_test).tokens, 98);
-  // What the classifier calls a limit (refused, not countable, with a hint) does, whatever its status.
+  // What the classifier calls a limit (refused, not countable, with a hint) does, whatever its
+  // status.
   call c(p);
   (void)c.enter();
   unavailable.delivery = evidence::refused;

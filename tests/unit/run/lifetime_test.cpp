@@ -164,7 +164,7 @@ TEST_F(lifetime, the_last_handle_may_go_in_a_handler_on_the_environments_own_thr
   asio::post(where, [own = std::move(own), &dropped]() mutable {
     { const environment last = std::move(own); }
     dropped.set_value();
-    std::this_thread::sleep_for(50ms);
+    std::promise<void>().get_future().wait_for(50ms);
     handler_ended = true;
   });
   dropped.get_future().wait();

@@ -22,9 +22,9 @@ namespace hawser::inline v0 {
 /// What one call may say about itself. An aggregate for blocking calls and set-up code; inside a
 /// `co_await` expression name it first (g++ 12 corrupts aggregates born there).
 struct call_options {
-  /// What doing it twice would do; `idempotent` when not said. A callable you put under retry may be run again unless you say
-  /// `effect::unsafe`: then it is repeated only when nothing of it can have happened.
-  /// An `http::client` takes the stricter of this and what the request says.
+  /// What doing it twice would do; `idempotent` when not said. A callable you put under retry may be
+  /// run again unless you say `effect::unsafe`: then it is repeated only when nothing of it can have
+  /// happened. An `http::client` takes the stricter of this and what the request says.
   std::optional<hawser::effect> effect{};
   /// How much of a rate limiter's tokens it takes.
   std::uint32_t cost = 1;
