@@ -1,5 +1,6 @@
 #include "hawser/http/json.hpp"
 
+#include "hawser/run/detail/value.hpp"
 #include "http/bytes.hpp"
 
 #include <algorithm>
@@ -102,30 +103,47 @@ std::size_t count_values(const json& node) {
 
 constexpr std::size_t longest_key = 40;
 
+// A key as it may be shown: the document is the server's, and so may be secrets in its keys. Masked
+// before it is cut, since half a secret has no shape to be found by.
+std::string shown_key(std::string_view key, bool in_pointer) {
+  const std::string masked = hawser::detail::masked(key);
+  std::string shown;
+  for (const char c : std::string_view(masked).substr(0, longest_key)) {
+    if (in_pointer && c == '~')
+      shown += "~0";
+    else if (in_pointer && c == '/')
+      shown += "~1";
+    else
+      shown += c > ' ' && c < 0x7F ? c : '?';
+  }
+  if (masked.size() > longest_key) shown += "...";
+  return shown;
+}
+
 // A path into a document, as a JSON pointer that is fit to be shown.
 class pointer_text {
  public:
-  [[nodiscard]] std::size_t mark() const noexcept { return text_.size(); }
-  void cut(std::size_t mark) { text_.resize(mark); }
-  void push(std::size_t index) { text_ += '/' + std::to_string(index); }
-  void push(std::string_view key) {
-    text_ += '/';
-    for (const char c : key.substr(0, longest_key)) {
-      if (c == '~')
-        text_ += "~0";
-      else if (c == '/')
-        text_ += "~1";
-      else
-        text_ += c > ' ' && c < 0x7F ? c : '?';
-    }
-    if (key.size() > longest_key) text_ += "...";
-  }
+  [[nodiscard]] std::size_t mark() const noexcept { return steps_.size(); }
+  void cut(std::size_t mark) { steps_.resize(mark); }
+  void push(std::size_t index) { steps_.push_back({{}, index}); }
+  /// The key must stay where it is.
+  void push(std::string_view key) { steps_.push_back({key, no_index}); }
   [[nodiscard]] std::string text() const {
-    return text_.empty() ? "the document itself" : "field " + text_;
+    if (steps_.empty()) return "the document itself";
+    std::string text = "field ";
+    for (const step& s : steps_)
+      text.append("/").append(s.index == no_index ? shown_key(s.key, true)
+                                                  : std::to_string(s.index));
+    return text;
   }
 
  private:
-  std::string text_;
+  static constexpr std::size_t no_index = std::string_view::npos;
+  struct step {
+    std::string_view key;
+    std::size_t index;
+  };
+  std::vector<step> steps_;
 };
 
 // Looks for the field whose change changes the failure in the expected way.
@@ -190,8 +208,19 @@ std::string_view without_tag(std::string_view text) {
   return text.starts_with('[') && end != std::string_view::npos ? text.substr(end + 2) : text;
 }
 
+// What else stands in the text of an error may be quoted from anywhere.
+bool is_type_name(std::string_view text) {
+  constexpr std::array<std::string_view, 8> names{"null",  "boolean", "string", "number",
+                                                  "array", "object",  "binary", "discarded"};
+  return std::find(names.begin(), names.end(), text) != names.end();
+}
+
 error wrong_type(std::string text) {
   return {errc::json_wrong_type, std::move(text) + "; ask for the type it has"};
+}
+
+error from_json_threw() {
+  return wrong_type("the type's from_json threw; it does not accept this document");
 }
 
 // Type errors end with the name of the type that was found. The culprit is the node of that type
@@ -205,8 +234,12 @@ error explain_type(culprit_search& search) {
   constexpr std::string_view must_be = "type must be ";
   constexpr std::string_view but_is = ", but is ";
   std::string wanted = "another type";
+  if (!is_type_name(found)) return from_json_threw();
   if (const std::string_view plain = without_tag(text); plain.starts_with(must_be))
-    wanted = plain.substr(must_be.size(), plain.find(but_is) - must_be.size());
+    if (const std::string_view type =
+            plain.substr(must_be.size(), plain.find(but_is) - must_be.size());
+        is_type_name(type))
+      wanted = type;
   const std::array<json, 4> others{json(nullptr), json::array(), json(""), json::object()};
   const auto where = search.find([&](json& node) {
     if (found != node.type_name()) return false;
@@ -230,7 +263,8 @@ error explain_missing_key(culprit_search& search, std::string_view key) {
     with_key[std::string(key)] = nullptr;
     return search.with(node, std::move(with_key)) != search.failure();
   });
-  return wrong_type(where.value_or("an object") + " has no member \"" + std::string(key) + '"');
+  return wrong_type(where.value_or("an object") + " has no member \"" + shown_key(key, false) +
+                    '"');
 }
 
 error explain_short_array(culprit_search& search, std::size_t index) {
@@ -299,7 +333,7 @@ error explain_mismatch(const json& document, json_trial& trial) {
     }
     case key_not_found:  // key 'K' not found
       return explain_missing_key(search, between_quotes(text));
-    default: return wrong_type("the type's from_json threw; it does not accept this document");
+    default: return from_json_threw();
   }
 }
 
