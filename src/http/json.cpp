@@ -105,8 +105,8 @@ constexpr std::size_t longest_key = 40;
 
 // A key as it may be shown: the document is the server's, and so may be secrets in its keys. Masked
 // before it is cut, since half a secret has no shape to be found by.
-std::string shown_key(std::string_view key, bool in_pointer) {
-  const std::string masked = hawser::detail::masked(key);
+std::string shown_key(std::string_view key, const redactor* masks, bool in_pointer) {
+  const std::string masked = hawser::detail::masked(key, masks);
   std::string shown;
   for (const char c : std::string_view(masked).substr(0, longest_key)) {
     if (in_pointer && c == '~')
@@ -128,11 +128,11 @@ class pointer_text {
   void push(std::size_t index) { steps_.push_back({{}, index}); }
   /// The key must stay where it is.
   void push(std::string_view key) { steps_.push_back({key, no_index}); }
-  [[nodiscard]] std::string text() const {
+  [[nodiscard]] std::string text(const redactor* masks) const {
     if (steps_.empty()) return "the document itself";
     std::string text = "field ";
     for (const step& s : steps_)
-      text.append("/").append(s.index == no_index ? shown_key(s.key, true)
+      text.append("/").append(s.index == no_index ? shown_key(s.key, masks, true)
                                                   : std::to_string(s.index));
     return text;
   }
@@ -149,19 +149,21 @@ class pointer_text {
 // Looks for the field whose change changes the failure in the expected way.
 class culprit_search {
  public:
-  culprit_search(json document, detail::json_trial& trial)
+  culprit_search(json document, detail::json_trial& trial, const redactor* masks)
       : document_(std::move(document)),
         trial_(trial),
+        masks_(masks),
         first_(trial.run(document_)),
         trials_left_(std::min(most_trials, most_work / count_values(document_))) {}
 
   [[nodiscard]] const detail::json_failure& failure() const noexcept { return first_; }
+  [[nodiscard]] const redactor* masks() const noexcept { return masks_; }
 
   // The first node, in document order, that `test` says is the one.
   template <class Test>
   std::optional<std::string> find(Test test) {
     path_.cut(0);
-    if (visit(document_, test)) return path_.text();
+    if (visit(document_, test)) return path_.text(masks_);
     return std::nullopt;
   }
 
@@ -197,6 +199,7 @@ class culprit_search {
 
   json document_;
   detail::json_trial& trial_;
+  const redactor* masks_;
   detail::json_failure first_;
   pointer_text path_;
   std::size_t trials_left_;  // each converts the whole document
@@ -263,8 +266,8 @@ error explain_missing_key(culprit_search& search, std::string_view key) {
     with_key[std::string(key)] = nullptr;
     return search.with(node, std::move(with_key)) != search.failure();
   });
-  return wrong_type(where.value_or("an object") + " has no member \"" + shown_key(key, false) +
-                    '"');
+  return wrong_type(where.value_or("an object") + " has no member \"" +
+                    shown_key(key, search.masks(), false) + '"');
 }
 
 error explain_short_array(culprit_search& search, std::size_t index) {
@@ -314,8 +317,8 @@ result<json> parse_json(std::string_view text, const limits& l) {
 
 namespace detail {
 
-error explain_mismatch(const json& document, json_trial& trial) {
-  culprit_search search(document, trial);
+error explain_mismatch(const json& document, json_trial& trial, const redactor* masks) {
+  culprit_search search(document, trial, masks);
   const json_failure& failure = search.failure();
   const std::string_view text = without_tag(failure.text);
   constexpr std::string_view index_text = "array index ";

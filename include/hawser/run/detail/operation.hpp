@@ -19,6 +19,8 @@
 
 namespace hawser::inline v0 {
 
+class redactor;
+
 /// What one call may say about itself. An aggregate for blocking calls and set-up code; inside a
 /// `co_await` expression name it first (g++ 12 corrupts aggregates born there).
 struct call_options {
@@ -176,6 +178,7 @@ struct plan {
   std::vector<std::shared_ptr<observer>> observers;
   std::size_t scratch = 0;
   unsigned amplification = 1;
+  std::shared_ptr<const redactor> masks{};  ///< For the texts that leave a call; may be null.
 };
 
 /// Runs a call whose attempts all end inline, on this thread.
