@@ -2,6 +2,7 @@
 
 #include "hawser/http/classify.hpp"
 #include "hawser/http/url.hpp"
+#include "hawser/observe/redactor.hpp"
 #include "hawser/policy/classify.hpp"
 #include "hawser/policy/policy.hpp"
 #include "hawser/run/async.hpp"
@@ -155,12 +156,12 @@ class client::call final : public hawser::detail::async_operation, private excha
 
   /// Ends a call that never began, by its handler.
   void refuse() {
-    error why = *problem_;
+    error why = hawser::detail::with_story(*problem_, {}, masks());
     if (call_report* report = options_.report) {
       report->clear();
       report->pipeline = state_->policies.name();
-      report->operation = options_.name;
-      report->correlation = options_.correlation;
+      report->operation = shown(options_.name);
+      report->correlation = shown(options_.correlation);
       report->error = why.code();
     }
     deliver(std::move(why), true);
@@ -220,6 +221,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (!source.produce(typeid(response), &given, failed) || !given) return false;
     *answer_ = std::move(*given);
     answer_->set_json_depth(state_->options.bounds.json_depth);
+    answer_->set_masks(state_->policies.plan()->masks);
     answer_->set_exchange(*options_.effect, failed.delivery);
     answered_ = true;
     return true;
@@ -238,7 +240,7 @@ class client::call final : public hawser::detail::async_operation, private excha
         answer_->set_exchange(*options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
       deliver(error(), initiating);
     } else if (own) {
-      deliver(hawser::detail::with_story(failure_, end.detail), initiating);
+      deliver(hawser::detail::with_story(failure_, end.detail, masks()), initiating);
     } else {
       std::string story = std::move(end.detail);
       if_memory_allows([&] {
@@ -248,6 +250,7 @@ class client::call final : public hawser::detail::async_operation, private excha
         }
         if (end.error == errc::outcome_unknown) story += key_note();
       });
+      if (masks() != nullptr) story = masks()->text(story);
       deliver(error(end.error, std::move(story)), initiating);
     }
   }
@@ -264,6 +267,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     exchange::default_headers = &state_->options.default_headers;
     exchange::answer = answer_;
     answer_->set_json_depth(state_->options.bounds.json_depth);
+    answer_->set_masks(state_->policies.plan()->masks);
     if (options_.name.empty()) options_.name = request_.name();
     settle_effect();
     if (!problem_) put_target();
@@ -298,6 +302,14 @@ class client::call final : public hawser::detail::async_operation, private excha
       problem_ = fit.error();
     else
       fields_.set(header, correlation_);
+  }
+
+  /// The pipeline's own, if it has one.
+  [[nodiscard]] const redactor* masks() const noexcept {
+    return state_->policies.plan()->masks.get();
+  }
+  [[nodiscard]] std::string shown(std::string_view text) const {
+    return masks() == nullptr ? std::string(text) : masks()->text(text);
   }
 
   [[nodiscard]] const idempotency_profile& profile() const noexcept {

@@ -1,5 +1,6 @@
 #include "hawser/http/json.hpp"
 
+#include "hawser/run/detail/value.hpp"
 #include "http/bytes.hpp"
 
 #include <algorithm>
@@ -102,48 +103,67 @@ std::size_t count_values(const json& node) {
 
 constexpr std::size_t longest_key = 40;
 
+// A key as it may be shown: the document is the server's, and so may be secrets in its keys. Masked
+// before it is cut, since half a secret has no shape to be found by.
+std::string shown_key(std::string_view key, const redactor* masks, bool in_pointer) {
+  const std::string masked = hawser::detail::masked(key, masks);
+  std::string shown;
+  for (const char c : std::string_view(masked).substr(0, longest_key)) {
+    if (in_pointer && c == '~')
+      shown += "~0";
+    else if (in_pointer && c == '/')
+      shown += "~1";
+    else
+      shown += c > ' ' && c < 0x7F ? c : '?';
+  }
+  if (masked.size() > longest_key) shown += "...";
+  return shown;
+}
+
 // A path into a document, as a JSON pointer that is fit to be shown.
 class pointer_text {
  public:
-  [[nodiscard]] std::size_t mark() const noexcept { return text_.size(); }
-  void cut(std::size_t mark) { text_.resize(mark); }
-  void push(std::size_t index) { text_ += '/' + std::to_string(index); }
-  void push(std::string_view key) {
-    text_ += '/';
-    for (const char c : key.substr(0, longest_key)) {
-      if (c == '~')
-        text_ += "~0";
-      else if (c == '/')
-        text_ += "~1";
-      else
-        text_ += c > ' ' && c < 0x7F ? c : '?';
-    }
-    if (key.size() > longest_key) text_ += "...";
-  }
-  [[nodiscard]] std::string text() const {
-    return text_.empty() ? "the document itself" : "field " + text_;
+  [[nodiscard]] std::size_t mark() const noexcept { return steps_.size(); }
+  void cut(std::size_t mark) { steps_.resize(mark); }
+  void push(std::size_t index) { steps_.push_back({{}, index}); }
+  /// The key must stay where it is.
+  void push(std::string_view key) { steps_.push_back({key, no_index}); }
+  [[nodiscard]] std::string text(const redactor* masks) const {
+    if (steps_.empty()) return "the document itself";
+    std::string text = "field ";
+    for (const step& s : steps_)
+      text.append("/").append(s.index == no_index ? shown_key(s.key, masks, true)
+                                                  : std::to_string(s.index));
+    return text;
   }
 
  private:
-  std::string text_;
+  static constexpr std::size_t no_index = std::string_view::npos;
+  struct step {
+    std::string_view key;
+    std::size_t index;
+  };
+  std::vector<step> steps_;
 };
 
 // Looks for the field whose change changes the failure in the expected way.
 class culprit_search {
  public:
-  culprit_search(json document, detail::json_trial& trial)
+  culprit_search(json document, detail::json_trial& trial, const redactor* masks)
       : document_(std::move(document)),
         trial_(trial),
+        masks_(masks),
         first_(trial.run(document_)),
         trials_left_(std::min(most_trials, most_work / count_values(document_))) {}
 
   [[nodiscard]] const detail::json_failure& failure() const noexcept { return first_; }
+  [[nodiscard]] const redactor* masks() const noexcept { return masks_; }
 
   // The first node, in document order, that `test` says is the one.
   template <class Test>
   std::optional<std::string> find(Test test) {
     path_.cut(0);
-    if (visit(document_, test)) return path_.text();
+    if (visit(document_, test)) return path_.text(masks_);
     return std::nullopt;
   }
 
@@ -179,6 +199,7 @@ class culprit_search {
 
   json document_;
   detail::json_trial& trial_;
+  const redactor* masks_;
   detail::json_failure first_;
   pointer_text path_;
   std::size_t trials_left_;  // each converts the whole document
@@ -190,8 +211,19 @@ std::string_view without_tag(std::string_view text) {
   return text.starts_with('[') && end != std::string_view::npos ? text.substr(end + 2) : text;
 }
 
+// What else stands in the text of an error may be quoted from anywhere.
+bool is_type_name(std::string_view text) {
+  constexpr std::array<std::string_view, 8> names{"null",  "boolean", "string", "number",
+                                                  "array", "object",  "binary", "discarded"};
+  return std::find(names.begin(), names.end(), text) != names.end();
+}
+
 error wrong_type(std::string text) {
   return {errc::json_wrong_type, std::move(text) + "; ask for the type it has"};
+}
+
+error from_json_threw() {
+  return wrong_type("the type's from_json threw; it does not accept this document");
 }
 
 // Type errors end with the name of the type that was found. The culprit is the node of that type
@@ -205,8 +237,12 @@ error explain_type(culprit_search& search) {
   constexpr std::string_view must_be = "type must be ";
   constexpr std::string_view but_is = ", but is ";
   std::string wanted = "another type";
+  if (!is_type_name(found)) return from_json_threw();
   if (const std::string_view plain = without_tag(text); plain.starts_with(must_be))
-    wanted = plain.substr(must_be.size(), plain.find(but_is) - must_be.size());
+    if (const std::string_view type =
+            plain.substr(must_be.size(), plain.find(but_is) - must_be.size());
+        is_type_name(type))
+      wanted = type;
   const std::array<json, 4> others{json(nullptr), json::array(), json(""), json::object()};
   const auto where = search.find([&](json& node) {
     if (found != node.type_name()) return false;
@@ -230,7 +266,8 @@ error explain_missing_key(culprit_search& search, std::string_view key) {
     with_key[std::string(key)] = nullptr;
     return search.with(node, std::move(with_key)) != search.failure();
   });
-  return wrong_type(where.value_or("an object") + " has no member \"" + std::string(key) + '"');
+  return wrong_type(where.value_or("an object") + " has no member \"" +
+                    shown_key(key, search.masks(), false) + '"');
 }
 
 error explain_short_array(culprit_search& search, std::size_t index) {
@@ -280,8 +317,8 @@ result<json> parse_json(std::string_view text, const limits& l) {
 
 namespace detail {
 
-error explain_mismatch(const json& document, json_trial& trial) {
-  culprit_search search(document, trial);
+error explain_mismatch(const json& document, json_trial& trial, const redactor* masks) {
+  culprit_search search(document, trial, masks);
   const json_failure& failure = search.failure();
   const std::string_view text = without_tag(failure.text);
   constexpr std::string_view index_text = "array index ";
@@ -299,7 +336,7 @@ error explain_mismatch(const json& document, json_trial& trial) {
     }
     case key_not_found:  // key 'K' not found
       return explain_missing_key(search, between_quotes(text));
-    default: return wrong_type("the type's from_json threw; it does not accept this document");
+    default: return from_json_threw();
   }
 }
 

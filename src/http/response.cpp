@@ -1,6 +1,7 @@
 #include "hawser/http/response.hpp"
 
 #include "hawser/http/json.hpp"
+#include "hawser/observe/redactor.hpp"
 #include "http/bytes.hpp"
 
 #include <utility>
@@ -36,7 +37,7 @@ std::string masked_title(std::string_view title) {
   return out;
 }
 
-std::string problem_title(const response& r) {
+std::string problem_title(const response& r, const redactor* masks) {
   const auto type = r.headers().find("Content-Type");
   constexpr std::string_view problem = "application/problem+json";
   if (!type || !same_name(bytes::trimmed(type->substr(0, type->find(';'))), problem)) return {};
@@ -44,7 +45,8 @@ std::string problem_title(const response& r) {
   if (!parsed || !parsed->is_object()) return {};
   const auto title = parsed->find("title");
   if (title == parsed->end() || !title->is_string()) return {};
-  return masked_title(title->get_ref<const std::string&>());
+  const auto& text = title->get_ref<const std::string&>();
+  return masks == nullptr ? masked_title(text) : masked_title(masks->text(text));
 }
 
 }  // namespace
@@ -61,7 +63,7 @@ error response::status_error() const {
     text += ' ';
     text += phrase;
   }
-  if (const std::string title = problem_title(*this); !title.empty()) {
+  if (const std::string title = problem_title(*this, masks_.get()); !title.empty()) {
     text += ", \"";
     text += title;
     text += '"';

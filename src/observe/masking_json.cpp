@@ -4,6 +4,10 @@
 #include "observe/masking_patterns.hpp"
 #include "observe/masking_rules.hpp"
 
+#include <algorithm>
+#include <array>
+#include <vector>
+
 namespace hawser::inline v0::detail {
 
 namespace {
@@ -26,6 +30,17 @@ void append_json_string(std::string& to, std::string_view plain) {
   to += '"';
 }
 
+bool is_one_of(std::string_view name, const auto& lower) noexcept {
+  return std::any_of(lower.begin(), lower.end(),
+                     [name](std::string_view one) { return equals_ignoring_case(name, one); });
+}
+
+// {"name": "X-Api-Key", "value": "..."}: lists of header fields, of variables, of changes to a
+// document (RFC 6902), of what was wrong with a form.
+constexpr std::array<std::string_view, 8> telling = {"name",  "key",       "header", "field",
+                                                     "param", "parameter", "path",   "property"};
+constexpr std::array<std::string_view, 3> told_of = {"value", "values", "rejectedvalue"};
+
 class json_masker {
  public:
   json_masker(const redaction_rules& rules, std::string_view text) : rules_(rules), s_(text) {
@@ -39,10 +54,20 @@ class json_masker {
     skip_blanks();
     if (i_ != s_.size()) return std::nullopt;
     out_.append(s_, copied_);
+    if (!found_.empty()) mask_found();
     return std::move(out_);
   }
 
  private:
+  /// A value that is written already when its name comes: where it stands, there and in `out_`.
+  struct held_value {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    std::size_t out_begin = 0;
+    std::size_t out_end = 0;
+    const name_entry* entry = nullptr;
+  };
+
   [[nodiscard]] char peek() const noexcept { return i_ < s_.size() ? s_[i_] : '\0'; }
 
   void skip_blanks() noexcept {
@@ -79,30 +104,76 @@ class json_masker {
     ++i_;
     skip_blanks();
     if (take('}')) return true;
-    const name_entry* told = nullptr;  // by {"name": "X-Api-Key", "value": "..."}
+    const name_entry* told = nullptr;  // by a member that names another
+    const std::size_t first_held = held_.size();
     for (;;) {
       if (peek() != '"' || !string(printed)) return false;
       const name_entry* entry =
-          printed ? redaction_rules::find_part(rules_.fields, plain_) : nullptr;
-      const bool tells = plain_ == "name" || plain_ == "key" || plain_ == "header";
-      if (entry == nullptr && plain_ == "value") entry = told;
+          printed ? redaction_rules::find_part(rules_.members, plain_) : nullptr;
+      const bool tells = printed && is_one_of(plain_, telling);
+      const bool held = entry == nullptr && printed && is_one_of(plain_, told_of);
+      if (held) entry = told;
       skip_blanks();
       if (!take(':')) return false;
       skip_blanks();
       const bool text = peek() == '"';
-      if (entry != nullptr ? !secret_value(depth + 1, *entry) : !value(depth + 1, printed))
+      if (entry != nullptr ? !secret_value(depth + 1, *entry)
+          : held           ? !hold_value(depth + 1)
+                           : !value(depth + 1, printed))
         return false;
-      if (tells && text && printed) told = named_by(plain_);
+      if (tells && text)
+        if (const name_entry* named = named_by(plain_)) told = named;
       skip_blanks();
-      if (take('}')) return true;
+      if (take('}')) break;
       if (!take(',')) return false;
       skip_blanks();
     }
+    if (told != nullptr)
+      for (std::size_t i = first_held; i < held_.size(); ++i) {
+        held_[i].entry = told;
+        found_.push_back(held_[i]);
+      }
+    held_.resize(first_held);
+    return true;
   }
 
   [[nodiscard]] const name_entry* named_by(std::string_view name) const noexcept {
-    const name_entry* entry = redaction_rules::find_part(rules_.fields, name);
+    const name_entry* entry = redaction_rules::find_part(rules_.members, name);
     return entry != nullptr ? entry : rules_.headers.find(name);
+  }
+
+  /// A value that may turn out to be secret before its object ends.
+  bool hold_value(std::size_t depth) {
+    held_value held{.begin = i_, .out_begin = write_out()};
+    if (!value(depth, true)) return false;
+    held.end = i_;
+    held.out_end = write_out();
+    held_.push_back(held);
+    return true;
+  }
+
+  std::size_t write_out() {
+    out_.append(s_, copied_, i_ - copied_);
+    copied_ = i_;
+    return out_.size();
+  }
+
+  /// Once for all of them, and not for those within others: so the time stays linear.
+  void mask_found() {
+    std::sort(found_.begin(), found_.end(),
+              [](const held_value& a, const held_value& b) { return a.out_begin < b.out_begin; });
+    std::string clean;
+    std::size_t done = 0;
+    for (const held_value& held : found_) {
+      if (held.out_begin < done) continue;
+      i_ = held.begin;
+      if (s_[i_] == '"') string(false);
+      const std::optional<std::string> with = mark(*held.entry, held.begin, held.end);
+      if (!with) continue;
+      clean.append(out_, done, held.out_begin - done).append(*with);
+      done = held.out_end;
+    }
+    out_ = clean.append(out_, done);
   }
 
   bool array(std::size_t depth, bool printed) {
@@ -121,26 +192,31 @@ class json_masker {
   /// The value of a member whose name says that it is secret, of whatever type.
   bool secret_value(std::size_t depth, const name_entry& entry) {
     const std::size_t begin = i_;
-    const char first = peek();
+    if (entry.counts && (is_digit(peek()) || peek() == '-')) return value(depth, true);
     if (!value(depth, false)) return false;
-    if (first == 'n') return true;  // null: there is no secret
-    if (entry.style == mask_style::drop) {
-      replace(begin, "null");
-      return true;
-    }
-    std::string mark;
-    if (first == '"')
-      mark = rules_.credential(entry.style, plain_);
-    else if (first == '{' || first == '[')
-      mark = rules_.replacement(
-          entry.style == mask_style::keyed_hash ? entry.style : mask_style::fixed,
-          s_.substr(begin, i_ - begin));
-    else
-      mark = rules_.replacement(entry.style, s_.substr(begin, i_ - begin));
-    std::string quoted;
-    append_json_string(quoted, mark);
-    replace(begin, quoted);
+    if (const std::optional<std::string> with = mark(entry, begin, i_)) replace(begin, *with);
     return true;
+  }
+
+  /// What takes the place of the value [begin, end), if anything does; `plain_` is a string's text.
+  [[nodiscard]] std::optional<std::string> mark(const name_entry& entry, std::size_t begin,
+                                                std::size_t end) const {
+    const char first = s_[begin];
+    const std::string_view raw = s_.substr(begin, end - begin);
+    if (first == 'n') return std::nullopt;  // null: there is no secret
+    if (entry.counts && (is_digit(first) || first == '-')) return std::nullopt;
+    if (entry.style == mask_style::drop) return "null";
+    std::string with;
+    if (first == '"')
+      with = rules_.credential(entry.style, plain_);
+    else if (first == '{' || first == '[')
+      with = rules_.replacement(
+          entry.style == mask_style::keyed_hash ? entry.style : mask_style::fixed, raw);
+    else
+      with = rules_.replacement(entry.style, raw);
+    std::string quoted;
+    append_json_string(quoted, with);
+    return quoted;
   }
 
   /// Reads a string into `plain_`; masks what is found in it.
@@ -231,7 +307,9 @@ class json_masker {
   const redaction_rules& rules_;
   std::string_view s_;
   std::string out_;
-  std::string plain_;  // the last string read, without escapes
+  std::string plain_;              // the last string read, without escapes
+  std::vector<held_value> held_;   // of the objects that are open
+  std::vector<held_value> found_;  // those to be masked
   std::size_t i_ = 0;
   std::size_t copied_ = 0;  // what lies before is in out_
 };

@@ -36,6 +36,7 @@ struct known_name {
   std::string_view name;
   certainty sure = certainty::always;
   bool wide = false;
+  bool counts = false;
 };
 
 constexpr known_name known_headers[] = {
@@ -62,6 +63,7 @@ constexpr known_name known_headers[] = {
     {"subscription-key"},
     {"idempotency-key"},
     {"x-idempotency-key"},
+    {"paypal-request-id"},
     {"request-signature"},
     {"webhook-signature", certainty::always, true},
     {"stripe-signature", certainty::always, true},
@@ -78,14 +80,29 @@ constexpr known_name known_headers[] = {
 
 constexpr known_name known_parameters[] = {
     {"*password"},
+    {"*passwords"},
+    {"*password_confirmation"},
+    {"*password_confirm"},
+    {"*password_repeat"},
+    {"*password_again"},
+    {"*password1"},
+    {"*password2"},
+    {"*password_hash"},
     {"*passwd"},
     {"*passphrase"},
     {"*secret"},
+    {"*secrets"},
     {"*token"},
+    {"tokens", certainty::equals, false, true},
+    {"*tokens", certainty::always, false, true},
     {"*apikey"},
+    {"*apikeys"},
     {"*accesskey"},
+    {"*accesskeys"},
     {"*secretkey"},
+    {"*secretkeys"},
     {"*privatekey"},
+    {"*privatekeys"},
     {"pwd"},
     {"passcode"},
     {"pass", certainty::equals},
@@ -113,6 +130,7 @@ constexpr known_name known_parameters[] = {
     {"code_verifier"},
     {"device_code"},
     {"user_code"},
+    {"idempotency_key"},
     {"assertion", certainty::equals},
     {"client_assertion"},
     {"samlrequest"},
@@ -133,17 +151,32 @@ constexpr known_name known_parameters[] = {
 constexpr known_name known_fields[] = {
     {"*password"},
     {"*passwords"},
-    {"*secrets"},
+    {"*password_confirmation"},
+    {"*password_confirm"},
+    {"*password_repeat"},
+    {"*password_again"},
+    {"*password1"},
+    {"*password2"},
+    {"*password_hash"},
     {"*passwd"},
     {"*passphrase"},
     {"*secret"},
+    {"*secrets"},
     {"*token"},
+    {"tokens", certainty::equals, false, true},
+    {"*tokens", certainty::always, false, true},
     {"*apikey"},
+    {"*apikeys"},
     {"*accesskey"},
+    {"*accesskeys"},
     {"*secretkey"},
+    {"*secretkeys"},
     {"*privatekey"},
+    {"*privatekeys"},
     {"*signingkey"},
+    {"*signingkeys"},
     {"*encryptionkey"},
+    {"*encryptionkeys"},
     {"pwd"},
     {"pass", certainty::equals},
     {"passcode"},
@@ -213,13 +246,15 @@ name_set build(const known_name (&known)[N], const name_rules& rules, bool heade
   name_set names;
   if (rules.defaults)
     for (const known_name& k : known)
-      names.set(k.name, {rules.style, k.sure, header && !k.name.starts_with('*'), k.wide});
+      names.set(k.name,
+                {rules.style, k.sure, header && !k.name.starts_with('*'), k.wide, k.counts});
   for (const std::string& name : rules.remove) names.remove(name);
   for (const name_rule& rule : rules.add) {
     const std::string_view bare = std::string_view(rule.name).substr(rule.name.starts_with('*'));
     if (plain_name(bare).view().empty() || bare.size() > longest_name)
       throw config_error(option + ".add", rule.name, "must have 1 to 64 characters besides '*'");
-    names.set(rule.name, {rule.style.value_or(rules.style), certainty::always, header, false});
+    names.set(rule.name,
+              {rule.style.value_or(rules.style), certainty::always, header, false, false});
   }
   return names;
 }
@@ -277,6 +312,7 @@ void name_set::join(const name_set& other) {
   const auto merge = [](name_entry& mine, const name_entry& theirs) {
     mine.header = mine.header || theirs.header;
     mine.wide = mine.wide || theirs.wide;
+    mine.counts = mine.counts && theirs.counts;
     mine.sure = std::min(mine.sure, theirs.sure);
   };
   for (const auto& [name, entry] : other.exact_) {
@@ -308,6 +344,7 @@ redaction_rules::redaction_rules(const redaction& options)
       headers(build(known_headers, options.headers, true, "redaction.headers")),
       parameters(build(known_parameters, options.parameters, false, "redaction.parameters")),
       fields(build(known_fields, options.fields, false, "redaction.fields")),
+      members(fields),
       anywhere(fields),
       patterns(options.patterns),
       literal_style(options.literal_style),
@@ -338,6 +375,11 @@ redaction_rules::redaction_rules(const redaction& options)
     require_hash(options);
     hash.emplace(options.hash_key.expose());
     hash_prefix = "[hmac:" + options.hash_key_id + ":";
+  }
+  if (options.fields.defaults) {
+    name_set others = headers;
+    for (const std::string& name : options.fields.remove) others.remove(name);
+    members.join(others);
   }
   anywhere.join(parameters);
   anywhere.join(headers);
@@ -388,6 +430,15 @@ const name_entry* redaction_rules::find_part(const name_set& names,
   while (begin > 0 && !ends_name(name[begin - 1])) --begin;
   if (begin == 0 && end == name.size()) return nullptr;
   return names.find(name.substr(begin, end - begin));
+}
+
+bool redaction_rules::is_count(const name_entry& entry, std::string_view text) noexcept {
+  if (!entry.counts) return false;
+  if (text.starts_with('-')) text.remove_prefix(1);
+  return !text.empty() && is_digit(text.front()) &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return is_digit(c) || c == '.' || c == ',';  // "1,024" and "0.5" too
+         });
 }
 
 bool redaction_rules::hide_literals(std::string& text) const {

@@ -29,6 +29,7 @@ struct name_entry {
   certainty sure = certainty::always;
   bool header = false;  ///< Its value may go to the end of the line.
   bool wide = false;    ///< Its value has blanks in it: credentials and cookies.
+  bool counts = false;  ///< A number under this name is a count: "max_tokens" is no secret.
 };
 
 /// Names, compared by their letters and digits only.
@@ -68,6 +69,9 @@ struct redaction_rules {
   [[nodiscard]] static const name_entry* find_part(const name_set& names,
                                                    std::string_view name) noexcept;
 
+  /// Whether `text`, which stands under that name, is a number that may be shown.
+  [[nodiscard]] static bool is_count(const name_entry& entry, std::string_view text) noexcept;
+
   /// Masks patterns, assignments and literals. False, with `to` untouched, if there are none.
   [[nodiscard]] bool scan(std::string_view text, std::string& to) const;
 
@@ -89,6 +93,7 @@ struct redaction_rules {
   name_set headers;
   name_set parameters;
   name_set fields;
+  name_set members;   // fields and headers, for JSON: some print the fields of a message so
   name_set anywhere;  // all three, for free text
   pattern_rules patterns;
   literal_set literals;

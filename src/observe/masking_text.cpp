@@ -312,6 +312,7 @@ class scanner {
     }
     const std::size_t end = s_.find('<', value);
     if (end == npos || end == value || !s_.substr(end).starts_with("</")) return;
+    if (redaction_rules::is_count(*entry, s_.substr(value, end - value))) return;
     put(value, end, rules_.replacement(entry->style, s_.substr(value, end - value)));
   }
 
@@ -408,6 +409,7 @@ class scanner {
         end = end_of_line(begin, name.open_quote);
       else
         end = end_of_word(begin, begin + rules_.mark_length(s_.substr(begin)), name);
+      if (end > begin && redaction_rules::is_count(entry, s_.substr(begin, end - begin))) return;
     }
     if (end <= inside) {
       i_ = std::max(i_, end);

@@ -42,7 +42,8 @@ void append_pair(const redaction_rules& rules, std::string_view pair, std::strin
   const bool encoded = value.find_first_of("%+") != npos;
   const std::string decoded = encoded ? percent_decode(value, true) : std::string();
   const std::string_view plain = encoded ? std::string_view(decoded) : value;
-  if (const name_entry* entry = redaction_rules::find_part(rules.parameters, plain_name)) {
+  const name_entry* entry = redaction_rules::find_part(rules.parameters, plain_name);
+  if (entry != nullptr && !redaction_rules::is_count(*entry, plain)) {
     append_encoded(to, rules.credential(entry->style, plain), true);
     return;
   }

@@ -1,5 +1,6 @@
 #include "engine.hpp"
 
+#include "hawser/observe/redactor.hpp"
 #include "hawser/run/detail/value.hpp"
 
 #include <algorithm>
@@ -63,13 +64,14 @@ void engine::begin(time_point now) {
 }
 
 void engine::tell_start() {
+  hide_names();
   if (call_report* report = options_.report) {
     report->entries.clear();
     report->stopped = reason::none;
     if_memory_allows([&] {
       report->pipeline = plan_.name;
-      report->operation = options_.name;
-      report->correlation = options_.correlation;
+      report->operation = shown_name();
+      report->correlation = shown_id();
     });
   }
   say(event_kind::call_started, {}, outcome{});
@@ -185,7 +187,7 @@ step engine::guarded(Ask ask) {
   try {
     return ask();
   } catch (const std::exception& e) {
-    if_memory_allows([&] { thrown_ = masked(e.what()); });
+    if_memory_allows([&] { thrown_ = masked(e.what(), plan_.masks.get()); });
   } catch (...) {
     if_memory_allows([&] { thrown_ = "an exception of unknown type"; });
   }
@@ -551,6 +553,7 @@ void engine::take_ending(ending& end) {
     end.delivery = slot_.delivery;
     end.error = slot_.error;
     if_memory_allows([&] { tell_why(end.detail); });
+    if (plan_.masks != nullptr) end.detail = plan_.masks->text(end.detail);
   }
 }
 
@@ -560,6 +563,14 @@ void engine::tell_why(std::string& detail) const {
     detail += (detail.empty() ? "after " : ", after ") + std::to_string(attempts_) + " attempts (" +
               std::to_string(attempts_ - 1) + (attempts_ == 2 ? " retry)" : " retries)");
   if (!thrown_.empty()) detail += (detail.empty() ? "" : "; ") + thrown_;
+}
+
+void engine::hide_names() {
+  if (plan_.masks == nullptr) return;
+  if_memory_allows([&] {
+    shown_ = std::make_unique<const shown_names>(
+        shown_names{plan_.masks->text(options_.name), plan_.masks->text(options_.correlation)});
+  });
 }
 
 bool engine::substitute(substitute_source& source, const outcome& failed) {
@@ -580,8 +591,8 @@ void engine::say(event_kind kind, duration elapsed, const outcome& o) {
 void engine::deliver(event& what) {
   what.at = now_;
   what.pipeline = plan_.name;
-  what.operation = options_.name;
-  what.correlation = options_.correlation;
+  what.operation = shown_name();
+  what.correlation = shown_id();
   what.attempt = attempts_;
   if (call_report* report = options_.report) {
     if (what.kind == event_kind::retry_stopped) report->stopped = what.why.because;
@@ -606,7 +617,10 @@ void engine::note(const event& what, std::vector<report_entry>& entries) const {
   entry.status = what.status;
   entry.policy = what.why.policy;
   entry.because = what.why.because;
-  if (what.why.because != reason::none) entry.cause = hawser::to_string(what.why, now_);
+  if (what.why.because != reason::none) {
+    entry.cause = hawser::to_string(what.why, now_);
+    if (plan_.masks != nullptr) entry.cause = plan_.masks->text(entry.cause);
+  }
   entries.push_back(std::move(entry));
 }
 

@@ -87,6 +87,16 @@ class engine : public tick {
   void find_next_timer() noexcept;
   void conclude();
   void tell_why(std::string& detail) const;
+  void hide_names();
+  /// The call's name and id as they may be told.
+  [[nodiscard]] std::string_view shown_name() const noexcept {
+    return plan_.masks == nullptr ? options_.name : shown_ ? shown_->name : std::string_view();
+  }
+  [[nodiscard]] std::string_view shown_id() const noexcept {
+    return plan_.masks == nullptr ? options_.correlation
+           : shown_               ? shown_->correlation
+                                  : std::string_view();
+  }
   void say(event_kind kind, duration elapsed, const outcome& o);
   void note(const event& what, std::vector<report_entry>& entries) const;
   [[nodiscard]] time_point deadline_around(int i) const noexcept {
@@ -115,6 +125,11 @@ class engine : public tick {
   time_point started_{};
   time_point attempt_started_{};
   std::string thrown_;
+  struct shown_names {
+    std::string name;
+    std::string correlation;
+  };
+  std::unique_ptr<const shown_names> shown_;  // where a redactor of the pipeline's own masks them
   alignas(level) std::byte inline_levels_[inline_levels * sizeof(level)];  // left unset on purpose
   std::unique_ptr<level[]> more_levels_;
   std::unique_ptr<std::byte[]> more_scratch_;

@@ -41,6 +41,7 @@ pipeline_builder& pipeline_builder::add(const pipeline_builder& other) & {
   policies_.insert(policies_.end(), theirs.begin(), theirs.end());
   const std::vector<std::shared_ptr<observer>> listeners = other.observers_;
   observers_.insert(observers_.end(), listeners.begin(), listeners.end());
+  if (masks_ == nullptr) masks_ = other.masks_;
   return *this;
 }
 
@@ -48,6 +49,13 @@ pipeline_builder& pipeline_builder::observe(std::shared_ptr<observer> listener) 
   if (listener == nullptr)
     throw config_error("pipeline." + name_ + ".observe", "null", "give an observer");
   observers_.push_back(std::move(listener));
+  return *this;
+}
+
+pipeline_builder& pipeline_builder::redact(std::shared_ptr<const redactor> masks) & {
+  if (masks == nullptr)
+    throw config_error("pipeline." + name_ + ".redact", "null", "give a redactor");
+  masks_ = std::move(masks);
   return *this;
 }
 
@@ -62,8 +70,8 @@ pipeline pipeline_builder::build(environment env) const {
   if (name_.empty())
     throw config_error("pipeline.name", "\"\"",
                        "must not be empty: events, metrics and logs are told apart by it");
-  auto how =
-      std::make_shared<detail::plan>(detail::plan{name_, std::move(env), {}, observers_, 0, 1, -1});
+  auto how = std::make_shared<detail::plan>(
+      detail::plan{name_, std::move(env), {}, observers_, 0, 1, -1, masks_});
   for (const auto& p : policies_) {
     const std::size_t alignment = p->stage_alignment();
     if (alignment > alignof(std::max_align_t))

@@ -8,16 +8,17 @@
 
 namespace hawser::inline v0::detail {
 
-std::string masked(std::string_view text) {
-  static const std::shared_ptr<const redactor> masks = make_redactor({});
-  return masks->text(text);
+std::string masked(std::string_view text, const redactor* masks) {
+  static const std::shared_ptr<const redactor> built_in = make_redactor({});
+  return masks == nullptr ? built_in->text(text) : built_in->text(masks->text(text));
 }
 
 namespace {
 
-error threw(const char* what, error_code code = errc::operation_threw) noexcept {
+error threw(const char* what, const redactor* masks,
+            error_code code = errc::operation_threw) noexcept {
   try {
-    return error(code, masked(what));
+    return error(code, masked(what, masks));
   } catch (const std::bad_alloc&) {
     return error(code);
   }
@@ -25,35 +26,36 @@ error threw(const char* what, error_code code = errc::operation_threw) noexcept 
 
 }  // namespace
 
-error describe(const std::exception_ptr& thrown) noexcept {
+error describe(const std::exception_ptr& thrown, const redactor* masks) noexcept {
   try {
     std::rethrow_exception(thrown);
   } catch (const call_error& e) {
     return e.why();
   } catch (const boost::system::system_error& e) {
-    return e.code() ? error(e.code()) : threw(e.what());
+    return e.code() ? error(e.code()) : threw(e.what(), masks);
   } catch (const std::system_error& e) {
-    return e.code() ? error(error_code(e.code())) : threw(e.what());
+    return e.code() ? error(error_code(e.code())) : threw(e.what(), masks);
   } catch (const config_error& e) {
-    return threw(e.what(), e.code());
+    return threw(e.what(), masks, e.code());
   } catch (const std::bad_alloc&) {
     return error(out_of_memory());
   } catch (const std::exception& e) {
-    return threw(e.what());
+    return threw(e.what(), masks);
   } catch (...) {
-    return threw("an exception of unknown type");
+    return threw("an exception of unknown type", nullptr);
   }
 }
 
-error with_story(const error& own, const std::string& story) noexcept {
-  if (story.empty()) return own;
+error with_story(const error& own, std::string_view story, const redactor* masks) noexcept {
+  if (story.empty() && (masks == nullptr || own.detail().empty())) return own;
   try {
     std::string text(own.detail());
-    if (!text.empty()) text += "; ";
+    if (!text.empty() && !story.empty()) text += "; ";
     text += story;
+    if (masks != nullptr) text = masks->text(text);
     return error(own.code(), std::move(text));
   } catch (const std::bad_alloc&) {
-    return own;
+    return masks == nullptr ? own : error(own.code());
   }
 }
 

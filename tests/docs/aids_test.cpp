@@ -15,6 +15,7 @@
 #include <chrono>
 #include <memory>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -94,6 +95,22 @@ TEST(masking, own_variables) {
   options.literals = {key};
   auto masks = hawser::make_redactor(options);
   EXPECT_EQ(masks->text("got " + read_key()), "got [masked]");
+}
+
+TEST(masking, errors_of_a_pipeline) {
+  hawser::environment env;
+  hawser::redaction options;
+  options.literals = {hawser::secret{read_key()}};
+  auto masks = hawser::make_redactor(options);
+  auto billing = hawser::pipeline_builder{"billing"}
+                     .add(hawser::retry{.max_attempts = 2})
+                     .redact(masks)
+                     .build(env);
+  auto r =
+      billing.execute([]() -> int { throw std::runtime_error("login failed for " + read_key()); });
+  EXPECT_EQ(r.error().detail(),
+            "login failed for [masked]; retry: max_attempts, attempts made 2, "
+            "allowed 2, after 2 attempts (1 retry)");
 }
 
 TEST(masking, rules) {

@@ -70,5 +70,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string field = "{\"token\":\"pl4nted\",\"x\":";
   field.append(input).append("}");
   require(built_in().json(field).find("pl4nted") == std::string::npos);
+  // The same where the name comes behind the value.
+  field = "{\"value\":\"pl4nted\",\"x\":";
+  field.append(input).append(",\"name\":\"token\"}");
+  require(built_in().json(field).find("pl4nted") == std::string::npos);
   return 0;
 }

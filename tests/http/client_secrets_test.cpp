@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <sstream>
 
 namespace hawser::test {
@@ -127,6 +128,47 @@ TEST_F(client_secrets, are_in_no_log_error_or_report_whatever_happens) {
   expect_clean("error", api->send(loaded(), told).error().message());
   look();
   EXPECT_NE(out.str().find("POST /accounts/{token}/charges"), std::string::npos);
+}
+
+/// Plain words in all places: only who was told of them can take them out.
+TEST_F(client_secrets, that_the_pipelines_redactor_knows_are_in_no_error_or_report) {
+  const std::string word = "correcthorse";
+  redaction rules;
+  rules.literals = {hawser::secret(word)};
+  auto policies = http::standard_pipeline("billing");
+  policies.redact(make_redactor(rules));
+  const client knowing(env, server.url(), policies);
+  const auto clean = [&](const std::string& text) {
+    EXPECT_EQ(text.find(word), std::string::npos) << text;
+    EXPECT_NE(text.find("masked"), std::string::npos) << text;
+  };
+  const call_options named{.report = &report, .name = "GET /correcthorse", .correlation = word};
+
+  server.script({plan::answer(400, R"({"title":"no correcthorse"})", "application/problem+json")});
+  result<response> r = knowing.send(request::get("/x"), named);
+  ASSERT_TRUE(r) << r.error().message();
+  const std::string refused = r->ensure_success().error().message();
+  EXPECT_EQ(refused.find(word), std::string::npos) << refused;
+  EXPECT_NE(refused.find("\"no ***\""), std::string::npos) << refused;
+  clean(report.to_string());
+  EXPECT_EQ(report.operation, "GET /[masked]");
+
+  const std::string body = R"({"correcthorse":"x"})";
+  server.script({plan::answer(200, body), plan::answer(200, body), plan::answer(200, body)});
+  using numbers = std::map<std::string, int>;
+  clean(knowing.get("/x").as<numbers>().error().message());
+  r = knowing.send(request::get("/x"));
+  clean(r->as<numbers>().error().message());
+  clean(r->as<numbers>(http::limits{}).error().message());
+  response reused;
+  ASSERT_TRUE(knowing.send(request::get("/x"), reused));
+  clean(reused.as<numbers>().error().message());
+
+  // Refused before it began.
+  r = knowing.send(request::get("/x").param(word, "1"), named);
+  ASSERT_TRUE(r.has_error());
+  clean(r.error().message());
+  clean(report.to_string());
 }
 
 TEST_F(client_secrets, in_bad_requests_and_base_urls_are_in_no_error) {

@@ -1,9 +1,12 @@
 #include "hawser/http/idempotency.hpp"
 
+#include "hawser/observe/redactor.hpp"
 #include "http/expect_error.hpp"
 
 #include <nlohmann/json.hpp>
 
+#include <fstream>
+#include <iterator>
 #include <regex>
 #include <set>
 
@@ -52,6 +55,44 @@ std::string header_of(const profile& p, std::string_view key) {
   const auto applied = apply_idempotency_key(p, key, h, body);
   EXPECT_TRUE(applied) << applied.error().message();
   return std::string(h.find(p.header).value_or("none"));
+}
+
+// Keys are not logged: a vendor's names for them must be known to the redactor.
+TEST(Profile, NamesThatAreMasked) {
+  const std::vector<profile> all{profile::ietf(), profile::stripe(), profile::paypal(),
+                                 profile::adyen(), profile::square()};
+  std::ifstream header(HAWSER_TEST_IDEMPOTENCY_HEADER);
+  const std::string text{std::istreambuf_iterator<char>(header), {}};
+  const std::regex made("static idempotency_profile \\w+\\(");
+  ASSERT_EQ(std::distance(std::sregex_iterator(text.begin(), text.end(), made), {}),
+            static_cast<std::ptrdiff_t>(all.size()))
+      << "a profile of the header is missing in this test";
+
+  const redactor masks;
+  const auto expect_masked = [](std::string_view name, const std::string& out) {
+    EXPECT_EQ(out.find("s3cr3t"), std::string::npos) << name << ": " << out;
+    EXPECT_NE(out.find("[masked]"), std::string::npos) << name << ": " << out;
+  };
+  for (const profile& p : all) {
+    headers h;
+    std::string body = "{}";
+    ASSERT_TRUE(apply_idempotency_key(p, "s3cr3t-key", h, body)) << p.name;
+    for (const headers::field f : h) {
+      EXPECT_TRUE(masks.is_secret_header(f.name)) << p.name;
+      const std::string named(f.name);
+      const std::string value(f.value);
+      expect_masked(p.name, masks.header(named, value));
+      expect_masked(p.name, masks.text(named + ": " + value));
+      expect_masked(p.name, masks.json(nlohmann::json{{named, value}}.dump()));
+      expect_masked(p.name, masks.json(nlohmann::json{{"value", value}, {"name", named}}.dump()));
+    }
+    if (!p.body_field) continue;
+    const std::string field = p.body_field->substr(p.body_field->rfind('/') + 1);
+    expect_masked(p.name, masks.json(body));
+    expect_masked(p.name, masks.text(body));
+    expect_masked(p.name, masks.form(field + "=s3cr3t-key"));
+    expect_masked(p.name, masks.url("/?" + field + "=s3cr3t-key"));
+  }
 }
 
 TEST(Profile, IetfQuotesTheKey) {

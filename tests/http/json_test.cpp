@@ -204,6 +204,54 @@ TEST(WrongType, EscapesThePointer) {
             std::string::npos);
 }
 
+// Keys come from the server: a map's are as good as values.
+TEST(WrongType, MasksSecretsInKeys) {
+  const auto told = [](const json& document) {
+    const auto converted = json_as<std::map<std::string, std::map<std::string, int>>>(document);
+    return converted ? "converted" : converted.error().message();
+  };
+  const std::string far(60, 'k');
+  for (const std::string secret :
+       {"sk_live_abcdefghijklmnop", "bob@mail.example", "4111 1111 1111 1111",
+        "https://u:s3cr3t@h.test/", "password=s3cr3t", "Bearer s3cr3tABC123",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"}) {
+    for (const json& document : {json{{secret, "x"}}, json{{secret, {{"a", "x"}}}},
+                                 json{{"a", {{secret, "x"}}}}, json{{secret, {{secret, "x"}}}}}) {
+      const std::string text = told(document);
+      EXPECT_NE(text.find("[masked]"), std::string::npos) << text;
+      EXPECT_EQ(text.find("=s3cr3t"), std::string::npos) << text;
+      for (const std::string& part : {secret.substr(0, 12), secret.substr(secret.size() - 8)})
+        EXPECT_EQ(text.find(part), std::string::npos) << text;
+    }
+  }
+  // Masked before it is cut: half a secret has no shape to be found by.
+  for (std::size_t before = 20; before < 40; ++before) {
+    const std::string text = told(json{{far.substr(0, before) + " sk_live_abcdefghijklmnop", "x"}});
+    EXPECT_EQ(text.find("sk_"), std::string::npos) << text;
+  }
+}
+
+struct by_own_key {};
+void from_json(const json& j, by_own_key&) {
+  static_cast<void>(j.at(j.at("key").get<std::string>()));
+}
+struct chatty {};
+void from_json(const json& j, chatty&) {
+  throw json::type_error::create(302, "type must be s3cr3t, but is s3cr3t", &j);
+}
+
+TEST(WrongType, ShowsNothingOfTheDocumentThatAConversionAskedFor) {
+  const std::string key =
+      json_as<by_own_key>(json{{"key", "sk_live_abcdefghijklmnop"}}).error().message();
+  EXPECT_EQ(key.find("abcdef"), std::string::npos) << key;
+  const std::string odd =
+      json_as<by_own_key>(json{{"key", "\n\x1b" + std::string(500, 'k')}}).error().message();
+  EXPECT_LT(odd.size(), 200U);
+  EXPECT_EQ(odd.find_first_of("\n\x1b"), std::string::npos) << odd;
+  const std::string own = json_as<chatty>(json::object()).error().message();
+  EXPECT_EQ(own.find("s3cr3t"), std::string::npos) << own;
+}
+
 TEST(WrongType, NeverQuotesWhatAConversionThrew) {
   expect_error(json_as<picky>(json("s3cr3t")).error(), errc::json_wrong_type,
                condition::bad_response, {"from_json threw"});

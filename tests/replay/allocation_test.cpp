@@ -2,6 +2,7 @@
 // who begins it, as std::bad_alloc; after that a call ends once, by its result, whatever memory it
 // does not get; and permits are back, nothing is left, the next call goes well.
 #include "hawser/http/client.hpp"
+#include "hawser/observe/redactor.hpp"
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/run/coroutine.hpp"
 #include "hawser/run/execute.hpp"
@@ -20,6 +21,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <limits>
 #include <optional>
 #include <stdexcept>
 
@@ -100,6 +102,69 @@ TEST_F(replay_without_memory, blocking_calls_that_fail) {
     r.check_permits();
   });
   EXPECT_GT(steps, 5u);
+}
+
+/// What cannot be masked is not told; and masking what is told needs no memory of the call.
+TEST(replay_without_memory, texts_that_a_redactor_masks) {
+  redaction rules;
+  rules.literals = {secret("correcthorse")};
+  const auto masks = make_redactor(rules);
+  const std::string name = "GET /accounts/correcthorse/and/what/belongs/to/it";
+  std::string heard;
+  struct listener final : observer {
+    explicit listener(std::string& to) : to_(to) {}
+    void on_event(const event& e) override {
+      const not_counted mine;
+      to_.append(e.operation).append(e.correlation).append("\n");
+    }
+    std::string& to_;
+  };
+  const auto ear = std::make_shared<listener>(heard);
+  const auto throws = [](attempt&) -> result<int> {
+    const not_counted mine;
+    throw std::runtime_error("login failed for correcthorse, and there is nothing to be done");
+  };
+  const auto fails = [](attempt&) -> result<int> {
+    const not_counted mine;
+    return error(connection_reset, "no connection for correcthorse, whatever was tried");
+  };
+  const auto run = [&](fuse& f, const auto& work, effect what) {
+    rig r;
+    const pipeline p = r.stack().redact(masks).observe(ear).build(r.env);
+    call_report report;
+    std::optional<result<int>> got;
+    heard.clear();
+    try {
+      const allocations_fail armed(f);
+      got.emplace(
+          p.execute(work, {.effect = what, .report = &report, .name = name, .correlation = name}));
+    } catch (const std::bad_alloc&) {
+    }
+    std::string all = heard + report.to_string() + report.operation + report.correlation;
+    if (got) all += got->error().message();
+    for (const report_entry& e : report.entries) all += e.cause;
+    EXPECT_EQ(all.find("correcthorse"), std::string::npos) << all;
+    r.check_permits();
+  };
+  for (const effect what : {effect::idempotent, effect::unsafe}) {
+    EXPECT_GT(fail_at_each_step([&](fuse& f) { run(f, throws, what); }), 10u);
+    EXPECT_GT(fail_at_each_step([&](fuse& f) { run(f, fails, what); }), 10u);
+  }
+}
+
+TEST(replay_without_memory, calls_that_go_well_mask_nothing) {
+  rig r;
+  const auto steps_of = [&](const pipeline& p) {
+    static_cast<void>(p.execute([] { return 1; }));  // warm
+    fuse f(std::numeric_limits<std::size_t>::max());
+    const allocations_fail armed(f);
+    const auto got = p.execute([] { return 7; }, {.name = long_name});
+    const not_counted mine;
+    EXPECT_EQ(*got, 7);
+    return f.steps();
+  };
+  EXPECT_EQ(steps_of(r.stack().redact(make_redactor()).build(r.env)),
+            steps_of(r.stack().build(r.env)));
 }
 
 /// An operation that fails twice and then succeeds. Its own memory is its own affair.

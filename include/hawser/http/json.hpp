@@ -46,7 +46,9 @@ class HAWSER_API json_trial {
 
 // Which field of `document` made the conversion fail, in words. nlohmann does not say unless built
 // with diagnostics, so the conversion is tried again with one field changed at a time.
-[[nodiscard]] HAWSER_API error explain_mismatch(const nlohmann::json& document, json_trial& trial);
+// Keys that it names are masked, by `masks` too if there are any.
+[[nodiscard]] HAWSER_API error explain_mismatch(const nlohmann::json& document, json_trial& trial,
+                                                const redactor* masks);
 [[nodiscard]] HAWSER_API error unserialisable(const std::exception& thrown);
 
 template <class T>
@@ -64,6 +66,16 @@ class json_conversion final : public json_trial {
   }
 };
 
+template <class T>
+[[nodiscard]] result<T> convert(const nlohmann::json& value, const redactor* masks) {
+  try {
+    return result<T>(boost::system::in_place_value, value.get<T>());
+  } catch (const std::exception&) {
+    json_conversion<T> again;
+    return result<T>(boost::system::in_place_error, explain_mismatch(value, again, masks));
+  }
+}
+
 }  // namespace detail
 
 /// A JSON value as a T. errc::json_wrong_type, naming the field by its JSON pointer (RFC 6901), the
@@ -71,12 +83,7 @@ class json_conversion final : public json_trial {
 /// checks no range: where the other side is not trusted, take std::int64_t or double and look.
 template <class T>
 [[nodiscard]] result<T> json_as(const nlohmann::json& value) {
-  try {
-    return result<T>(boost::system::in_place_value, value.get<T>());
-  } catch (const std::exception&) {
-    detail::json_conversion<T> again;
-    return result<T>(boost::system::in_place_error, detail::explain_mismatch(value, again));
-  }
+  return detail::convert<T>(value, nullptr);
 }
 
 template <class T>
@@ -88,7 +95,7 @@ template <class T>
 result<T> response::as(const limits& l) const {
   result<nlohmann::json> parsed = parse_json(body(), l);
   if (!parsed) return result<T>(boost::system::in_place_error, parsed.error());
-  return json_as<T>(*parsed);
+  return detail::convert<T>(*parsed, masks_.get());
 }
 
 /// As declared in request.hpp.

@@ -14,8 +14,13 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <memory>
 #include <string>
 #include <string_view>
+
+namespace hawser::inline v0 {
+class redactor;
+}
 
 namespace hawser::inline v0::http {
 
@@ -84,6 +89,11 @@ class HAWSER_API response {
   }
   /// How deep JSON may be when read without limits; 64 until set, and kept by `clear()`.
   void set_json_depth(std::size_t levels) noexcept { json_depth_ = levels; }
+  /// Masks what errors quote of the answer, on top of the built-in rules; null until set, and kept
+  /// by `clear()`. The client gives its pipeline's.
+  void set_masks(const std::shared_ptr<const redactor>& masks) noexcept {
+    if (masks_ != masks) masks_ = masks;
+  }
 
  private:
   [[nodiscard]] error status_error() const;
@@ -98,6 +108,7 @@ class HAWSER_API response {
   std::string body_;
   http::headers headers_;
   http::headers trailers_;
+  std::shared_ptr<const redactor> masks_;
 };
 
 /// The phrase RFC 9110 section 15 gives a status ("Not Found"); empty for unknown ones.

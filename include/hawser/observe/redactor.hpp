@@ -66,8 +66,10 @@ struct pattern_rules {
 
 /// Options of a redactor.
 struct redaction {
-  std::string mask = "[masked]";   ///< 1 to 64 printable characters without '"' and '\'.
-  name_rules headers{};            ///< HTTP header fields.
+  std::string mask = "[masked]";  ///< 1 to 64 printable characters without '"' and '\'.
+  /// HTTP header fields. Members of JSON too, but for those in `fields.remove`, or with
+  /// `fields.defaults` off.
+  name_rules headers{};
   name_rules parameters{};         ///< Parameters of a URL's query and fragment, and of forms.
   name_rules fields{};             ///< Members of JSON objects, at any depth.
   pattern_rules patterns{};        ///< What is looked for by its shape in text, URLs and values.

@@ -68,6 +68,7 @@ struct signature_traits<void(error_code, Rest...)> {
   static arguments success(std::tuple<Rest...>&& v) {
     return std::tuple_cat(std::tuple<error_code>(), std::move(v));
   }
+  static std::optional<error> text_of(const arguments& /*a*/) noexcept { return std::nullopt; }
 };
 
 template <class... Rest>
@@ -88,6 +89,7 @@ struct signature_traits<void(std::exception_ptr, Rest...)> {
   static arguments success(std::tuple<Rest...>&& v) {
     return std::tuple_cat(std::tuple<std::exception_ptr>(), std::move(v));
   }
+  static std::optional<error> text_of(const arguments& /*a*/) noexcept { return std::nullopt; }
 };
 
 template <class T, class E>
@@ -106,6 +108,12 @@ struct signature_traits<void(boost::system::result<T, E>)> {
   }
   static arguments success(std::tuple<T>&& v) {
     return boost::system::result<T, E>(boost::system::in_place_value, std::get<0>(std::move(v)));
+  }
+  /// The operation's own error, where it is one that has a text.
+  static std::optional<error> text_of(const arguments& a) noexcept {
+    if constexpr (std::is_same_v<E, error>)
+      if (std::get<0>(a).has_error()) return std::get<0>(a).error();
+    return std::nullopt;
   }
 };
 
@@ -148,10 +156,12 @@ class wrapped_call final : public async_operation {
   using executor_type = boost::asio::strand<boost::asio::any_io_executor>;
 
   /// `foreign`: the handler's executor is not one that operations can post to, and `executor`
-  /// stands in for it until delivery.
+  /// stands in for it until delivery. `masks`: the plan's.
   template <class Handler>
-  wrapped_call(Init init, Handler&& handler, boost::asio::any_io_executor executor, bool foreign)
-      : init_(std::move(init)),
+  wrapped_call(Init init, Handler&& handler, boost::asio::any_io_executor executor, bool foreign,
+               const redactor* masks)
+      : masks_(masks),
+        init_(std::move(init)),
         kept_alive_(
             boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)),
         strand_(executor),
@@ -202,7 +212,7 @@ class wrapped_call final : public async_operation {
       init_(attempt_handler(*this));
       return false;
     } catch (...) {  // the initiating function itself threw: nothing is under way
-      const error why = describe(std::current_exception());
+      const error why = describe(std::current_exception(), masks_);
       if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
         last_.emplace(with_exception(std::current_exception()));
       else
@@ -238,6 +248,9 @@ class wrapped_call final : public async_operation {
 
   void complete(ending&& end, bool initiating) override {
     const bool own = end.from != origin::policy && last_.has_value();
+    if (own && masks_ != nullptr)
+      if (const std::optional<error> why = traits::text_of(*last_))
+        last_.emplace(traits::failure(with_story(*why, {}, masks_)));
     if (link_) link_->cut();
     send_off(strand_.get_inner_executor(),
              delivery<handler_type, arguments>{
@@ -255,6 +268,7 @@ class wrapped_call final : public async_operation {
     return a;
   }
 
+  const redactor* masks_;
   Init init_;
   boost::asio::any_io_executor kept_alive_;
   executor_type strand_;
@@ -346,7 +360,7 @@ class wrapped_operation {
       }
       detail::start_async(plan,
                           std::make_unique<call>(std::move(init), std::forward<Handler>(handler),
-                                                 std::move(executor), foreign),
+                                                 std::move(executor), foreign, plan->masks.get()),
                           kept->options);
     }
   };

@@ -59,8 +59,8 @@ class HAWSER_API time_source {
 /// it, as with any Asio object.
 class HAWSER_API environment {
  public:
-  /// Starts a thread of its own. Destroying the last copy (pipelines, clients and running calls hold
-  /// copies) stops and joins it; when that happens in a handler on the thread itself, the thread
+  /// Starts a thread of its own. Destroying the last copy (pipelines, clients and running calls
+  /// hold copies) stops and joins it; when that happens in a handler on the thread itself, the thread
   /// ends soon afterwards, and the end of the process waits for it.
   environment();
   /// Runs on `executor`: an io_context's, a strand, a thread pool's. Starts no thread.

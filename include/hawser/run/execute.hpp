@@ -42,8 +42,7 @@ class callable final : public operation {
   using returned = std::remove_cvref_t<typename callable_result<F>::type>;
   using value = typename value_of<returned>::type;
 
-  callable(F& f, Classify& classify, const environment& env)
-      : f_(f), classify_(classify), env_(env) {}
+  callable(F& f, Classify& classify, const plan& how) : f_(f), classify_(classify), how_(how) {}
 
   bool start(const attempt_start& about, outcome& o) override {
     kept_.reset();
@@ -55,7 +54,7 @@ class callable final : public operation {
         o.delivery = evidence::never_sent;
         return true;
       }
-      attempt a(about, env_, stop_);
+      attempt a(about, how_.env, stop_);
       run(o, [&]() -> decltype(auto) { return f_(a); });
       a.amend(o);
     } else {
@@ -84,7 +83,8 @@ class callable final : public operation {
     const bool own = end.from == origin::operation || end.ok;
     if (own && kept_ && kept_->has_value()) return std::move(*kept_);
     if (own && kept_)
-      return result<value>(boost::system::in_place_error, with_story(kept_->error(), end.detail));
+      return result<value>(boost::system::in_place_error,
+                           with_story(kept_->error(), end.detail, how_.masks.get()));
     return result<value>(boost::system::in_place_error, end.error, std::move(end.detail));
   }
   /// What the last attempt threw, if that is what the call ended with.
@@ -116,7 +116,7 @@ class callable final : public operation {
       }
     } catch (...) {
       thrown_ = std::current_exception();
-      kept_.emplace(boost::system::in_place_error, describe(thrown_));
+      kept_.emplace(boost::system::in_place_error, describe(thrown_, how_.masks.get()));
       o = hawser::classify(kept_->error().code());
     }
   }
@@ -141,7 +141,7 @@ class callable final : public operation {
 
   F& f_;
   Classify& classify_;
-  const environment& env_;
+  const plan& how_;
   std::stop_source stop_{make_source()};
   std::optional<result<value>> kept_;
   std::exception_ptr thrown_;
@@ -165,7 +165,7 @@ auto pipeline::execute(F&& f, const call_options& options) const {
 template <class F, class Classify>
 auto pipeline::execute(F&& f, const call_options& options, Classify&& classify) const {
   detail::callable<std::remove_reference_t<F>, std::remove_reference_t<Classify>> what(f, classify,
-                                                                                       plan_->env);
+                                                                                       *plan_);
   detail::ending end;
   detail::run_blocking(*plan_, what, options, end);
   return what.take(end);
@@ -174,8 +174,7 @@ auto pipeline::execute(F&& f, const call_options& options, Classify&& classify) 
 template <class F>
 auto pipeline::execute_or_throw(F&& f, const call_options& options) const {
   static const detail::accept_all accept{};
-  detail::callable<std::remove_reference_t<F>, const detail::accept_all> what(f, accept,
-                                                                              plan_->env);
+  detail::callable<std::remove_reference_t<F>, const detail::accept_all> what(f, accept, *plan_);
   detail::ending end;
   detail::run_blocking(*plan_, what, options, end);
   auto r = what.take(end);

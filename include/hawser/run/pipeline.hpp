@@ -101,7 +101,7 @@ class HAWSER_API pipeline_builder {
   pipeline_builder&& add(std::shared_ptr<policy> shared) && {
     return std::move(add(std::move(shared)));
   }
-  /// Everything that another builder stacked.
+  /// Everything that another builder stacked, and its redactor if there is none yet.
   pipeline_builder& add(const pipeline_builder& other) &;
   /// The same on a temporary.
   pipeline_builder&& add(const pipeline_builder& other) && { return std::move(add(other)); }
@@ -111,6 +111,15 @@ class HAWSER_API pipeline_builder {
   /// The same on a temporary.
   pipeline_builder&& observe(std::shared_ptr<observer> listener) && {
     return std::move(observe(std::move(listener)));
+  }
+
+  /// Masks the texts that leave a call: details of errors, what exceptions said, names, ids and
+  /// causes in reports, names and ids in events. Your literals are in none of them; the built-in
+  /// rules hold as they do without it. The last one given counts.
+  pipeline_builder& redact(std::shared_ptr<const redactor> masks) &;
+  /// The same on a temporary.
+  pipeline_builder&& redact(std::shared_ptr<const redactor> masks) && {
+    return std::move(redact(std::move(masks)));
   }
 
   /// The most attempts that one call may cause, over all stacked retries.
@@ -131,6 +140,7 @@ class HAWSER_API pipeline_builder {
   std::string name_;
   std::vector<std::shared_ptr<policy>> policies_;
   std::vector<std::shared_ptr<observer>> observers_;
+  std::shared_ptr<const redactor> masks_;
   unsigned max_amplification_ = default_max_amplification;
 };
 

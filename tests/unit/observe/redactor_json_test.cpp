@@ -43,6 +43,106 @@ TEST(redactor_json, fields_are_masked_at_any_depth_and_of_any_type) {
     EXPECT_EQ(masks.json(in), out) << in;
 }
 
+TEST(redactor_json, lists_of_secrets_and_repeated_ones_are_masked) {
+  const redactor masks;
+  for (const auto& [in, out] : rows{
+           {R"({"password_confirmation":"x","passwordConfirm":"x","new_password2":"x"})",
+            R"({"password_confirmation":"[masked]","passwordConfirm":"[masked]",)"
+            R"("new_password2":"[masked]"})"},
+           {R"({"tokens":["x"],"api_keys":["x","y"],"secretKeys":{"a":"x"}})",
+            R"({"tokens":"[masked]","api_keys":"[masked]","secretKeys":"[masked]"})"},
+           {R"({"refresh_tokens":"x","tokens":"512","accessKeys":"x"})",
+            R"({"refresh_tokens":"[masked]","tokens":"[masked]","accessKeys":"[masked]"})"},
+           {R"({"api_keys":123})", R"({"api_keys":"[masked]"})"},
+       })
+    EXPECT_EQ(masks.json(in), out) << in;
+}
+
+TEST(redactor_json, numbers_of_tokens_are_counts) {
+  const std::string_view usage =
+      R"({"max_tokens":4096,"usage":{"total_tokens":-1.5e3,"tokens":0}})";
+  EXPECT_EQ(redactor().json(usage), usage);
+  EXPECT_EQ(redactor().json(R"({"tokens":4111111111111111})"), R"({"tokens":"[masked]"})");
+  EXPECT_EQ(redactor().json(R"({"name":"max_tokens","value":7})"),
+            R"({"name":"max_tokens","value":7})");
+  EXPECT_EQ(redactor().json(R"({"value":7,"name":"max_tokens"})"),
+            R"({"value":7,"name":"max_tokens"})");
+  redaction options;
+  options.fields.add = {{"max_tokens"}};
+  EXPECT_EQ(redactor(options).json(usage),
+            R"({"max_tokens":"[masked]","usage":{"total_tokens":-1.5e3,"tokens":0}})");
+}
+
+TEST(redactor_json, names_of_headers_are_names_of_members) {
+  redaction options;
+  options.headers.add = {{"X-Tenant"}};
+  const redactor masks(options);
+  EXPECT_EQ(masks.json(R"({"X-Auth-Key":"x","x-tenant":["x"],"stripe_signature":"x"})"),
+            R"({"X-Auth-Key":"[masked]","x-tenant":"[masked]","stripe_signature":"[masked]"})");
+  options.fields.remove = {"x-auth-key", "*token"};
+  EXPECT_EQ(redactor(options).json(R"({"X-Auth-Key":"x","a_token":"x","x-tenant":"x"})"),
+            R"({"X-Auth-Key":"x","a_token":"x","x-tenant":"[masked]"})")
+      << "what is taken out of `fields` is out";
+}
+
+TEST(redactor_json, members_are_told_by_others_before_and_behind) {
+  const redactor masks;
+  for (const auto& [in, out] : rows{
+           {R"({"name":"password","value":"hunter2"})",
+            R"({"name":"password","value":"[masked]"})"},
+           {R"({"value":"hunter2","name":"password"})",
+            R"({"value":"[masked]","name":"password"})"},
+           {R"({ "value" : "abc" , "n" : 1 , "name" : "X-Api-Key" } )",
+            R"({ "value" : "[masked]" , "n" : 1 , "name" : "X-Api-Key" } )"},
+           {R"({"Value":"x","Key":"DB_PASSWORD"})", R"({"Value":"[masked]","Key":"DB_PASSWORD"})"},
+           {R"([{"value":"x","key":"a"},{"value":"y","key":"token"},{"value":"z"}])",
+            R"([{"value":"x","key":"a"},{"value":"[masked]","key":"token"},{"value":"z"}])"},
+           {R"({"value":{"a":["x",{"value":"y","name":"pin"}]},"name":"secret","b":"c"})",
+            R"({"value":"[masked]","name":"secret","b":"c"})"},
+           {R"({"value":{"value":"y","name":"pin"},"name":"a","b":"c"})",
+            R"({"value":{"value":"[masked]","name":"pin"},"name":"a","b":"c"})"},
+           {R"({"value":"x","a":{"name":"password"}})", R"({"value":"x","a":{"name":"password"}})"},
+           {R"({"value":"x","value":"y","name":"pin"})",
+            R"({"value":"[masked]","value":"[masked]","name":"pin"})"},
+           {R"({"name":"password","key":"a","value":"x"})",
+            R"({"name":"password","key":"a","value":"[masked]"})"},
+           {R"({"value":"bob@mail.example 1","name":"a"})", R"({"value":"[masked] 1","name":"a"})"},
+           {R"({"value":"bob@mail.example 1","name":"pin"})",
+            R"({"value":"[masked]","name":"pin"})"},
+           {R"({"value":null,"name":"pin"})", R"({"value":null,"name":"pin"})"},
+           {R"({"value":12,"name":"pin"})", R"({"value":"[masked]","name":"pin"})"},
+           {R"({"value":"Bearer x","header":"authorization"})",
+            R"({"value":"Bearer [masked]","header":"authorization"})"},
+           {R"({"op":"replace","path":"/user/password","value":"x"})",
+            R"({"op":"replace","path":"/user/password","value":"[masked]"})"},
+           {R"({"rejectedValue":"x","field":"password"})",
+            R"({"rejectedValue":"[masked]","field":"password"})"},
+           {R"({"values":["x"],"property":"token"})",
+            R"({"values":"[masked]","property":"token"})"},
+       })
+    EXPECT_EQ(masks.json(in), out) << in;
+  EXPECT_EQ(masks.json(R"({"value":"hunter2","name":"password")"), "[unparseable body, 36 bytes]");
+}
+
+TEST(redactor_json, values_before_their_names_take_linear_time) {
+  // Each level is to be masked, the innermost first: the outermost alone is.
+  std::string text = "1";
+  redaction options;
+  options.max_depth = 512;
+  options.hash_key_id = "k1";
+  options.hash_key = secret{"0123456789abcdef"};
+  options.fields.style = mask_style::keyed_hash;
+  for (int i = 0; i < 500; ++i) text = R"({"value":)" + text + R"(,"name":"password"})";
+  EXPECT_EQ(redactor(options).json(text).size(),
+            std::string_view(R"({"value":"[hmac:k1:6ab68ca2a9a5]","name":"password"})").size());
+  std::string many = "[";
+  for (int i = 0; i < 20000; ++i) many += R"({"value":"hunter2","name":"password"},)";
+  many.back() = ']';
+  const std::string out = redactor().json(many);
+  EXPECT_EQ(out.find("hunter2"), std::string::npos);
+  EXPECT_EQ(out.size(), many.size() + 20000);
+}
+
 TEST(redactor_json, escaped_names_do_not_hide_fields) {
   const redactor masks;
   for (const auto& [in, out] : rows{
@@ -151,6 +251,8 @@ TEST(redactor_json, drop_leaves_null_and_hash_leaves_a_mark) {
   const redactor masks(options);
   EXPECT_EQ(masks.json(R"({"note":"x","pan":"\u0034111111111111111"})"),
             R"({"note":null,"pan":"[hmac:k1:6ab68ca2a9a5]"})");
+  EXPECT_EQ(masks.json(R"([{"value":"x","name":"note"},{"value":"4111111111111111","key":"pan"}])"),
+            R"([{"value":null,"name":"note"},{"value":"[hmac:k1:6ab68ca2a9a5]","key":"pan"}])");
   EXPECT_EQ(masks.json(R"({"pan":4111111111111111})"), R"({"pan":"[hmac:k1:6ab68ca2a9a5]"})");
 }
 

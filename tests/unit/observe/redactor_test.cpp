@@ -47,6 +47,7 @@ TEST(redactor_header, secret_headers_are_masked_whatever_their_case) {
                                       "x_api_key",
                                       "api-key",
                                       "Idempotency-Key",
+                                      "PayPal-Request-Id",
                                       "X-Auth-Token",
                                       "x-csrf-token",
                                       "X-Amz-Security-Token",
@@ -153,6 +154,10 @@ TEST(redactor_form, fields_are_masked) {
             "grant_type=password&username=bob&password=[masked]");
   EXPECT_EQ(masks.body("application/x-www-form-urlencoded", "pass%77ord=x&a=1"),
             "pass%77ord=[masked]&a=1");
+  EXPECT_EQ(masks.form("user[password_confirmation]=x&tokens=a&tokens=5&max_tokens=1%2c024"),
+            "user[password_confirmation]=[masked]&tokens=[masked]&tokens=5&max_tokens=1%2c024");
+  EXPECT_EQ(masks.form("idempotency_key=x&api_keys=5"),
+            "idempotency_key=[masked]&api_keys=[masked]");
 }
 
 // Configuration

@@ -19,12 +19,14 @@
 
 namespace hawser::inline v0 {
 
+class redactor;
+
 /// What one call may say about itself. An aggregate for blocking calls and set-up code; inside a
 /// `co_await` expression name it first (g++ 12 corrupts aggregates born there).
 struct call_options {
-  /// What doing it twice would do; `idempotent` when not said. A callable you put under retry may be
-  /// run again unless you say `effect::unsafe`: then it is repeated only when nothing of it can have
-  /// happened. An `http::client` takes the stricter of this and what the request says.
+  /// What doing it twice would do; `idempotent` when not said. A callable you put under retry may
+  /// be run again unless you say `effect::unsafe`: then it is repeated only when nothing of it can
+  /// have happened. An `http::client` takes the stricter of this and what the request says.
   std::optional<hawser::effect> effect{};
   /// How much of a rate limiter's tokens it takes.
   std::uint32_t cost = 1;
@@ -190,6 +192,7 @@ struct plan {
   std::size_t scratch = 0;
   unsigned amplification = 1;
   int heard = -1;  ///< The innermost level that hears of a plain success, -1 if none.
+  std::shared_ptr<const redactor> masks{};  ///< For the texts that leave a call; may be null.
 };
 
 /// Runs a call whose attempts all end inline, on this thread.

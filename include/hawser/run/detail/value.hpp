@@ -10,9 +10,14 @@
 #include <concepts>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
+
+namespace hawser::inline v0 {
+class redactor;
+}
 
 namespace hawser::inline v0::detail {
 
@@ -41,17 +46,22 @@ inline outcome to_outcome(outcome o) noexcept {
 }
 
 /// An exception as an error: the code it carries, `not_enough_memory` for std::bad_alloc, else
-/// `operation_threw` with its masked text.
-[[nodiscard]] HAWSER_API error describe(const std::exception_ptr& thrown) noexcept;
+/// `operation_threw` with its text, masked as `masked` does.
+[[nodiscard]] HAWSER_API error describe(const std::exception_ptr& thrown,
+                                        const redactor* masks = nullptr) noexcept;
 
 /// ENOMEM.
 [[nodiscard]] HAWSER_API error_code out_of_memory() noexcept;
 
-/// Text that came from outside, with everything that looks like a secret masked.
-[[nodiscard]] HAWSER_API std::string masked(std::string_view text);
+/// Text that came from outside, with everything that looks like a secret masked: first by `masks`,
+/// if there are any, as they find their literals only while those are whole; then by the built-in
+/// rules.
+[[nodiscard]] HAWSER_API std::string masked(std::string_view text, const redactor* masks = nullptr);
 
-/// Adds the call's story to an operation's own error, as far as there is memory for it.
-[[nodiscard]] HAWSER_API error with_story(const error& own, const std::string& story) noexcept;
+/// Adds the call's story to an operation's own error, as far as there is memory for it, and masks
+/// both by `masks`, if there are any. What cannot be masked for want of memory is not told.
+[[nodiscard]] HAWSER_API error with_story(const error& own, std::string_view story,
+                                          const redactor* masks) noexcept;
 
 inline error to_error(const error& e) { return e; }
 inline error to_error(const error_code& e) { return e; }
