@@ -105,7 +105,7 @@ TEST_F(replay_without_memory, blocking_calls_that_fail) {
 }
 
 /// What cannot be masked is not told; and masking what is told needs no memory of the call.
-TEST(replay_without_memory, texts_that_a_redactor_masks) {
+TEST_F(replay_without_memory, texts_that_a_redactor_masks) {
   redaction rules;
   rules.literals = {secret("correcthorse")};
   const auto masks = make_redactor(rules);
@@ -129,7 +129,7 @@ TEST(replay_without_memory, texts_that_a_redactor_masks) {
     return error(connection_reset, "no connection for correcthorse, whatever was tried");
   };
   const auto run = [&](fuse& f, const auto& work, effect what) {
-    rig r;
+    shop_rig r(1);
     const pipeline p = r.stack().redact(masks).observe(ear).build(r.env);
     call_report report;
     std::optional<result<int>> got;
@@ -152,8 +152,8 @@ TEST(replay_without_memory, texts_that_a_redactor_masks) {
   }
 }
 
-TEST(replay_without_memory, calls_that_go_well_mask_nothing) {
-  rig r;
+TEST_F(replay_without_memory, calls_that_go_well_mask_nothing) {
+  shop_rig r(1);
   const auto steps_of = [&](const pipeline& p) {
     static_cast<void>(p.execute([] { return 1; }));  // warm
     fuse f(std::numeric_limits<std::size_t>::max());

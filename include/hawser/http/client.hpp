@@ -45,9 +45,9 @@ struct client_options {
   time_limits times{};  ///< Limits on the time of each phase of an exchange.
   /// Set it when the API honours idempotency keys: then every request that would be unsafe (a POST
   /// or PATCH for which nobody said otherwise) or is said to be `keyed` gets one, minted once per
-  /// call and sent with each attempt, unless the request brings its own, be it by `header` or at the
-  /// profile's place in the body. Without it only requests that bring a key are sent with one, the
-  /// IETF draft's way.
+  /// call and sent with each attempt, unless the request brings its own, be it by `header` or at
+  /// the profile's place in the body. Without it only requests that bring a key are sent with one,
+  /// the IETF draft's way.
   std::optional<idempotency_profile> idempotency{};
   /// Names the header that carries the call's correlation id, the same on each attempt; off.
   std::optional<std::string> correlation_header{};
