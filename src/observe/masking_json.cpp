@@ -122,7 +122,8 @@ class json_masker {
                            : !value(depth + 1, printed))
         return false;
       if (tells && text)
-        if (const name_entry* named = named_by(plain_)) told = named;
+        if (const name_entry* named = named_by(plain_))
+          if (told == nullptr || told->counts) told = named;  // a count tells less than a secret
       skip_blanks();
       if (take('}')) break;
       if (!take(',')) return false;
@@ -137,9 +138,24 @@ class json_masker {
     return true;
   }
 
-  [[nodiscard]] const name_entry* named_by(std::string_view name) const noexcept {
+  [[nodiscard]] const name_entry* named_by(std::string_view name) const {
+    if (name.starts_with('/')) return on_the_way(name);
     const name_entry* entry = redaction_rules::find_part(rules_.members, name);
     return entry != nullptr ? entry : rules_.headers.find(name);
+  }
+
+  /// Of a pointer (RFC 6901) any part may tell: "/passwords/0", "/secrets/db".
+  [[nodiscard]] const name_entry* on_the_way(std::string_view pointer) const {
+    std::string part;
+    for (std::size_t at = 0; at < pointer.size();) {
+      const std::size_t end = std::min(pointer.find('/', at + 1), pointer.size());
+      part.assign(pointer, at + 1, end - at - 1);
+      for (std::size_t tilde = 0; (tilde = part.find('~', tilde)) < part.size() - 1; ++tilde)
+        part.replace(tilde, 2, 1, part[tilde + 1] == '1' ? '/' : '~');
+      if (const name_entry* entry = redaction_rules::find_part(rules_.members, part)) return entry;
+      at = end;
+    }
+    return nullptr;
   }
 
   /// A value that may turn out to be secret before its object ends.

@@ -432,13 +432,19 @@ const name_entry* redaction_rules::find_part(const name_set& names,
   return names.find(name.substr(begin, end - begin));
 }
 
+/// Digits, with commas in groups of three and a fraction perhaps: "1,024", "0.5". Not a list.
 bool redaction_rules::is_count(const name_entry& entry, std::string_view text) noexcept {
   if (!entry.counts) return false;
   if (text.starts_with('-')) text.remove_prefix(1);
-  return !text.empty() && is_digit(text.front()) &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return is_digit(c) || c == '.' || c == ',';  // "1,024" and "0.5" too
-         });
+  const std::string_view whole = text.substr(0, text.find('.'));
+  const std::string_view fraction = text.substr(std::min(whole.size() + 1, text.size()));
+  if (whole.empty() || !std::all_of(fraction.begin(), fraction.end(), is_digit)) return false;
+  const bool grouped = whole.find(',') != npos;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    const bool comma = grouped && i != 0 && (whole.size() - i) % 4 == 0;
+    if (comma ? whole[i] != ',' : !is_digit(whole[i])) return false;
+  }
+  return true;
 }
 
 bool redaction_rules::hide_literals(std::string& text) const {

@@ -555,9 +555,10 @@ class rate_limiter_stage final : public stage {
   using result = rate_grant::result;
 
   /// 429, or what the classifier marks as a limit rather than a failure: refused, not countable,
-  /// with a hint. An answer that asks to wait for another reason (a keyed request is still being
-  /// worked on) asks that one call.
+  /// with a hint. An answer that asks to wait for another reason asks that one call: a keyed
+  /// request is still being worked on, or this one came too early, too late or to the wrong server.
   static bool says_slow_down(const outcome& o) noexcept {
+    if (o.status == 408 || o.status == 421 || o.status == 425) return false;
     return o.status == 429 || (o.result == verdict::failed && !o.countable && o.has_hint() &&
                                o.delivery == evidence::refused);
   }

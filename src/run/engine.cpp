@@ -374,8 +374,10 @@ void engine::launched(time_point now) {
 
 void engine::failed() {
   if (slot_.delivery == evidence::maybe_applied) unresolved_ = true;
-  // An answer that a later try may change says nothing about the attempts before it.
-  if (slot_.delivery == evidence::answered && !slot_.transient) unresolved_ = false;
+  // An answer that a later try may change says nothing about the attempts before it; nor does a
+  // client error that came without its status, which may have been such a one.
+  const bool definite = slot_.status != 0 || slot_.error != errc::client_error;
+  if (slot_.delivery == evidence::answered && !slot_.transient && definite) unresolved_ = false;
   if (cause_ != cancel_cause::none) {
     slot_.result = cause_ == cancel_cause::caller ? verdict::ignored : verdict::failed;
     slot_.from = origin::policy;

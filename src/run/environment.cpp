@@ -206,7 +206,7 @@ struct own_context {
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
 };
 
-/// The last thing a thread does is to say that it is over.
+/// The last thing that a thread does for us is to say that it is over.
 class thread_end {
  public:
   void come() {
@@ -240,7 +240,9 @@ class leftover_threads {
         return true;
       });
       all.threads_.reserve(all.threads_.size() + 1);
-      if (!all.ending_) all.threads_.push_back({std::move(thread), std::move(end)});
+      all.threads_.push_back({std::move(thread), std::move(end)});
+      // Each time: what this thread has begun to use, it must be waited for before that goes.
+      std::atexit([] { instance().wait(); });
     } catch (const std::bad_alloc&) {
     }
     if (thread.joinable()) thread.detach();
@@ -252,9 +254,6 @@ class leftover_threads {
     std::shared_ptr<thread_end> end;
   };
 
-  leftover_threads() {
-    std::atexit([] { instance().wait(); });
-  }
   static leftover_threads& instance() {
     static auto& all = *new leftover_threads;
     return all;
@@ -264,8 +263,7 @@ class leftover_threads {
   /// process.
   void wait() {
     std::unique_lock lock(mutex_);
-    ending_ = true;
-    std::vector<leftover> left = std::move(threads_);
+    std::vector<leftover> left = std::exchange(threads_, {});
     lock.unlock();
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     for (leftover& t : left) {
@@ -279,14 +277,16 @@ class leftover_threads {
 
   std::mutex mutex_;
   std::vector<leftover> threads_;
-  bool ending_ = false;
 };
 
 class own_thread final : public real_time {
  public:
   explicit own_thread(const std::shared_ptr<own_context>& context)
-      : real_time(context->io.get_executor()), context_(context), thread_([context, end = end_] {
-          context->io.run();
+      : real_time(context->io.get_executor()),
+        context_(context),
+        thread_([kept = context, end = end_]() mutable {
+          kept->io.run();
+          kept.reset();  // with the handlers that did not run
           end->come();
         }) {}
 

@@ -262,6 +262,24 @@ TEST_F(client_effect, an_attempt_that_ran_out_of_time_is_told_as_that) {
   EXPECT_EQ(told, 1);
 }
 
+// A client error without its status may stand for a 429 or a 409: what an earlier attempt left open
+// stays so.
+TEST_F(client_effect, a_bare_client_error_settles_nothing) {
+  const pipeline around =
+      pipeline_builder{"outer"}
+          .add(retry{.max_attempts = 2, .delay = constant{.each = 1ms, .spread = jitter::none}})
+          .build(env);
+  int calls = 0;
+  const auto r = around.execute(
+      [&]() -> result<int> {
+        return error(++calls == 1 ? errc::connection_closed : errc::client_error);
+      },
+      {.effect = effect::keyed});
+  EXPECT_EQ(calls, 2);
+  ASSERT_TRUE(r.has_error());
+  EXPECT_EQ(r.error(), errc::outcome_unknown) << r.error().message();
+}
+
 // A client inside another pipeline: what its errors mean to the policies around it.
 TEST_F(client_effect, errors_of_answers_keep_their_meaning_in_a_pipeline_around_the_client) {
   struct {

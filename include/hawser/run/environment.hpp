@@ -61,7 +61,7 @@ class HAWSER_API environment {
  public:
   /// Starts a thread of its own. Destroying the last copy (pipelines, clients and running calls
   /// hold copies) stops and joins it. When that happens in a handler on the thread itself, the
-  /// thread ends soon afterwards, and the end of the process waits for it.
+  /// thread ends soon afterwards, and the end of the process waits for it, two seconds at most.
   environment();
   /// Runs on `executor`: an io_context's, a strand, a thread pool's. Starts no thread.
   explicit environment(boost::asio::any_io_executor executor);

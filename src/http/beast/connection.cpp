@@ -23,6 +23,7 @@ namespace {
 
 // TLS: plain text is encrypted in pieces, so that a large body is not held twice.
 constexpr std::size_t piece = 64 * 1024;
+constexpr std::size_t most_at_once = 256 * 1024;  // without TLS: handed to the system
 
 // An idle connection is looked at before reuse when it was idle for longer: the look costs a system
 // call, and what comes back to back needs none.
@@ -295,7 +296,7 @@ connection::ending connection::send_request_locked(time_point now) {
 }
 
 std::string_view connection::next_chunk_locked(bool& failed) {
-  if (!tls_) return unwritten_;
+  if (!tls_) return unwritten_.substr(0, most_at_once);
   if (phase_ == phase::exchanging && !unwritten_.empty() && tls_->unsent() < piece) {
     const std::string_view plain = unwritten_.substr(0, piece);
     unwritten_.remove_prefix(plain.size());
@@ -337,6 +338,7 @@ connection::ending connection::pump_locked(time_point now) {
       break;
     }
     writing_ = true;
+    in_flight_ = chunk.size() - n;
     channel_->async_write(chunk.data() + n, chunk.size() - n);
     if (phase_ == phase::exchanging)
       limit_locked(settings_.times.between_bytes, errc::between_bytes_timeout, now);
@@ -347,6 +349,7 @@ connection::ending connection::pump_locked(time_point now) {
 void connection::on_written(error_code ec, std::size_t n) {
   guard lock(mutex_);
   writing_ = false;
+  in_flight_ = 0;
   if (phase_ == phase::closed) return;
   count_sent_locked(n);
   if (ec) {
@@ -465,7 +468,9 @@ connection::ending connection::answered_locked(bool nothing_left, time_point now
     close_locked(e);
   }
   e.who = std::exchange(current_, nullptr);
-  e.delivery = request_sent_ ? evidence::answered : evidence::maybe_applied;
+  // Whether the system surely never had the end of the request.
+  const bool in_part = tls_ ? !unwritten_.empty() : unwritten_.size() > in_flight_;
+  e.delivery = in_part ? evidence::maybe_applied : evidence::answered;
   e.now = now;
   return e;
 }

@@ -144,6 +144,7 @@ class connection final : public timer_node, public channel_owner {
   error_code write_error_;
   bool request_sent_ = false;
   bool writing_ = false;
+  std::size_t in_flight_ = 0;  // bytes of the write under way
   bool reading_ = false;
 
   response_reader reader_;

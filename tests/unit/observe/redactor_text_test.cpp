@@ -252,6 +252,7 @@ TEST(redactor_text, assignments_are_masked) {
             {"passwordConfirmation: hunter2", "passwordConfirmation: [masked]"},
             {"{\"tokens\":[\"abc\"],\"n\":1}", "{\"tokens\":[masked],\"n\":1}"},
             {"refresh_tokens: abc,def", "refresh_tokens: [masked]"},
+            {"backup_tokens=12345678,23456789", "backup_tokens=[masked]"},
             {"tokens=abc api_keys=123", "tokens=[masked] api_keys=[masked]"},
             {"{\"max_tokens\":\"512\"}", "{\"max_tokens\":\"[masked]\"}"},
             {"max_tokens=4111111111111111", "max_tokens=[masked]"},

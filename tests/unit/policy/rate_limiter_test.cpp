@@ -363,6 +363,14 @@ TEST(rate_limiter, other_failures_do_not_drain_it) {
   unavailable.countable = false;
   b.finish(unavailable);
   EXPECT_EQ(p.snapshot(start_of_test).tokens, 98);
+  // Nor a 425, which is about that request.
+  call early(p);
+  (void)early.enter();
+  outcome too_early = unavailable;
+  too_early.status = 425;
+  too_early.delivery = evidence::refused;
+  early.finish(too_early);
+  EXPECT_EQ(p.snapshot(start_of_test).tokens, 97);
   // What the classifier calls a limit (refused, not countable, with a hint) does, whatever its
   // status.
   call c(p);

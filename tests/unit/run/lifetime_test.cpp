@@ -154,20 +154,27 @@ TEST_F(lifetime, the_last_handle_may_go_in_a_handler_on_the_environments_own_thr
   done.get_future().get();
 }
 
-/// Ends the process while a handler that dropped the last handle still runs on the thread.
-[[noreturn]] void end_too_early() {
-  static std::atomic<bool> handler_ended{false};
-  std::atexit([] { std::_Exit(handler_ended ? 0 : 1); });  // registered first, so it runs last
+/// The last handle is dropped by a handler on the environment's thread, which goes on for a while.
+void drop_on_own_thread(duration goes_on, std::atomic<bool>& ended) {
   environment own;
   std::promise<void> dropped;
   const asio::any_io_executor where = own.executor();
-  asio::post(where, [own = std::move(own), &dropped]() mutable {
+  asio::post(where, [own = std::move(own), &dropped, goes_on, &ended]() mutable {
     { const environment last = std::move(own); }
     dropped.set_value();
-    std::promise<void>().get_future().wait_for(50ms);
-    handler_ended = true;
+    std::promise<void>().get_future().wait_for(goes_on);
+    ended = true;
   });
   dropped.get_future().wait();
+}
+
+[[noreturn]] void end_too_early() {
+  static std::atomic<bool> first{false};
+  static std::atomic<bool> second{false};
+  drop_on_own_thread(1ms, first);
+  // Stands for what the second thread uses: it must not go before that thread has ended.
+  std::atexit([] { std::_Exit(first && second ? 0 : 1); });
+  drop_on_own_thread(50ms, second);
   std::exit(2);
 }
 
