@@ -60,11 +60,12 @@ struct client_effect : ::testing::Test {
   }
   void expect_repeated_with_one_key(const result<response>& r, std::string_view header) {
     ASSERT_TRUE(r) << r.error().message();
-    ASSERT_EQ(net->requests().size(), 2u);
-    const auto first = net->requests()[0].header(header);
+    const auto sent = net->requests();
+    ASSERT_EQ(sent.size(), 2u);
+    const auto first = sent[0].header(header);
     ASSERT_TRUE(first);
     EXPECT_FALSE(first->empty());
-    EXPECT_EQ(first, net->requests()[1].header(header));
+    EXPECT_EQ(first, sent[1].header(header));
   }
 };
 
