@@ -2,8 +2,11 @@
 
 #include "hawser/run/detail/operation_memory.hpp"
 
+#include "run/process_end.hpp"
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -206,108 +209,143 @@ struct own_context {
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
 };
 
-/// The last thing that a thread does for us is to say that it is over.
-class thread_end {
+/// Comes once; may be waited for.
+class moment {
  public:
   void come() {
     const std::lock_guard lock(mutex_);
-    over_ = true;
-    came_.notify_all();
+    came_ = true;
+    changed_.notify_all();
   }
   [[nodiscard]] bool comes_before(std::chrono::steady_clock::time_point until) {
     std::unique_lock lock(mutex_);
-    return came_.wait_until(lock, until, [this] { return over_; });
+    return changed_.wait_until(lock, until, [this] { return came_; });
   }
 
  private:
   std::mutex mutex_;
-  std::condition_variable came_;
-  bool over_ = false;
+  std::condition_variable changed_;
+  bool came_ = false;
 };
 
-/// Threads that outlive their environments. What a thread still does when the process ends must not
-/// meet destroyed globals (OpenSSL's among them), so they are waited for then. Never destroyed
+/// The threads of all environments, for the end of the process: what a thread still does then (the
+/// last handle may go there) must not meet destroyed globals, OpenSSL's among them. Never destroyed
 /// itself: environments may be globals, too.
-class leftover_threads {
+class own_threads {
  public:
-  static void add(std::thread thread, std::shared_ptr<thread_end> end) noexcept {
-    try {
-      leftover_threads& all = instance();
-      const std::lock_guard lock(all.mutex_);
-      std::erase_if(all.threads_, [](leftover& t) {
-        if (!t.end->comes_before({})) return false;
-        t.thread.join();
-        return true;
-      });
-      all.threads_.reserve(all.threads_.size() + 1);
-      all.threads_.push_back({std::move(thread), std::move(end)});
-      // Each time: what this thread has begun to use, it must be waited for before that goes.
-      std::atexit([] { instance().wait(); });
-    } catch (const std::bad_alloc&) {
-    }
-    if (thread.joinable()) thread.detach();
-  }
-
- private:
-  struct leftover {
-    std::thread thread;
-    std::shared_ptr<thread_end> end;
-  };
-
-  static leftover_threads& instance() {
-    static auto& all = *new leftover_threads;
+  static own_threads& instance() {
+    static auto& all = *new own_threads;
     return all;
   }
 
-  /// Not for ever: a handler may hang, and one of these threads may be the one that ends the
-  /// process.
-  void wait() {
-    std::unique_lock lock(mutex_);
-    std::vector<leftover> left = std::exchange(threads_, {});
-    lock.unlock();
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-    for (leftover& t : left) {
-      const bool self = t.thread.get_id() == std::this_thread::get_id();
-      if (!self && t.end->comes_before(until))
-        t.thread.join();
-      else
-        t.thread.detach();
+  void started(const std::shared_ptr<own_context>& context, std::shared_ptr<moment> end) {
+    const std::lock_guard lock(mutex_);
+    forget_ended_locked();
+    threads_.push_back({std::weak_ptr<own_context>(context), std::move(end), {}});
+  }
+  /// It outlives its environment.
+  void left_alone(std::thread thread, const std::shared_ptr<moment>& end) noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      for (entry& e : threads_)
+        if (e.end == end) e.thread = std::move(thread);
+    }
+    detail::wait_for_own_threads_at_exit();
+  }
+  void joined(const std::shared_ptr<moment>& end) noexcept {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(threads_, [&](const entry& e) { return e.end == end; });
+  }
+
+  /// Not for ever: a handler may hang.
+  void wait() noexcept {
+    try {
+      wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(2));
+    } catch (const std::bad_alloc&) {
     }
   }
 
+ private:
+  struct entry {
+    std::weak_ptr<own_context> context;
+    std::shared_ptr<moment> end;
+    std::thread thread;  // once it was left alone
+  };
+
+  own_threads() { detail::wait_for_own_threads_at_exit(); }
+
+  void wait_until(std::chrono::steady_clock::time_point until) {
+    std::vector<std::shared_ptr<moment>> pauses;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const entry& e : threads_) pauses.push_back(pause_of(e));
+    }
+    for (const auto& pause : pauses) (void)pause->comes_before(until);
+    const std::lock_guard lock(mutex_);
+    for (const entry& e : threads_)
+      if (e.thread.joinable()) (void)e.end->comes_before(until);
+    forget_ended_locked();
+  }
+
+  /// When the thread has done what it is at; at once where it is the one that asks.
+  static std::shared_ptr<moment> pause_of(const entry& e) {
+    const auto context = e.context.lock();
+    if (context == nullptr || context->io.stopped()) return e.end;
+    auto pause = std::make_shared<moment>();
+    if (context->io.get_executor().running_in_this_thread())
+      pause->come();
+    else
+      asio::post(context->io, [pause] { pause->come(); });
+    return pause;
+  }
+  void forget_ended_locked() {
+    std::erase_if(threads_, [](entry& e) {
+      if (!e.end->comes_before({})) return false;
+      if (e.thread.joinable()) e.thread.join();
+      return true;
+    });
+  }
+
   std::mutex mutex_;
-  std::vector<leftover> threads_;
+  std::vector<entry> threads_;
 };
 
 class own_thread final : public real_time {
  public:
   explicit own_thread(const std::shared_ptr<own_context>& context)
-      : real_time(context->io.get_executor()),
-        context_(context),
-        thread_([kept = context, end = end_]() mutable {
-          kept->io.run();
-          kept.reset();  // with the handlers that did not run
-          end->come();
-        }) {}
+      : real_time(context->io.get_executor()), context_(context) {
+    own_threads::instance().started(context, end_);
+    thread_ = std::thread([kept = context, end = end_]() mutable {
+      kept->io.run();
+      kept.reset();  // with the handlers that did not run
+      end->come();
+    });
+  }
 
   ~own_thread() override {
     context_->work.reset();
     context_->io.stop();
     // The last handle may go in a handler on the thread itself; then the thread outlives us.
-    if (thread_.get_id() == std::this_thread::get_id())
-      leftover_threads::add(std::move(thread_), end_);
-    else
+    if (thread_.get_id() == std::this_thread::get_id()) {
+      own_threads::instance().left_alone(std::move(thread_), end_);
+    } else {
       thread_.join();
+      own_threads::instance().joined(end_);
+    }
     stop_timers();  // while the context is still there
   }
 
  private:
   std::shared_ptr<own_context> context_;
-  std::shared_ptr<thread_end> end_ = std::make_shared<thread_end>();
+  std::shared_ptr<moment> end_ = std::make_shared<moment>();
   std::thread thread_;
 };
 
 }  // namespace
+
+void detail::wait_for_own_threads_at_exit() noexcept {
+  std::atexit([] { own_threads::instance().wait(); });
+}
 
 environment::environment()
     : source_(std::make_shared<own_thread>(std::make_shared<own_context>())) {}

@@ -2,6 +2,8 @@
 
 #include "hawser/run/detail/value.hpp"
 
+#include "run/process_end.hpp"
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -353,6 +355,8 @@ tls_context::tls_context(const tls_options& options, tls_peer peer)
       min_version_(options.min_version),
       bio_method_(bio_glue::method()),
       ctx_(SSL_CTX_new(TLS_client_method())) {
+  // OpenSSL's globals are there now, and go at the end of the process.
+  [[maybe_unused]] static const bool told = (hawser::detail::wait_for_own_threads_at_exit(), true);
   // "api.test." is the same host; neither SNI nor certificates spell the last dot (RFC 6066).
   if (!peer_.is_address && peer_.host.size() > 1 && peer_.host.back() == '.') peer_.host.pop_back();
   if (!bio_method_ || !ctx_) bad_credentials("TLS", openssl_reason());
