@@ -607,7 +607,9 @@ result<void> client::send(const request& what, response& answer,
 namespace {
 
 request with_params(request&& r, const route_params& params) {
-  for (const auto& [name, value] : params) std::move(r).param(name, value);
+  // A setter moves nothing away: it returns what it was called on.
+  for (const auto& [name, value] : params)
+    std::move(r).param(name, value);  // NOLINT(bugprone-use-after-move)
   return std::move(r);
 }
 

@@ -201,7 +201,7 @@ void bulkhead_permit::give_back() noexcept {
 }
 
 bulkhead_permit bulkhead_policy::try_acquire(refusal* refused) noexcept {
-  std::uint64_t seen;
+  std::uint64_t seen = 0;
   if (try_take(seen)) return bulkhead_permit(this);
   if (refused == nullptr) return {};
   // A permit that is free while somebody is queued is on its way to them: as good as taken.
@@ -215,7 +215,7 @@ void bulkhead_policy::set_max_concurrent(int limit) {
   check_limit(limit);
   const std::lock_guard guard(lock_);
   std::uint64_t seen = word_.load(std::memory_order_relaxed);
-  std::uint64_t changed;
+  std::uint64_t changed = 0;
   do {
     changed = (seen & (one_limit - 1)) + one_limit * static_cast<std::uint64_t>(limit);
   } while (!word_.compare_exchange_weak(seen, changed, std::memory_order_relaxed));
@@ -243,7 +243,7 @@ class bulkhead_stage final : public stage {
 
   step enter(tick& t) override {
     now_ = entered_ = t.now();
-    std::uint64_t seen;
+    std::uint64_t seen = 0;
     if (policy_.try_take(seen)) {
       phase_ = phase::holding;
       return step::call_inner();

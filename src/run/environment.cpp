@@ -247,8 +247,9 @@ class own_threads {
   void left_alone(std::thread thread, const std::shared_ptr<moment>& end) noexcept {
     {
       const std::lock_guard lock(mutex_);
-      for (entry& e : threads_)
-        if (e.end == end) e.thread = std::move(thread);
+      const auto it = std::find_if(threads_.begin(), threads_.end(),
+                                   [&](const entry& e) { return e.end == end; });
+      it->thread = std::move(thread);
     }
     detail::wait_for_own_threads_at_exit();
   }

@@ -79,7 +79,8 @@ std::string scripted_exchange::wire() const {
   if (what_ == kind::answer) {
     text = "HTTP/1.1 " + std::to_string(status_) + " " + std::string(http::reason_phrase(status_)) +
            "\r\n";
-    for (const auto& [name, value] : headers_) text += name + ": " + value + "\r\n";
+    for (const auto& [name, value] : headers_)
+      text.append(name).append(": ").append(value).append("\r\n");
     text += "Content-Length: " + std::to_string(body_.size()) + "\r\n\r\n" + body_;
   }
   return stops_at_ ? text.substr(0, *stops_at_) : text;
