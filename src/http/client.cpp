@@ -354,7 +354,8 @@ class client::call final : public hawser::detail::async_operation, private excha
       count_as_keyed();
       return;
     }
-    if (!request_.idempotency_key()) minted_ = own_body_key();
+    if (!request_.idempotency_key())
+      minted_ = idempotency_key_in(profile(), request_.body());  // the caller's own, perhaps
     if (!request_.idempotency_key() && minted_.empty())
       minted_ = mint_idempotency_key(state_->env.random());
     const std::string_view key =
@@ -372,11 +373,6 @@ class client::call final : public hawser::detail::async_operation, private excha
   void count_as_keyed() noexcept {
     if (options_.effect == hawser::effect::unsafe && !said_unsafe_)
       options_.effect = hawser::effect::keyed;
-  }
-
-  /// A key that the caller wrote into the body, where the profile has it; empty without one.
-  [[nodiscard]] std::string own_body_key() const {
-    return profile().body_field ? idempotency_key_in(profile(), request_.body()) : std::string();
   }
 
   void correlate() {

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <span>
 
 namespace hawser::inline v0::detail {
 
@@ -78,7 +80,8 @@ constexpr known_name known_headers[] = {
     {"x-forwarded-client-cert", certainty::always, true},
 };
 
-constexpr known_name known_parameters[] = {
+// In URLs and forms as in documents.
+constexpr known_name known_secrets[] = {
     {"*password"},
     {"*passwords"},
     {"*password_confirmation"},
@@ -111,106 +114,61 @@ constexpr known_name known_parameters[] = {
     {"totp"},
     {"jwt"},
     {"sid", certainty::equals},
-    {"session", certainty::enclosed},
     {"session_id"},
-    {"jsessionid"},
-    {"phpsessid"},
     {"sig", certainty::equals},
     {"signature", certainty::equals},
+    {"auth", certainty::equals},
+    {"authorization", certainty::always, true},
+    {"bearer"},
+    {"code_verifier"},
+    {"device_code"},
+    {"user_code"},
+    {"idempotency_key"},
+    {"assertion", certainty::equals},
+    {"client_assertion"},
+    {"credential", certainty::equals},
+    {"credentials", certainty::equals},
+    {"email", certainty::equals},
+    {"card", certainty::enclosed},
+    {"pan", certainty::equals},
+};
+
+constexpr known_name known_parameters[] = {
+    {"session", certainty::enclosed},
+    {"jsessionid"},
+    {"phpsessid"},
     {"*signature", certainty::enclosed},
     {"x-amz-credential"},
     {"x-goog-credential"},
     {"awsaccesskeyid"},
     {"subscription-key"},
-    {"auth", certainty::equals},
-    {"authorization", certainty::always, true},
-    {"bearer"},
     {"key", certainty::enclosed},
     {"code", certainty::enclosed},
-    {"code_verifier"},
-    {"device_code"},
-    {"user_code"},
-    {"idempotency_key"},
-    {"assertion", certainty::equals},
-    {"client_assertion"},
     {"samlrequest"},
     {"samlresponse"},
     {"ticket", certainty::enclosed},
     {"hmac", certainty::enclosed},
-    {"credential", certainty::equals},
-    {"credentials", certainty::equals},
-    {"email", certainty::equals},
     {"iban"},
     {"ssn"},
-    {"card", certainty::enclosed},
-    {"pan", certainty::equals},
     {"cvv"},
     {"cvc"},
 };
 
 constexpr known_name known_fields[] = {
-    {"*password"},
-    {"*passwords"},
-    {"*password_confirmation"},
-    {"*password_confirm"},
-    {"*password_repeat"},
-    {"*password_again"},
-    {"*password1"},
-    {"*password2"},
-    {"*password_hash"},
-    {"*passwd"},
-    {"*passphrase"},
-    {"*secret"},
-    {"*secrets"},
-    {"*token"},
-    {"tokens", certainty::equals, false, true},
-    {"*tokens", certainty::always, false, true},
-    {"*apikey"},
-    {"*apikeys"},
-    {"*accesskey"},
-    {"*accesskeys"},
-    {"*secretkey"},
-    {"*secretkeys"},
-    {"*privatekey"},
-    {"*privatekeys"},
     {"*signingkey"},
     {"*signingkeys"},
     {"*encryptionkey"},
     {"*encryptionkeys"},
-    {"pwd"},
-    {"pass", certainty::equals},
-    {"passcode"},
-    {"pin", certainty::equals},
-    {"otp"},
-    {"totp"},
     {"mfa_code"},
-    {"auth", certainty::equals},
-    {"authorization", certainty::always, true},
-    {"bearer"},
     {"cookie", certainty::always, true},
     {"cookies", certainty::enclosed},
     {"set-cookie", certainty::always, true},
-    {"credential", certainty::equals},
-    {"credentials", certainty::equals},
-    {"assertion", certainty::equals},
-    {"client_assertion"},
-    {"code_verifier"},
-    {"device_code"},
-    {"user_code"},
-    {"jwt"},
-    {"session_id"},
-    {"sid", certainty::equals},
-    {"sig", certainty::equals},
-    {"signature", certainty::equals},
-    {"idempotency_key"},
-    {"card", certainty::enclosed},
     {"cc", certainty::equals},
     {"ccnum"},
     {"cc_number"},
     {"credit_card"},
     {"*cardnumber"},
     {"card_no"},
-    {"pan", certainty::equals},
     {"primary_account_number"},
     {"account_number"},
     {"bank_account"},
@@ -230,7 +188,6 @@ constexpr known_name known_fields[] = {
     {"passport"},
     {"passport_number"},
     {"drivers_license"},
-    {"email", certainty::equals},
     {"e_mail", certainty::equals},
     {"*emailaddress"},
     {"phone", certainty::enclosed},
@@ -240,14 +197,16 @@ constexpr known_name known_fields[] = {
     {"dob", certainty::equals},
 };
 
-template <std::size_t N>
-name_set build(const known_name (&known)[N], const name_rules& rules, bool header,
+using known_names = std::span<const known_name>;
+
+name_set build(std::initializer_list<known_names> lists, const name_rules& rules, bool header,
                const std::string& option) {
   name_set names;
   if (rules.defaults)
-    for (const known_name& k : known)
-      names.set(k.name,
-                {rules.style, k.sure, header && !k.name.starts_with('*'), k.wide, k.counts});
+    for (const known_names known : lists)
+      for (const known_name& k : known)
+        names.set(k.name,
+                  {rules.style, k.sure, header && !k.name.starts_with('*'), k.wide, k.counts});
   for (const std::string& name : rules.remove) names.remove(name);
   for (const name_rule& rule : rules.add) {
     const std::string_view bare = std::string_view(rule.name).substr(rule.name.starts_with('*'));
@@ -341,9 +300,10 @@ const name_entry* name_set::find(std::string_view name) const noexcept {
 
 redaction_rules::redaction_rules(const redaction& options)
     : mask(options.mask),
-      headers(build(known_headers, options.headers, true, "redaction.headers")),
-      parameters(build(known_parameters, options.parameters, false, "redaction.parameters")),
-      fields(build(known_fields, options.fields, false, "redaction.fields")),
+      headers(build({known_headers}, options.headers, true, "redaction.headers")),
+      parameters(build({known_secrets, known_parameters}, options.parameters, false,
+                       "redaction.parameters")),
+      fields(build({known_secrets, known_fields}, options.fields, false, "redaction.fields")),
       members(fields),
       anywhere(fields),
       patterns(options.patterns),

@@ -155,8 +155,7 @@ void engine::pass_success_on() {
 /// Any outcome on its way up from level `i`: each stage is asked, and leaves.
 void engine::pass_on(int i) {
   for (; i >= 0; --i) {
-    deadline_ = deadline_around(i);
-    repeatable_ = plan_.levels[static_cast<std::size_t>(i)].repeatable;
+    at_level(i);
     const step s = guarded([&] { return levels_[i].what->inner_done(0, slot_, *this); });
     if (s.what() != step::verb::finish) return stay(i, s);
     leave(i);
