@@ -16,6 +16,11 @@ stage::~stage() = default;
 
 policy::~policy() = default;
 
+step policy::begin(void* memory, tick& t, stage*& made) {
+  made = make_stage(memory);
+  return made->enter(t);
+}
+
 substitute_source::~substitute_source() = default;
 
 }  // namespace hawser::inline v0

@@ -22,20 +22,6 @@ void if_memory_allows(Tell tell) {
 
 }  // namespace
 
-engine::engine(const plan& how, operation& what, const call_options& options)
-    : plan_(how), operation_(what), options_(options) {
-  const std::size_t count = how.levels.size();
-  levels_ = reinterpret_cast<level*>(inline_levels_);
-  scratch_ = inline_scratch_;
-  if (count > inline_levels || how.scratch > inline_scratch) make_more_room(count, how.scratch);
-  random_ = &how.env.random();
-  result_ = &slot_;
-  effect_ = options.effect.value_or(effect::idempotent);
-  cost_ = options.cost;
-  priority_ = options.priority;
-  observed_ = options.report != nullptr || !how.observers.empty();
-}
-
 void engine::make_more_room(std::size_t levels, std::size_t scratch) {
   if (levels > inline_levels) {
     more_levels_ = std::make_unique<level[]>(levels);
@@ -47,8 +33,7 @@ void engine::make_more_room(std::size_t levels, std::size_t scratch) {
   }
 }
 
-// A call let go in the middle (its executor went down): permits go back all the same.
-engine::~engine() {
+void engine::leave_all() noexcept {
   while (depth_ > 0) leave(depth_ - 1);
 }
 
@@ -99,6 +84,13 @@ void engine::descend() {
   time_point deadline = root_deadline_;
   deadline_ = deadline;
   for (; at != end; ++at, ++l) {
+    if (at->limit > duration::zero()) {
+      const time_point until = later(now_, at->limit);
+      next_timer_ = std::min(next_timer_, until);
+      deadline_ = deadline = std::min(deadline, until);
+      ::new (l) level{nullptr, until, deadline};
+      continue;
+    }
     ::new (l) level{nullptr, never, deadline};
     repeatable_ = at->repeatable;
     const step s = guarded([&] { return at->what->begin(scratch_ + at->offset, *this, l->what); });
@@ -113,6 +105,11 @@ void engine::descend() {
     if (s.is_deadline()) l->deadline = deadline_ = deadline = std::min(deadline, s.at());
   }
   depth_ = static_cast<int>(l - levels_);
+  attempt();
+}
+
+/// The first attempt, and the way up if it has ended already.
+void engine::attempt() {
   if (start_operation()) ascend();
 }
 
@@ -155,8 +152,7 @@ void engine::pass_success_on() {
 /// Any outcome on its way up from level `i`: each stage is asked, and leaves.
 void engine::pass_on(int i) {
   for (; i >= 0; --i) {
-    at_level(i);
-    const step s = guarded([&] { return levels_[i].what->inner_done(0, slot_, *this); });
+    const step s = tell_stage(i);
     if (s.what() != step::verb::finish) return stay(i, s);
     leave(i);
   }
@@ -175,16 +171,15 @@ void engine::stay(int i, step s) {
 void engine::leave(int i) {
   depth_ = i;
   stage* const what = levels_[i].what;
-  if (what == nullptr) return;  // making it has thrown
+  if (what == nullptr) return;  // a plain limit, or making it has thrown
   what->leave();
   if (!plan_.levels[static_cast<std::size_t>(i)].trivial) what->~stage();
 }
 
-/// Asks a stage, or whatever calls user code; what it throws becomes the call's failure.
-template <class Ask>
-step engine::guarded(Ask ask) {
+/// What a stage, or user code it calls, has thrown becomes the call's failure. In a handler.
+step engine::threw() {
   try {
-    return ask();
+    throw;
   } catch (const std::exception& e) {
     if_memory_allows([&] { thrown_ = masked(e.what(), plan_.masks.get()); });
   } catch (...) {
@@ -199,18 +194,32 @@ step engine::guarded(Ask ask) {
   return finish(o);
 }
 
+/// Level `i` hears of the outcome of what is inside. A plain limit that has not passed lets it by.
+step engine::tell_stage(int i) {
+  stage* const what = levels_[i].what;
+  if (what == nullptr) return finish(slot_);
+  at_level(i);
+  return guarded([&] { return what->inner_done(0, slot_, *this); });
+}
+
 /// Level `i` is entered. It has no stage, and none to leave, should making it have thrown.
 step engine::enter(int i) {
   const plan_level& at = plan_.levels[static_cast<std::size_t>(i)];
   level& l = *::new (&levels_[i]) level{nullptr, never, deadline_around(i)};
   depth_ = i + 1;
+  if (at.limit > duration::zero()) return step::call_inner_until(later(now_, at.limit));
   at_level(i);
   return guarded([&] { return at.what->begin(scratch_ + at.offset, *this, l.what); });
 }
 
 step engine::ask_timer(int i) {
+  const plan_level& at = plan_.levels[static_cast<std::size_t>(i)];
+  level& l = levels_[i];
   at_level(i);
-  return guarded([&] { return levels_[i].what->timer(*this); });
+  return guarded([&] {
+    if (l.what == nullptr) (void)at.what->begin(scratch_ + at.offset, *this, l.what);
+    return l.what->timer(*this);
+  });
 }
 
 void engine::set_timer(int i, time_point at) noexcept {
@@ -308,14 +317,13 @@ step engine::inner_ended(int i) {
     override_level_ = outside;
     return finish(*override_);
   }
-  at_level(i);
-  const step s = guarded([&] { return levels_[i].what->inner_done(0, slot_, *this); });
+  const step s = tell_stage(i);
   return forced && s.what() != step::verb::finish ? finish(slot_) : s;
 }
 
 /// Whether the caller's stop token says so, though the news may still be on its way.
-bool engine::caller_left() noexcept {
-  if (cause_ != cancel_cause::none || !options_.stop.stop_requested()) return false;
+bool engine::note_that_caller_left() noexcept {
+  if (cause_ != cancel_cause::none) return false;
   cause_ = cancel_cause::caller;
   cancel_level_ = outside;
   find_next_timer();

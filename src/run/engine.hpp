@@ -13,7 +13,21 @@ namespace hawser::inline v0::detail {
 
 class engine : public tick {
  public:
-  engine(const plan& how, operation& what, const call_options& options);
+  engine(const plan& how, operation& what, const call_options& options)
+      : plan_(how),
+        operation_(what),
+        options_(options),
+        levels_(reinterpret_cast<level*>(inline_levels_)),
+        scratch_(inline_scratch_) {
+    const std::size_t count = how.levels.size();
+    if (count > inline_levels || how.scratch > inline_scratch) make_more_room(count, how.scratch);
+    random_ = &how.env.random();
+    result_ = &slot_;
+    effect_ = options.effect.value_or(effect::idempotent);
+    cost_ = options.cost;
+    priority_ = options.priority;
+    observed_ = options.report != nullptr || !how.observers.empty();
+  }
 
   [[nodiscard]] bool finished() const noexcept { return where_ == place::finished; }
   [[nodiscard]] bool operating() const noexcept { return where_ == place::operating; }
@@ -23,7 +37,10 @@ class engine : public tick {
   void take_ending(ending& end);
 
  protected:
-  ~engine();
+  // A call let go in the middle (its executor went down): permits go back all the same.
+  ~engine() {
+    if (depth_ > 0) leave_all();
+  }
 
   // Events. Each returns when the engine waits again or has finished.
   void begin(time_point now);
@@ -57,8 +74,17 @@ class engine : public tick {
   }
   [[nodiscard]] step enter(int i);
   [[nodiscard]] step ask_timer(int i);
+  [[nodiscard]] step tell_stage(int i);
+  /// Asks a stage; what it throws, or user code that it calls, is the call's failure.
   template <class Ask>
-  [[nodiscard]] step guarded(Ask ask);
+  [[nodiscard, gnu::always_inline]] inline step guarded(Ask ask) {
+    try {
+      return ask();
+    } catch (...) {
+      return threw();
+    }
+  }
+  [[nodiscard, gnu::noinline]] step threw();
   void perform(int i, step s);
   // What a call under a clear sky has no use for stands in functions of its own, out of line, so
   // that those it does use need few registers and no stack.
@@ -70,18 +96,23 @@ class engine : public tick {
   [[gnu::noinline]] void failed();
   [[gnu::noinline]] void conclude_failure();
   void descend();
+  [[gnu::noinline]] void attempt();
   void ascend();
   void pass_success_on();
   [[gnu::noinline]] void pass_on(int i);
   [[gnu::noinline]] void stay(int i, step s);
   void leave(int i);
+  [[gnu::noinline]] void leave_all() noexcept;
   bool run_operation(step& s);
-  bool start_operation();
+  [[gnu::always_inline]] inline bool start_operation();
   void launched(time_point now);
   [[nodiscard]] step finish_level(int i);
   [[nodiscard]] step inner_ended(int i);
   void cancel_inside(int i, cancel_cause why);
-  [[nodiscard]] bool caller_left() noexcept;
+  [[nodiscard]] bool caller_left() noexcept {
+    return options_.stop.stop_requested() && note_that_caller_left();
+  }
+  [[gnu::noinline]] bool note_that_caller_left() noexcept;
   [[nodiscard]] outcome cut_off() const noexcept;
   void set_timer(int i, time_point at) noexcept;
   void find_next_timer() noexcept;
@@ -118,10 +149,11 @@ class engine : public tick {
   int depth_ = 0;                    // levels entered
   int cancel_level_ = outside;
   int override_level_ = outside;
-  place where_ = place::stepping;
   cancel_cause cause_ = cancel_cause::none;
   time_point next_timer_ = never;
   time_point root_deadline_ = never;
+  // Apart from the two above, which are read together: a load must not span a store still on its way.
+  place where_ = place::stepping;
   time_point started_{};
   time_point attempt_started_{};
   std::string thrown_;

@@ -80,8 +80,11 @@ pipeline pipeline_builder::build(environment env) const {
     how->scratch = (how->scratch + alignment - 1) / alignment * alignment;
     const bool repeatable = how->amplification > 1;
     how->levels.push_back(
-        {p, how->scratch, p->stage_is_trivial(), repeatable, p->needs_of_success(), how->heard});
-    if (!how->levels.back().hears_nothing()) how->heard = static_cast<int>(how->levels.size()) - 1;
+        {p, how->scratch, p->stage_is_trivial(), repeatable, p->needs_of_success(), how->heard, {}});
+    if (detail::plan_level& level = how->levels.back(); level.hears_nothing())
+      level.limit = p->plain_limit();
+    else
+      how->heard = static_cast<int>(how->levels.size()) - 1;
     how->scratch += p->stage_size();
     const unsigned long long product =
         static_cast<unsigned long long>(how->amplification) * p->amplification();

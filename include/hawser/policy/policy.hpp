@@ -105,19 +105,19 @@ class step {
   [[nodiscard]] static step cancel_inner() noexcept { return {verb::cancel_inner, never, false}; }
 
   /// Which of the verbs.
-  [[nodiscard]] verb what() const noexcept { return what_; }
+  [[nodiscard]] verb what() const noexcept { return static_cast<verb>(how_ & ~deadline_bit); }
   /// Until when to wait, or the deadline; `never` without one.
   [[nodiscard]] time_point at() const noexcept { return at_; }
   /// Whether `at()` is a deadline for what runs inside.
-  [[nodiscard]] bool is_deadline() const noexcept { return is_deadline_; }
+  [[nodiscard]] bool is_deadline() const noexcept { return (how_ & deadline_bit) != 0; }
 
  private:
   friend class tick;
+  static constexpr unsigned deadline_bit = 0x100;
   step(verb what, time_point at, bool is_deadline) noexcept
-      : what_(what), is_deadline_(is_deadline), at_(at) {}
+      : how_(static_cast<unsigned>(what) | (is_deadline ? deadline_bit : 0)), at_(at) {}
 
-  verb what_;
-  bool is_deadline_;
+  unsigned how_;  // both in one: a step travels in two registers
   time_point at_;
 };
 
@@ -279,14 +279,16 @@ class HAWSER_API policy {
   [[nodiscard]] virtual success_needs needs_of_success() const noexcept {
     return success_needs::all;
   }
+  /// A time limit, when setting it is all that entering a stage does; zero when it is not. Until
+  /// the limit has passed the engine keeps it itself, and spares such a stage: it is made, and
+  /// entered, right before its `timer`. Asked once, when a pipeline is built, and only of policies
+  /// whose stages are trivial and need to hear nothing of a success.
+  [[nodiscard]] virtual duration plain_limit() const noexcept { return duration::zero(); }
   /// Builds a stage in `memory`, which is large and aligned enough. Lives no longer than the call.
   [[nodiscard]] virtual stage* make_stage(void* memory) = 0;
   /// Builds a stage and enters it: what the engine calls. `made` is set before `enter` runs, which
   /// may throw. A policy that knows its stage's type does both in one call: `make_and_enter`.
-  virtual step begin(void* memory, tick& t, stage*& made) {
-    made = make_stage(memory);
-    return made->enter(t);
-  }
+  virtual step begin(void* memory, tick& t, stage*& made);
   /// At most how many times what is inside is called for one call from outside.
   [[nodiscard]] virtual unsigned amplification() const noexcept { return 1; }
 

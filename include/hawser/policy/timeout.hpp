@@ -42,6 +42,9 @@ class HAWSER_API timeout_policy final : public policy {
   [[nodiscard]] success_needs needs_of_success() const noexcept override {
     return success_needs::nothing;
   }
+  [[nodiscard]] duration plain_limit() const noexcept override {
+    return options_.reserve > duration::zero() ? duration::zero() : options_.after;
+  }
 
  private:
   class on_call;

@@ -163,6 +163,90 @@ TEST_F(success_needs_test, a_stage_that_cannot_be_made_fails_the_call_and_leaves
   EXPECT_EQ(around->left, 2);
 }
 
+/// A policy that claims a plain limit, and counts what its stages are told all the same.
+struct limiting final : policy {
+  struct on_call final : stage {
+    explicit on_call(limiting& l) : of(l) {}
+    step enter(tick& t) override {
+      ++of.entered;
+      return step::call_inner_until(later(t.now(), of.limit));
+    }
+    step timer(tick&) override {
+      ++of.timers;
+      return step::cancel_inner();
+    }
+    step inner_done(int, const outcome& o, tick& t) override {
+      ++of.told;
+      return t.finish(o);
+    }
+    void leave() noexcept override { ++of.left; }
+    limiting& of;
+  };
+
+  std::string_view kind() const noexcept override { return "limiting"; }
+  std::size_t stage_size() const noexcept override { return sizeof(on_call); }
+  std::size_t stage_alignment() const noexcept override { return alignof(on_call); }
+  bool stage_is_trivial() const noexcept override { return trivial; }
+  success_needs needs_of_success() const noexcept override { return needs; }
+  duration plain_limit() const noexcept override { return limit; }
+  stage* make_stage(void* memory) override { return ::new (memory) on_call(*this); }
+
+  duration limit = 10ms;
+  bool trivial = true;
+  success_needs needs = success_needs::nothing;
+  int entered = 0, timers = 0, told = 0, left = 0;
+};
+
+TEST_F(success_needs_test, a_plain_limit_that_does_not_pass_makes_no_stage) {
+  const auto l = std::make_shared<limiting>();
+  const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(1ms)}).add(l).build(env);
+  EXPECT_TRUE(p.execute([] { return 1; }));
+  EXPECT_FALSE(p.execute([]() -> int { throw std::runtime_error("failed"); }));
+  const scripted_operation op{
+      env, {scripted_end::fail(connection_reset).after(9ms), scripted_end::ok(7).after(9ms)}};
+  EXPECT_EQ(run(p, op).value, 7);
+  EXPECT_EQ(l->entered + l->timers + l->told + l->left, 0);
+}
+
+TEST_F(success_needs_test, a_plain_limit_that_passes_makes_its_stage_hear_all) {
+  const auto l = std::make_shared<limiting>();
+  const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(1ms)}).add(l).build(env);
+  const scripted_operation op{env,
+                              {scripted_end::fail(connection_reset).after(4ms), scripted_end::hang()}};
+  const time_point began = env.now();
+  EXPECT_FALSE(run(p, op).error == error_code());
+  EXPECT_EQ(env.now() - began, 4ms + 1ms + 10ms) << "each attempt has a limit of its own";
+  EXPECT_EQ(l->entered, 1);
+  EXPECT_EQ(l->timers, 1);
+  EXPECT_EQ(l->told, 1);
+  EXPECT_EQ(l->left, 1);
+}
+
+TEST_F(success_needs_test, a_success_after_a_plain_limit_that_passed_is_still_none_of_its_business) {
+  const auto l = std::make_shared<limiting>();
+  const pipeline p = builder().add(l).build(env);
+  EXPECT_TRUE(p.execute([&] {
+    env.advance(11ms);
+    return 1;
+  }));
+  EXPECT_EQ(l->entered, 1);
+  EXPECT_EQ(l->timers, 1);
+  EXPECT_EQ(l->told, 0);
+}
+
+TEST_F(success_needs_test, a_plain_limit_spares_only_stages_that_need_nothing) {
+  const auto not_trivial = std::make_shared<limiting>();
+  not_trivial->trivial = false;
+  const auto curious = std::make_shared<limiting>();
+  curious->needs = success_needs::all;
+  const pipeline p = builder().add(not_trivial).add(curious).build(env);
+  EXPECT_TRUE(p.execute([] { return 1; }));
+  EXPECT_EQ(not_trivial->entered, 1);
+  EXPECT_EQ(curious->entered, 1);
+  EXPECT_EQ(curious->told, 1);
+  EXPECT_EQ(curious->left, 1);
+}
+
 /// Every event of a long run of successes, failures, overlong and cancelled calls under one policy.
 std::string story(const std::shared_ptr<policy>& p) {
   manual_environment env;

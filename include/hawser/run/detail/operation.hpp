@@ -176,6 +176,7 @@ struct plan_level {
   bool repeatable = false;  ///< Something around it may call it again.
   success_needs needs = success_needs::all;
   int heard = -1;  ///< The nearest level around this one that hears of a plain success, -1 if none.
+  duration limit{};  ///< `policy::plain_limit`, where it spares the stage; zero elsewhere.
 
   /// Whether a plain success passes it by.
   [[nodiscard]] bool hears_nothing() const noexcept {
