@@ -1,7 +1,7 @@
 # How every target of this project is made. Nothing here touches a global flag.
 
 # Our own code only: third-party headers are system headers.
-function(hawser_warnings target)
+function(hawser_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
   # g++ 12 sees overlaps and overflows in its own std::string when optimising (GCC PR 105329, 105651), and
   # reads of what a variant does not hold.
@@ -12,6 +12,9 @@ function(hawser_warnings target)
   if(HAWSER_WARNINGS_AS_ERRORS)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
+  # Half a gigabyte before g++ collects garbage: a tenth less time for most files.
+  target_compile_options(${target} PRIVATE
+    $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=524288>)
 endfunction()
 
 # The lists name every file; a name without a file stops the configuration.
@@ -79,7 +82,7 @@ function(hawser_library target)
     target_compile_definitions(${target} PUBLIC HAWSER_SHARED)
   endif()
   hawser_precompile(${target} ${arg_PRECOMPILE})
-  hawser_warnings(${target})
+  hawser_compile_options(${target})
   set_property(GLOBAL APPEND PROPERTY HAWSER_LIBRARIES ${target})
 endfunction()
 
@@ -91,6 +94,7 @@ function(hawser_program target)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${arg_LIBRARIES})
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_options(${target} PRIVATE ${HAWSER_PROGRAM_OPTIONS})
   hawser_precompile(${target} ${arg_PRECOMPILE})
-  hawser_warnings(${target})
+  hawser_compile_options(${target})
 endfunction()

@@ -1,0 +1,1 @@
+// A target needs a file to have a precompiled header.
