@@ -222,7 +222,7 @@ TEST_F(success_needs_test, a_plain_limit_that_passes_makes_its_stage_hear_all) {
   EXPECT_EQ(l->left, 1);
 }
 
-TEST_F(success_needs_test, a_success_after_a_plain_limit_that_passed_is_still_none_of_its_business) {
+TEST_F(success_needs_test, a_success_after_a_plain_limit_that_passed_is_heard) {
   const auto l = std::make_shared<limiting>();
   const pipeline p = builder().add(l).build(env);
   EXPECT_TRUE(p.execute([&] {
@@ -231,7 +231,8 @@ TEST_F(success_needs_test, a_success_after_a_plain_limit_that_passed_is_still_no
   }));
   EXPECT_EQ(l->entered, 1);
   EXPECT_EQ(l->timers, 1);
-  EXPECT_EQ(l->told, 0);
+  EXPECT_EQ(l->told, 1);
+  EXPECT_EQ(l->left, 1);
 }
 
 TEST_F(success_needs_test, a_plain_limit_spares_only_stages_that_need_nothing) {
