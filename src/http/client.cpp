@@ -5,10 +5,10 @@
 #include "hawser/observe/redactor.hpp"
 #include "hawser/policy/classify.hpp"
 #include "hawser/policy/policy.hpp"
-#include "hawser/run/async.hpp"
-#include "hawser/run/detail/cancel_link.hpp"
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
+#include "run/cancel_link.hpp"
+#include "run/resume.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
