@@ -5,13 +5,15 @@
 #include "hawser/observe/redactor.hpp"
 #include "hawser/policy/classify.hpp"
 #include "hawser/policy/policy.hpp"
-#include "hawser/run/async.hpp"
-#include "hawser/run/detail/cancel_link.hpp"
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "run/cancel_link.hpp"
+#include "run/resume.hpp"
+
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/prefer.hpp>
 
 #include <atomic>
 #include <condition_variable>
@@ -510,6 +512,9 @@ client::client(environment env, std::string_view base_url, const pipeline_builde
                client_options options)
     : state_(std::make_shared<state>(std::move(env), base_url, policies, std::move(options))) {}
 
+client::client(environment env, std::string_view base_url)
+    : client(std::move(env), base_url, standard_pipeline("http")) {}
+
 client::client(client&& other) noexcept = default;
 
 client& client::operator=(client&& other) noexcept {
@@ -548,6 +553,12 @@ void client::start_to(const request& what, response& answer, const call_options&
   if (made->problem()) return made->refuse();
   const call_options final_options = made->options();
   hawser::detail::start_async(state_->policies.plan(), std::move(made), final_options);
+}
+
+client::way_out client::way_through(asio::any_io_executor theirs) const {
+  if (theirs == env().executor()) return {std::move(theirs)};
+  // Another context's run function must not return while its handler is outstanding.
+  return {asio::prefer(theirs, asio::execution::outstanding_work.tracked)};
 }
 
 namespace {
@@ -628,6 +639,19 @@ prepared client::put(std::string_view target, const route_params& params) const 
 }
 prepared client::patch(std::string_view target, const route_params& params) const {
   return {*this, with_params(request::patch(target), params)};
+}
+
+result<response> prepared::send(const call_options& options) && {
+  return client_->send(std::move(request_), options);
+}
+
+std::optional<error> prepared::send_for_success(response& answer, const call_options& options) {
+  result<response> sent = client_->send(std::move(request_), options);
+  if (!sent) return sent.error();
+  result<response> good = (*std::move(sent)).ensure_success();
+  if (!good) return good.error();
+  answer = *std::move(good);
+  return std::nullopt;
 }
 
 }  // namespace hawser::inline v0::http

@@ -60,6 +60,12 @@ request::request(http::method how, std::string_view target)
   name_ += route();
 }
 
+request::request(const request&) = default;
+
+request::request(request&&) noexcept = default;
+
+request& request::operator=(const request&) = default;
+
 request& request::operator=(request&& other) noexcept {
   if (this == &other) return *this;
   method_ = std::move(other.method_);
@@ -75,6 +81,8 @@ request& request::operator=(request&& other) noexcept {
   has_body_ = other.has_body_;
   return *this;
 }
+
+request::~request() = default;
 
 request&& request::header(std::string_view name, std::string_view value) && {
   if (auto checked = check_request_field(name, value); !checked)

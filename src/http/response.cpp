@@ -51,6 +51,18 @@ std::string problem_title(const response& r, const redactor* masks) {
 
 }  // namespace
 
+response::response() noexcept = default;
+
+response::response(const response&) = default;
+
+response::response(response&&) noexcept = default;
+
+response& response::operator=(const response&) = default;
+
+response& response::operator=(response&&) noexcept = default;
+
+response::~response() = default;
+
 std::string response::take_body() noexcept { return std::exchange(body_, {}); }
 
 result<nlohmann::json> response::json() const { return parse_json(body_, own_limits()); }

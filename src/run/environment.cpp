@@ -4,6 +4,7 @@
 
 #include "run/process_end.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -25,7 +26,8 @@ namespace hawser::inline v0 {
 namespace asio = boost::asio;
 
 time_source::time_source(asio::any_io_executor executor, std::unique_ptr<entropy> random)
-    : executor_(std::move(executor)), random_(std::move(random)) {}
+    : executor_(std::make_unique<const asio::any_io_executor>(std::move(executor))),
+      random_(std::move(random)) {}
 
 time_source::~time_source() = default;
 
@@ -190,7 +192,7 @@ class real_time : public time_source {
     if (driver_) driver_->reschedule();
   }
   bool runs_here() const noexcept override {
-    const auto* io = executor_.target<asio::io_context::executor_type>();
+    const auto* io = executor().target<asio::io_context::executor_type>();
     return io != nullptr && io->running_in_this_thread();
   }
 

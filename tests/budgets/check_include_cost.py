@@ -36,21 +36,20 @@ BUDGETS = {
     "hawser/policy/bulkhead.hpp": (120, 440),
     "hawser/policy/rate_limiter.hpp": (120, 440),
     "hawser/policy/timeout.hpp": (120, 435),
-    "hawser/run/pipeline.hpp": (200, 535),
-    "hawser/run/async.hpp": (380, 645),
-    "hawser/http/client.hpp": (400, 675),
-    "hawser/hawser.hpp": (450, 670),
+    "hawser/run/pipeline.hpp": (200, 440),
+    "hawser/run/async.hpp": (380, 630),
+    "hawser/http/client.hpp": (400, 655),
+    "hawser/hawser.hpp": (450, 650),
 }
 # Over their budgets at the last measurement (a machine with much else to do): held a little above
-# what they were, and told of in each run, until they are slimmed. any_io_executor by itself is 216
-# ms; pipeline.hpp has it from environment.hpp.
+# what they were, and told of in each run, until they are slimmed. What they cannot do without
+# (any_completion_handler, any_io_executor, deferred, boost::system::result) is 1.7 x the floor by
+# itself.
 DEBTS = {
-    "hawser/run/pipeline.hpp": 1.75,
-    "hawser/run/async.hpp": 2.07,
-    "hawser/http/client.hpp": 2.21,
-    "hawser/hawser.hpp": 2.30,
+    "hawser/run/async.hpp": 2.02,
+    "hawser/http/client.hpp": 2.18,
+    "hawser/hawser.hpp": 2.25,
 }
-GET_DEBT = 0.17
 
 
 def allowed(header):
@@ -128,7 +127,7 @@ def check(exact):
 
         here = os.path.dirname(os.path.abspath(__file__))
         gets = {}
-        for name, times in (("http_get", 2), ("raw_beast", 1)):
+        for name, times in (("http_get", 3), ("raw_beast", 1)):
             source = os.path.join(here, name + ".cpp")
             gets[name] = min(cpu_of([COMPILER, *FLAGS, "-O2", "-c", source, "-o",
                                      os.path.join(folder, name + ".o")]) for _ in range(times))
@@ -138,11 +137,11 @@ def check(exact):
               f"{counts[header]:4.0f} of {most} thousand tokens"
               + (", OVER ITS BUDGET" if multiples[header] > 1 + ms / FLOOR_MS else ""))
     share = gets["http_get"] / gets["raw_beast"]
-    print(f"{'one awaited HTTPS GET':36} {share:5.2f} of {GET_SHARE} x raw Beast "
+    print(f"{'one awaited HTTPS GET':36} {share:5.3f} of {GET_SHARE} x raw Beast "
           f"({gets['http_get']:.1f} s, {gets['raw_beast']:.1f} s)"
           + (", OVER ITS BUDGET" if share > GET_SHARE else ""))
-    if share > GET_DEBT:
-        findings.append(f"http_get.cpp: {share:.2f} x raw_beast.cpp, {GET_DEBT} are allowed")
+    if share > GET_SHARE:
+        findings.append(f"http_get.cpp: {share:.3f} x raw_beast.cpp, {GET_SHARE} are allowed")
     return findings
 
 

@@ -20,7 +20,8 @@ LIGHT_ASIO = tuple(
         "associated_cancellation_slot", "associated_executor", "associator", "async_result",
         "bind_allocator", "bind_cancellation_slot", "bind_executor", "cancellation_signal",
         "cancellation_type", "consign", "deferred", "dispatch", "error", "execution_context",
-        "io_context", "post", "prefer", "prepend", "recycling_allocator", "strand")
+        "io_context", "post", "prefer", "prepend", "recycling_allocator", "strand",
+        "version")
 ) + ("boost/asio/execution/",)
 CORE = ("core",)
 DECISIONS = CORE + ("observe", "policy")

@@ -23,7 +23,6 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/prefer.hpp>
 
 #include <memory>
 #include <optional>
@@ -66,8 +65,10 @@ class HAWSER_API client {
   /// Throws `config_error` for options out of their bounds, `call_error` for a base URL that cannot
   /// be used (`errc::invalid_url`) or TLS credentials (`errc::tls_bad_credentials`). The base URL's
   /// path is put before each request's.
-  client(environment env, std::string_view base_url,
-         const pipeline_builder& policies = standard_pipeline("http"), client_options options = {});
+  client(environment env, std::string_view base_url, const pipeline_builder& policies,
+         client_options options = {});
+  /// The same with `standard_pipeline("http")`.
+  client(environment env, std::string_view base_url);
   client(client&& other) noexcept;  ///< A moved-from client may only be destroyed or assigned to.
   /// Ends the calls of the client that stood here.
   client& operator=(client&& other) noexcept;
@@ -148,17 +149,16 @@ class HAWSER_API client {
   void start_to(const request& what, response& answer, const call_options& options,
                 send_to_handler handler, way_out out) const;
 
+  /// Through the handler's own executor, whose context is kept running until then.
+  [[nodiscard]] way_out way_through(boost::asio::any_io_executor theirs) const;
+
   template <class Handler>
-  way_out executor_of(const Handler& handler) const {
+  [[nodiscard]] way_out way_to(const Handler& handler) const {
     const auto associated = boost::asio::get_associated_executor(handler, env().executor());
-    if constexpr (std::is_convertible_v<decltype(associated), boost::asio::any_io_executor>) {
-      // Another context's run function must not return while its handler is outstanding.
-      const boost::asio::any_io_executor theirs = associated;
-      if (theirs != env().executor())
-        return {boost::asio::prefer(theirs, boost::asio::execution::outstanding_work.tracked)};
-      return {env().executor()};
-    }
-    return {env().executor(), true};
+    if constexpr (std::is_convertible_v<decltype(associated), boost::asio::any_io_executor>)
+      return way_through(associated);
+    else
+      return {env().executor(), true};
   }
 
   struct initiate_send {
@@ -167,7 +167,7 @@ class HAWSER_API client {
     [[nodiscard]] executor_type get_executor() const noexcept { return self->env().executor(); }
     template <class Handler>
     void operator()(Handler&& handler, request what, const call_options& options = {}) const {
-      auto out = self->executor_of(handler);
+      auto out = self->way_to(handler);
       self->start(std::move(what), options, send_handler(std::forward<Handler>(handler)),
                   std::move(out));
     }
@@ -178,7 +178,7 @@ class HAWSER_API client {
     [[nodiscard]] executor_type get_executor() const noexcept { return self->env().executor(); }
     template <class Handler>
     void operator()(Handler&& handler, const request* what, response* answer) const {
-      auto out = self->executor_of(handler);
+      auto out = self->way_to(handler);
       self->start_to(*what, *answer, {}, send_to_handler(std::forward<Handler>(handler)),
                      std::move(out));
     }
@@ -220,17 +220,14 @@ class HAWSER_API prepared {
   }
 
   /// Sends and waits.
-  [[nodiscard]] result<response> send(const call_options& options = {}) && {
-    return client_->send(std::move(request_), options);
-  }
+  [[nodiscard]] result<response> send(const call_options& options = {}) &&;
   /// Sends, waits, objects to any status but 2xx, and converts the body. Include http/json.hpp.
   template <class T>
   [[nodiscard]] result<T> as(const call_options& options = {}) && {
-    result<response> answer = std::move(*this).send(options);
-    if (!answer) return result<T>(boost::system::in_place_error, answer.error());
-    result<response> good = (*std::move(answer)).ensure_success();
-    if (!good) return result<T>(boost::system::in_place_error, good.error());
-    return good->template as<T>();
+    response answer;
+    if (const std::optional<error> why = send_for_success(answer, options))
+      return result<T>(boost::system::in_place_error, *why);
+    return answer.template as<T>();
   }
   /// As `client::async_send`.
   template <class CompletionToken = boost::asio::deferred_t>
@@ -240,6 +237,9 @@ class HAWSER_API prepared {
 
  private:
   prepared&& keep(request&& /*same*/) noexcept { return std::move(*this); }
+  /// What `send` or `ensure_success` objects to; without objections `answer` is a 2xx.
+  [[nodiscard]] std::optional<error> send_for_success(response& answer,
+                                                      const call_options& options);
 
   const client* client_;
   request request_;

@@ -31,14 +31,15 @@ class HAWSER_API request {
   /// `target` is a path with an optional query, starting with '/', in which "{name}" stands for a
   /// parameter. Bytes outside of RFC 3986 must come percent-encoded: errc::invalid_url.
   request(http::method how, std::string_view target);
+  // These are compiled once, and not wherever a request is awaited.
   /// Copies everything, a problem included.
-  request(const request&) = default;
-  request(request&&) noexcept = default;  ///< Leaves the other unspecified.
+  request(const request&);
+  request(request&&) noexcept;  ///< Leaves the other unspecified.
   /// Copies everything, a problem included.
-  request& operator=(const request&) = default;
+  request& operator=(const request&);
   /// Onto itself too: `r = std::move(r).header(...)` keeps the request.
   request& operator=(request&& other) noexcept;
-  ~request() = default;
+  ~request();
 
   /// A GET of `target`; see the constructor.
   [[nodiscard]] static request get(std::string_view target) { return {method::get, target}; }

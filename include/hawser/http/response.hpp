@@ -28,6 +28,17 @@ namespace hawser::inline v0::http {
 /// object allocates nothing. Not thread-safe; const members may be called by many.
 class HAWSER_API response {
  public:
+  // These are compiled once, and not wherever a request is awaited.
+  /// Status 0, and nothing in it.
+  response() noexcept;
+  /// Copies everything.
+  response(const response&);
+  response(response&&) noexcept;  ///< Leaves the other unspecified.
+  /// Copies everything.
+  response& operator=(const response&);
+  response& operator=(response&&) noexcept;  ///< Leaves the other unspecified.
+  ~response();
+
   /// 200 to 599 (RFC 9110 section 15 lets others pass as the x00 of their class); 0 before any.
   [[nodiscard]] int status() const noexcept { return status_; }
   /// What the server wrote behind the status; often empty, never to be relied upon.

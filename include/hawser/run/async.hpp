@@ -9,9 +9,8 @@
 
 #include "hawser/core/result.hpp"
 #include "hawser/policy/classify.hpp"
-#include "hawser/run/detail/cancel_link.hpp"
 #include "hawser/run/detail/delivery.hpp"
-#include "hawser/run/detail/operation_memory.hpp"
+#include "hawser/run/detail/stranded_operation.hpp"
 #include "hawser/run/detail/value.hpp"
 #include "hawser/run/pipeline.hpp"
 
@@ -22,9 +21,6 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
-#include <boost/asio/strand.hpp>
 
 #include <exception>
 #include <memory>
@@ -137,54 +133,40 @@ struct substitute_of<std::tuple<T>> {
   static std::tuple<T> to_tuple(T&& t) { return std::tuple<T>(std::move(t)); }
 };
 
-/// Has `call->resume()` run on the strand soon, never on this stack. `memory` belongs to the call.
-HAWSER_API void resume_on(const boost::asio::strand<boost::asio::any_io_executor>& strand,
-                          operation_memory& memory, call_ref call) noexcept;
-/// The same on an executor that runs one handler of the call at a time.
-HAWSER_API void resume_on(const boost::asio::any_io_executor& executor, operation_memory& memory,
-                          call_ref call) noexcept;
-
-/// One call of a wrapped operation. Attempts run on a strand of the call's own around the handler's
-/// executor, so that a cancellation never races with the operation's intermediate handlers, however
-/// many threads run the executor.
+/// One call of a wrapped operation.
 template <class Signature, class Init>
-class wrapped_call final : public async_operation {
+class wrapped_call final : public stranded_operation {
  public:
   using traits = signature_traits<Signature>;
   using arguments = typename traits::arguments;
   using handler_type = boost::asio::any_completion_handler<Signature>;
-  using executor_type = boost::asio::strand<boost::asio::any_io_executor>;
 
   /// `foreign`: the handler's executor is not one that operations can post to, and `executor`
   /// stands in for it until delivery. `masks`: the plan's.
   template <class Handler>
-  wrapped_call(Init init, Handler&& handler, boost::asio::any_io_executor executor, bool foreign,
-               const redactor* masks)
-      : masks_(masks),
+  wrapped_call(Init init, Handler&& handler, const boost::asio::any_io_executor& executor,
+               bool foreign, const redactor* masks)
+      : stranded_operation(executor, boost::asio::get_associated_cancellation_slot(handler)),
+        masks_(masks),
         init_(std::move(init)),
-        kept_alive_(
-            boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)),
-        strand_(executor),
-        slot_(boost::asio::get_associated_cancellation_slot(handler)),
         foreign_(foreign),
         handler_(std::forward<Handler>(handler)) {}
 
-  ~wrapped_call() override {
-    if (link_) link_->cut();
-  }
+  // While everything below is still there.
+  ~wrapped_call() override { stop_listening(); }
 
   /// The one handler that is put in front of another: an attempt's. Forwards the associators that
   /// an operation may ask for.
   class attempt_handler {
    public:
-    using executor_type = wrapped_call::executor_type;
+    using executor_type = stranded_operation::executor_type;
     using cancellation_slot_type = boost::asio::cancellation_slot;
 
     explicit attempt_handler(wrapped_call& call) noexcept : call_(&call), keep_(call.control()) {}
 
-    [[nodiscard]] executor_type get_executor() const noexcept { return call_->strand_; }
+    [[nodiscard]] executor_type get_executor() const noexcept { return call_->strand(); }
     [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept {
-      return call_->signal_.slot();
+      return call_->attempt_slot();
     }
 
     template <class... Args>
@@ -198,13 +180,6 @@ class wrapped_call final : public async_operation {
     wrapped_call* call_;
     call_ref keep_;
   };
-
-  void attach(call_control* call) override {
-    async_operation::attach(call);
-    if (!slot_.is_connected()) return;
-    link_ = std::make_shared<cancel_link>(call);
-    slot_.assign([link = link_](boost::asio::cancellation_type type) { link->emit(type); });
-  }
 
   bool start(const attempt_start& /*about*/, outcome& o) override {
     last_.reset();
@@ -222,12 +197,6 @@ class wrapped_call final : public async_operation {
     }
   }
 
-  void cancel(bool finally) noexcept override {
-    signal_.emit(!finally && link_ && link_->type() != boost::asio::cancellation_type::none
-                     ? link_->type()
-                     : boost::asio::cancellation_type::terminal);
-  }
-
   bool substitute(substitute_source& source, const outcome& failed) override {
     using value = typename traits::value;
     if constexpr (std::tuple_size_v<value> == 0) {
@@ -242,21 +211,17 @@ class wrapped_call final : public async_operation {
     return true;
   }
 
-  void resume_later(call_ref call) noexcept override {
-    resume_on(strand_, resume_memory_, std::move(call));
-  }
-
   void complete(ending&& end, bool initiating) override {
     const bool own = end.from != origin::policy && last_.has_value();
     if (own && masks_ != nullptr)
       if (const std::optional<error> why = traits::text_of(*last_))
         last_.emplace(traits::failure(with_story(*why, {}, masks_)));
-    if (link_) link_->cut();
-    send_off(strand_.get_inner_executor(),
+    stop_listening();
+    send_off(strand().get_inner_executor(),
              delivery<handler_type, arguments>{
                  std::move(handler_),
                  own ? std::move(*last_) : traits::failure(error(end.error, std::move(end.detail))),
-                 slot_, foreign_},
+                 handler_slot(), foreign_},
              initiating);
   }
 
@@ -270,15 +235,9 @@ class wrapped_call final : public async_operation {
 
   const redactor* masks_;
   Init init_;
-  boost::asio::any_io_executor kept_alive_;
-  executor_type strand_;
-  boost::asio::cancellation_signal signal_;
-  boost::asio::cancellation_slot slot_;
   bool foreign_;
   handler_type handler_;
-  std::shared_ptr<cancel_link> link_;
   std::optional<arguments> last_;
-  operation_memory resume_memory_;
 };
 
 /// Whether `executor` is one of Asio's system context, on whose threads work posted to it would
@@ -360,7 +319,7 @@ class wrapped_operation {
       }
       detail::start_async(plan,
                           std::make_unique<call>(std::move(init), std::forward<Handler>(handler),
-                                                 std::move(executor), foreign, plan->masks.get()),
+                                                 executor, foreign, plan->masks.get()),
                           kept->options);
     }
   };

@@ -3,15 +3,16 @@
 //   hawser::environment env{io.get_executor()};   // yours; run it on as many threads as you like
 //   hawser::environment own{};                    // starts one thread, for blocking programs
 //
-// A cheap handle: copies share one environment.
+// A cheap handle: copies share one environment. This header spares blocking programs Asio: whoever
+// makes an environment on an executor includes <boost/asio/any_io_executor.hpp>, or has it from
+// run/async.hpp, from http/client.hpp, or with any of Asio's I/O objects.
 #pragma once
 
 #include "hawser/core/entropy.hpp"
 #include "hawser/core/export.hpp"
 #include "hawser/core/time.hpp"
+#include "hawser/run/detail/executor_fwd.hpp"
 #include "hawser/run/timer.hpp"
-
-#include <boost/asio/any_io_executor.hpp>
 
 #include <memory>
 
@@ -43,14 +44,12 @@ class HAWSER_API time_source {
   /// The timers that this clock drives. Thread-safe.
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
   /// Where timers and handlers run.
-  [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return *executor_; }
   /// Thread-safe; lives as long as this object.
   [[nodiscard]] entropy& random() const noexcept { return *random_; }
 
- protected:
-  boost::asio::any_io_executor executor_;  ///< Where timers and handlers run.
-
  private:
+  std::unique_ptr<const boost::asio::any_io_executor> executor_;
   std::unique_ptr<entropy> random_;
   timer_queue timers_;
 };
@@ -63,7 +62,8 @@ class HAWSER_API environment {
   /// hold copies) stops and joins it. When that happens in a handler on the thread itself, the
   /// thread ends soon afterwards, and the end of the process waits for it, two seconds at most.
   environment();
-  /// Runs on `executor`: an io_context's, a strand, a thread pool's. Starts no thread.
+  /// Runs on `executor`: an io_context's, a strand, a thread pool's. Starts no thread. Include
+  /// <boost/asio/any_io_executor.hpp>.
   explicit environment(boost::asio::any_io_executor executor);
   /// For time sources of one's own; see testing/manual_environment.hpp.
   explicit environment(std::shared_ptr<time_source> source) noexcept;

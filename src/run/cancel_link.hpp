@@ -1,4 +1,4 @@
-// Between a caller's cancellation slot and a call, either of which may go first. Not for users.
+// Between a caller's cancellation slot and a call, either of which may go first.
 #pragma once
 
 #include "hawser/run/detail/operation.hpp"
