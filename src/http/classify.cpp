@@ -23,7 +23,11 @@ outcome by_status(int status, bool asks_to_wait, bool in_flight) {
     case 408: return failed(errc::client_error, evidence::answered, true, false);
     case 421:
     case 425: return failed(errc::client_error, evidence::refused, true, false);
-    case 429: return failed(errc::client_error, evidence::refused, true, false);
+    case 429: {
+      outcome slow_down = failed(errc::client_error, evidence::refused, true, false);
+      slow_down.throttled = true;
+      return slow_down;
+    }
     case 501:
     case 505: return failed(errc::server_error, evidence::answered, false, true);
     case 502:

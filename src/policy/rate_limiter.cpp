@@ -532,7 +532,8 @@ class rate_limiter_stage final : public stage {
   }
 
   step inner_done(int /*child*/, const outcome& o, tick& t) override {
-    if (says_slow_down(o)) policy_.server_said_wait(o.server_wait, t.now(), t.random());
+    if (o.throttled || o.status == 429)
+      policy_.server_said_wait(o.server_wait, t.now(), t.random());
     if (o.rejected && o.delivery == evidence::never_sent && t.attempts() == attempts_)
       policy_.give_back(t.cost(), grant_, t.now());
     return t.finish(o);
@@ -553,15 +554,6 @@ class rate_limiter_stage final : public stage {
 
  private:
   using result = rate_grant::result;
-
-  /// 429, or what the classifier marks as a limit rather than a failure: refused, not countable,
-  /// with a hint. An answer that asks to wait for another reason asks that one call: a keyed
-  /// request is still being worked on, or this one came too early, too late or to the wrong server.
-  static bool says_slow_down(const outcome& o) noexcept {
-    if (o.status == 408 || o.status == 421 || o.status == 425) return false;
-    return o.status == 429 || (o.result == verdict::failed && !o.countable && o.has_hint() &&
-                               o.delivery == evidence::refused);
-  }
 
   [[gnu::noinline]] step wait_or_refuse(tick& t) {
     if (!may_wait(t)) return refuse_for(t, grant_.start);

@@ -79,8 +79,13 @@ pipeline pipeline_builder::build(environment env) const {
                          std::to_string(alignment), "must not exceed that of std::max_align_t");
     how->scratch = (how->scratch + alignment - 1) / alignment * alignment;
     const bool repeatable = how->amplification > 1;
-    how->levels.push_back(
-        {p, how->scratch, p->stage_is_trivial(), repeatable, p->needs_of_success(), how->heard, {}});
+    how->levels.push_back({p,
+                           how->scratch,
+                           p->stage_is_trivial(),
+                           repeatable,
+                           p->needs_of_success(),
+                           how->heard,
+                           {}});
     if (detail::plan_level& level = how->levels.back(); level.hears_nothing())
       level.limit = p->plain_limit();
     else

@@ -46,6 +46,7 @@ TEST_P(Classify, GivesEachStatusItsMeaning) {
     EXPECT_EQ(o.status, want.status);
     EXPECT_TRUE(o.from == origin::operation);
     EXPECT_FALSE(o.rejected);
+    EXPECT_EQ(o.throttled, want.status == 429) << want.status;
     EXPECT_FALSE(o.has_hint());
   }
 }

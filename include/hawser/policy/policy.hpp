@@ -52,9 +52,11 @@ struct outcome {
   bool rejected = false;   ///< Refused locally: by breaker, bulkhead, limiter or pool.
   bool transient = false;  ///< A failure that a later try may mend.
   bool countable = true;   ///< Whether a failure speaks about the dependency's health.
-  int status = 0;          ///< HTTP status, if there was an answer.
-  error_code error{};      ///< Set unless `result` is ok.
-  duration elapsed{};      ///< Time of the operation itself, set by the engine.
+  /// Whether the server refused for a limit of its own, as a 429 says: rate limiters slow down.
+  bool throttled = false;
+  int status = 0;                          ///< HTTP status, if there was an answer.
+  error_code error{};                      ///< Set unless `result` is ok.
+  duration elapsed{};                      ///< Time of the operation itself, set by the engine.
   duration server_wait = duration::min();  ///< The server's hint; `duration::min()` without one.
   cause why{};                             ///< Of a policy's own ending.
 

@@ -371,11 +371,10 @@ TEST(rate_limiter, other_failures_do_not_drain_it) {
   too_early.delivery = evidence::refused;
   early.finish(too_early);
   EXPECT_EQ(p.snapshot(start_of_test).tokens, 97);
-  // What the classifier calls a limit (refused, not countable, with a hint) does, whatever its
-  // status.
+  // What the classifier calls a limit does, whatever its status.
   call c(p);
   (void)c.enter();
-  unavailable.delivery = evidence::refused;
+  unavailable.throttled = true;
   c.finish(unavailable);
   EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);
 }

@@ -199,7 +199,8 @@ struct limiting final : policy {
 
 TEST_F(success_needs_test, a_plain_limit_that_does_not_pass_makes_no_stage) {
   const auto l = std::make_shared<limiting>();
-  const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(1ms)}).add(l).build(env);
+  const pipeline p =
+      builder().add(retry{.max_attempts = 2, .delay = steady(1ms)}).add(l).build(env);
   EXPECT_TRUE(p.execute([] { return 1; }));
   EXPECT_FALSE(p.execute([]() -> int { throw std::runtime_error("failed"); }));
   const scripted_operation op{
@@ -210,9 +211,10 @@ TEST_F(success_needs_test, a_plain_limit_that_does_not_pass_makes_no_stage) {
 
 TEST_F(success_needs_test, a_plain_limit_that_passes_makes_its_stage_hear_all) {
   const auto l = std::make_shared<limiting>();
-  const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(1ms)}).add(l).build(env);
-  const scripted_operation op{env,
-                              {scripted_end::fail(connection_reset).after(4ms), scripted_end::hang()}};
+  const pipeline p =
+      builder().add(retry{.max_attempts = 2, .delay = steady(1ms)}).add(l).build(env);
+  const scripted_operation op{
+      env, {scripted_end::fail(connection_reset).after(4ms), scripted_end::hang()}};
   const time_point began = env.now();
   EXPECT_FALSE(run(p, op).error == error_code());
   EXPECT_EQ(env.now() - began, 4ms + 1ms + 10ms) << "each attempt has a limit of its own";
