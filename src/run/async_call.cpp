@@ -174,10 +174,6 @@ class async_call final : public call_allocated,
   std::optional<std::stop_callback<stopper>> on_stop_;
 };
 
-}  // namespace
-
-namespace {
-
 using native_executor = boost::asio::io_context::executor_type;
 
 }  // namespace

@@ -152,7 +152,8 @@ class engine : public tick {
   cancel_cause cause_ = cancel_cause::none;
   time_point next_timer_ = never;
   time_point root_deadline_ = never;
-  // Apart from the two above, which are read together: a load must not span a store still on its way.
+  // Apart from the two that `ascend` reads together: a load that spans a store still on its way to
+  // the cache waits for it.
   place where_ = place::stepping;
   time_point started_{};
   time_point attempt_started_{};
