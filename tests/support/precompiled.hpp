@@ -1,7 +1,7 @@
-// What most tests include, directly or through our own headers. They include it themselves, too.
+// What most tests include, directly or through our own headers. They include it themselves, too. What
+// only a few use (nlohmann_json, GoogleMock) would cost all others more than it saves.
 #pragma once
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -21,10 +21,6 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/system/result.hpp>
-
-#if __has_include(<nlohmann/json.hpp>)
-#include <nlohmann/json.hpp>
-#endif
 
 #include <algorithm>
 #include <atomic>
