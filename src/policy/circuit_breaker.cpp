@@ -171,7 +171,7 @@ class circuit_breaker_stage final : public stage {
     return step::call_inner();
   }
 
-  step inner_done(int /*child*/, const outcome& o, tick& t) override {
+  [[gnu::flatten]] step inner_done(int /*child*/, const outcome& o, tick& t) override {
     if (settle(o, t.now()) == settlement::late) tell_late(o, t);
     if (core_.untold()) core_.announce(t);
     return t.finish(o);

@@ -37,17 +37,25 @@ retry validated(retry options) {
 retry_policy::retry_policy(retry options) : options_(validated(std::move(options))) {}
 
 duration retry_policy::service_floor(time_point now) const noexcept {
-  const time_point since(duration(floor_since_.load(std::memory_order_relaxed)));
-  if (since == time_point::min() || now > later(since, 2 * floor_generation)) return {};
+  const time_point until(duration(floor_until_.load(std::memory_order_relaxed)));
+  if (until == time_point::min() || now > later(until, floor_generation)) return {};
   const auto least = std::min(floor_.load(std::memory_order_relaxed),
                               previous_floor_.load(std::memory_order_relaxed));
   return least == duration::max().count() ? duration::zero() : duration(least);
 }
 
 void retry_policy::learn(duration took, time_point now) noexcept {
-  time_point::rep since = floor_since_.load(std::memory_order_relaxed);
-  if (now >= later(time_point(duration(since)), floor_generation) &&
-      floor_since_.compare_exchange_strong(since, now.time_since_epoch().count())) {
+  if (now.time_since_epoch().count() < floor_until_.load(std::memory_order_relaxed) &&
+      took.count() >= floor_.load(std::memory_order_relaxed))
+    return;
+  learn_news(took, now);
+}
+
+void retry_policy::learn_news(duration took, time_point now) noexcept {
+  time_point::rep until = floor_until_.load(std::memory_order_relaxed);
+  if (now.time_since_epoch().count() >= until &&
+      floor_until_.compare_exchange_strong(
+          until, later(now, floor_generation).time_since_epoch().count())) {
     previous_floor_.store(floor_.exchange(took.count()), std::memory_order_relaxed);
     return;
   }

@@ -555,15 +555,11 @@ void engine::tell_end() {
   say(event_kind::call_finished, now_ - started_, o);
 }
 
-void engine::take_ending(ending& end) {
-  end.from = slot_.from;
-  end.ok = slot_.ok();
-  if (!end.ok) {
-    end.delivery = slot_.delivery;
-    end.error = slot_.error;
-    if_memory_allows([&] { tell_why(end.detail); });
-    if (plan_.masks != nullptr) end.detail = plan_.masks->text(end.detail);
-  }
+void engine::tell_failure(ending& end) const {
+  end.delivery = slot_.delivery;
+  end.error = slot_.error;
+  if_memory_allows([&] { tell_why(end.detail); });
+  if (plan_.masks != nullptr) end.detail = plan_.masks->text(end.detail);
 }
 
 void engine::tell_why(std::string& detail) const {

@@ -19,14 +19,14 @@ class engine : public tick {
         options_(options),
         levels_(reinterpret_cast<level*>(inline_levels_)),
         scratch_(inline_scratch_) {
-    const std::size_t count = how.levels.size();
-    if (count > inline_levels || how.scratch > inline_scratch) make_more_room(count, how.scratch);
     random_ = &how.env.random();
     result_ = &slot_;
     effect_ = options.effect.value_or(effect::idempotent);
     cost_ = options.cost;
     priority_ = options.priority;
     observed_ = options.report != nullptr || !how.observers.empty();
+    const std::size_t count = how.levels.size();
+    if (count > inline_levels || how.scratch > inline_scratch) make_more_room(count, how.scratch);
   }
 
   [[nodiscard]] bool finished() const noexcept { return where_ == place::finished; }
@@ -34,7 +34,11 @@ class engine : public tick {
   /// The nearest time at which `time_passed` has work to do.
   [[nodiscard]] time_point next_timer() const noexcept { return next_timer_; }
   /// After the end.
-  void take_ending(ending& end);
+  void take_ending(ending& end) {
+    end.from = slot_.from;
+    end.ok = slot_.ok();
+    if (!end.ok) tell_failure(end);
+  }
 
  protected:
   // A call let go in the middle (its executor went down): permits go back all the same.
@@ -95,6 +99,7 @@ class engine : public tick {
   [[gnu::noinline]] void limits_passed(time_point now);
   [[gnu::noinline]] void failed();
   [[gnu::noinline]] void conclude_failure();
+  [[gnu::noinline]] void tell_failure(ending& end) const;
   void descend();
   [[gnu::noinline]] void attempt();
   void ascend();

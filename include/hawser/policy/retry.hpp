@@ -74,13 +74,14 @@ class HAWSER_API retry_policy final : public policy {
  private:
   class on_call;
   void learn(duration took, time_point now) noexcept;
+  void learn_news(duration took, time_point now) noexcept;
 
   retry options_;
   // Two generations of minima, so that the floor follows a dependency that becomes quicker or
   // slower.
   std::atomic<duration::rep> floor_{duration::max().count()};
   std::atomic<duration::rep> previous_floor_{duration::max().count()};
-  std::atomic<time_point::rep> floor_since_{time_point::min().time_since_epoch().count()};
+  std::atomic<time_point::rep> floor_until_{time_point::min().time_since_epoch().count()};
 };
 
 /// The policy of a pipeline's own. Throws `config_error` naming the field.
