@@ -1,5 +1,5 @@
-// What most tests include, directly or through our own headers. They include it themselves, too. What
-// only a few use (nlohmann_json, GoogleMock) would cost all others more than it saves.
+// What most tests include, directly or through our own headers. They include it themselves, too.
+// What only a few use (nlohmann_json, GoogleMock) would cost all others more than it saves.
 #pragma once
 
 #include <gtest/gtest.h>
