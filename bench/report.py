@@ -2,6 +2,7 @@
 """Makes the page of benchmark results, or holds results to the least that must be true anywhere.
 
     bench/report.py pipeline.json http.json > docs/benchmarks.md
+    bench/report.py --readme README.md pipeline.json http.json    # replaces its table of costs
     bench/report.py --check pipeline.json
 
 The first file is Google Benchmark's, the second is what hawser-bench-http writes with --json.
@@ -202,6 +203,31 @@ def page(p, http):
         layouts="\n".join(requests(x) for x in layouts), on_off=", ".join(on_off))
 
 
+COSTS = re.compile(r"(?<=<!-- costs: scripts/bench writes them -->\n).*?(?=<!-- /costs -->)", re.S)
+
+
+def costs(p, http):
+    """The few rows that stand in the README."""
+    busy = {x["name"]: {r["name"]: r for r in x["rows"]} for x in http["layouts"]
+            if "64 connections" in x["name"]}
+
+    def to_beast(client):
+        return ", ".join(f"{rows[client]['to_beast']:.2f} ({name.removesuffix(', 64 connections')})"
+                         for name, rows in busy.items())
+
+    made = max(rows["hawser, standard pipeline"]["allocations"] for rows in busy.values())
+    return table(("", ""), [
+        ("`http::client` with the whole standard pipeline against raw Beast callbacks, 64 connections, "
+         "CPU per request", to_beast("hawser, standard pipeline")),
+        ("raw Beast coroutines, as documented, against the same", to_beast("beast coroutines")),
+        ("timeout, limiter, bulkhead, retry, breaker, timeout around an empty callable",
+         f"{p.ratio(STANDARD):.1f} times two steady clock reads and four atomic additions "
+         f"({p.ns[STANDARD]:.0f} ns, {p.ns['two_clock_reads']:.0f} of them the two clock reads)"),
+        ("allocations: for policies; for a GET or POST with a reused response, in steady state",
+         f"{p.allocations[STANDARD]:.0f}; {made:.0f}"),
+    ])
+
+
 def check(p):
     findings = []
     ratio = p.ratio(STANDARD)
@@ -221,13 +247,28 @@ def main(arguments):
         findings = check(Pipeline(arguments[1]))
         print("\n".join(f"FAILED: {f}" for f in findings) or "allocations and ratios hold")
         return 1 if findings else 0
+    readme = None
+    if len(arguments) == 4 and arguments[0] == "--readme":
+        readme, arguments = arguments[1], arguments[2:]
     if len(arguments) != 2:
         print(__doc__, file=sys.stderr)
         return 2
     with open(arguments[0], encoding="utf-8") as file:
         REPETITIONS = max(b.get("repetitions", 1) for b in json.load(file)["benchmarks"])
+    pipeline = Pipeline(arguments[0])
     with open(arguments[1], encoding="utf-8") as file:
-        print(page(Pipeline(arguments[0]), json.load(file)), end="")
+        http = json.load(file)
+    if readme is None:
+        print(page(pipeline, http), end="")
+        return 0
+    with open(readme, encoding="utf-8") as file:
+        text = file.read()
+    text, found = COSTS.subn(lambda _: costs(pipeline, http), text)
+    if found != 1:
+        print(f"{readme}: no place for the costs", file=sys.stderr)
+        return 1
+    with open(readme, "w", encoding="utf-8") as file:
+        file.write(text)
     return 0
 
 
