@@ -321,7 +321,7 @@ step engine::inner_ended(int i) {
   return forced && s.what() != step::verb::finish ? finish(slot_) : s;
 }
 
-/// Whether the caller's stop token says so, though the news may still be on its way.
+/// False when something else had cut the call off before.
 bool engine::note_that_caller_left() noexcept {
   if (cause_ != cancel_cause::none) return false;
   cause_ = cancel_cause::caller;

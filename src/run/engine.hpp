@@ -114,6 +114,7 @@ class engine : public tick {
   [[nodiscard]] step finish_level(int i);
   [[nodiscard]] step inner_ended(int i);
   void cancel_inside(int i, cancel_cause why);
+  /// Whether the caller's stop token says so, though the news may still be on its way.
   [[nodiscard]] bool caller_left() noexcept {
     return options_.stop.stop_requested() && note_that_caller_left();
   }
