@@ -25,7 +25,7 @@ POLICIES = ("timeout", "rate_limiter", "bulkhead", "retry", "retry_with_budget",
 MOST_STANDARD_TO_YARDSTICK = 6.0
 # What may allocate, and how often a call: an error's text, an asynchronous call's own pieces.
 ALLOCATES = {"refusal_by_": 4, "retry_of_a_failure": 2, "async_wrapped/empty": 2.1,
-             "async_wrapped/standard": 3.1, "async_bare": 0.01}
+             "async_wrapped/standard": 2.5, "async_bare": 0.01}
 
 
 class Pipeline:
@@ -216,15 +216,19 @@ def costs(p, http):
                          for name, rows in busy.items())
 
     made = max(rows["hawser, standard pipeline"]["allocations"] for rows in busy.values())
-    return table(("", ""), [
+    facts = dict(machine())
+    compiler = facts["compiler"].split()
+    where = (f"Measured by `scripts/bench` on {facts['cores']} shared cores ({facts['processor']}, "
+             f"{compiler[0]} {compiler[-1]} {facts['flags']}, {facts['date']}):\n\n")
+    return where + table(("", ""), [
         ("`http::client` with the whole standard pipeline against raw Beast callbacks, 64 connections, "
          "CPU per request", to_beast("hawser, standard pipeline")),
         ("raw Beast coroutines, as documented, against the same", to_beast("beast coroutines")),
         ("timeout, limiter, bulkhead, retry, breaker, timeout around an empty callable",
-         f"{p.ratio(STANDARD):.1f} times two steady clock reads and four atomic additions "
-         f"({p.ns[STANDARD]:.0f} ns, {p.ns['two_clock_reads']:.0f} of them the two clock reads)"),
+         f"{p.ns[STANDARD]:.0f} ns, where two steady clock reads alone take "
+         f"{p.ns['two_clock_reads']:.0f}; {p.ratio(STANDARD):.1f} times these and four atomic additions"),
         ("allocations: for policies; for a GET or POST with a reused response, in steady state",
-         f"{p.allocations[STANDARD]:.0f}; {made:.0f}"),
+         f"{p.allocations[STANDARD]:.0f}; {made:.2f}"),
     ])
 
 

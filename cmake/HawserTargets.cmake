@@ -13,8 +13,9 @@ function(hawser_compile_options target)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
   # Half a gigabyte before g++ collects garbage: a tenth less time for most files.
-  target_compile_options(${target} PRIVATE
-    $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=524288>)
+  if(PROJECT_IS_TOP_LEVEL AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE --param=ggc-min-heapsize=524288)
+  endif()
 endfunction()
 
 # The lists name every file; a name without a file stops the configuration.

@@ -171,6 +171,7 @@ class circuit_breaker_stage final : public stage {
     return step::call_inner();
   }
 
+  // Flattened: counting a success is a few instructions, and this their only way.
   [[gnu::flatten]] step inner_done(int /*child*/, const outcome& o, tick& t) override {
     if (settle(o, t.now()) == settlement::late) tell_late(o, t);
     if (core_.untold()) core_.announce(t);

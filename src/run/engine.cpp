@@ -105,11 +105,11 @@ void engine::descend() {
     if (s.is_deadline()) l->deadline = deadline_ = deadline = std::min(deadline, s.at());
   }
   depth_ = static_cast<int>(l - levels_);
-  attempt();
+  first_attempt();
 }
 
 /// The first attempt, and the way up if it has ended already.
-void engine::attempt() {
+void engine::first_attempt() {
   if (start_operation()) ascend();
 }
 

@@ -101,7 +101,7 @@ class engine : public tick {
   [[gnu::noinline]] void conclude_failure();
   [[gnu::noinline]] void tell_failure(ending& end) const;
   void descend();
-  [[gnu::noinline]] void attempt();
+  [[gnu::noinline]] void first_attempt();
   void ascend();
   void pass_success_on();
   [[gnu::noinline]] void pass_on(int i);

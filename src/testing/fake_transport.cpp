@@ -9,6 +9,7 @@
 
 #include "http/wire/response_reader.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 

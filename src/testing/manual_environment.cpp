@@ -1,5 +1,7 @@
 #include "hawser/testing/manual_environment.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdio>

@@ -16,6 +16,7 @@
 #include "hawser/http/url.hpp"
 #include "hawser/run/environment.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>

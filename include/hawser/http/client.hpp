@@ -227,7 +227,7 @@ class HAWSER_API prepared {
     response answer;
     if (const std::optional<error> why = send_for_success(answer, options))
       return result<T>(boost::system::in_place_error, *why);
-    return answer.template as<T>();
+    return answer.as<T>();
   }
   /// As `client::async_send`.
   template <class CompletionToken = boost::asio::deferred_t>

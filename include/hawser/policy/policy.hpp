@@ -68,8 +68,8 @@ struct outcome {
   [[nodiscard]] bool canceled() const noexcept { return error == canceled_error(); }
   /// The operation's own success, about which a server had nothing to say.
   [[nodiscard]] bool plain_success() const noexcept {
-    return result == verdict::ok && from == origin::operation && !rejected && status < 400 &&
-           !has_hint();
+    return result == verdict::ok && from == origin::operation && !rejected && !throttled &&
+           status < 400 && !has_hint();
   }
 
   /// A local refusal: void, never sent.
@@ -251,7 +251,8 @@ class HAWSER_API stage {
 };
 
 /// What a policy's stages need to hear once what is inside has ended with a plain success
-/// (`outcome::plain_success`). Of everything else they always hear everything.
+/// (`outcome::plain_success`). Of everything else they always hear everything; but see
+/// `policy::plain_limit`.
 enum class success_needs : std::uint8_t {
   all,         ///< `inner_done`, then `leave`.
   inner_done,  ///< `leave` does nothing after `inner_done` was told of it.
@@ -281,10 +282,11 @@ class HAWSER_API policy {
   [[nodiscard]] virtual success_needs needs_of_success() const noexcept {
     return success_needs::all;
   }
-  /// A time limit, when setting it is all that entering a stage does; zero when it is not. Until
-  /// the limit has passed the engine keeps it itself, and spares such a stage: it is made, and
-  /// entered, right before its `timer`. Asked once, when a pipeline is built, and only of policies
-  /// whose stages are trivial and need to hear nothing of a success.
+  /// A time limit, when a stage does nothing but set it on entering, and nothing on hearing of any
+  /// outcome before it has passed; else zero. Then the engine keeps the limit itself and makes and
+  /// enters the stage right before its `timer`: one whose time does not come hears of nothing.
+  /// Asked once, when a pipeline is built, and only of policies whose stages are trivial and need
+  /// to hear nothing of a success.
   [[nodiscard]] virtual duration plain_limit() const noexcept { return duration::zero(); }
   /// Builds a stage in `memory`, which is large and aligned enough. Lives no longer than the call.
   [[nodiscard]] virtual stage* make_stage(void* memory) = 0;

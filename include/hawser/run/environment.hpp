@@ -21,7 +21,8 @@ namespace hawser::inline v0 {
 /// What stands behind an environment: the real clock, or a test's.
 class HAWSER_API time_source {
  public:
-  /// `executor` runs the timers; `random` must not be null.
+  /// `executor` runs the timers; `random` must not be null. Include
+  /// <boost/asio/any_io_executor.hpp>.
   time_source(boost::asio::any_io_executor executor, std::unique_ptr<entropy> random);
   time_source(const time_source&) = delete;
   time_source& operator=(const time_source&) = delete;

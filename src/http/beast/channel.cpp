@@ -3,6 +3,7 @@
 #include "hawser/run/detail/operation_memory.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/defer.hpp>

@@ -114,8 +114,9 @@ TEST_F(success_needs_test, of_everything_else_it_hears_everything) {
     (void)p.execute([] { return 1; }, {}, with([](outcome& o) { o.server_wait = 1s; }));
     (void)p.execute([] { return 1; }, {}, with([](outcome& o) { o.status = 429; }));
     (void)p.execute([] { return 1; }, {}, with([](outcome& o) { o.rejected = true; }));
-    EXPECT_EQ(l->told, 6);
-    EXPECT_EQ(l->left, 6);
+    (void)p.execute([] { return 1; }, {}, with([](outcome& o) { o.throttled = true; }));
+    EXPECT_EQ(l->told, 7);
+    EXPECT_EQ(l->left, 7);
 
     scripted_operation hangs{env, {scripted_end::hang()}};
     const pipeline limited = builder().add(timeout{.after = 2s}).add(l).build(env);
@@ -189,9 +190,13 @@ struct limiting final : policy {
   bool stage_is_trivial() const noexcept override { return trivial; }
   success_needs needs_of_success() const noexcept override { return needs; }
   duration plain_limit() const noexcept override { return limit; }
-  stage* make_stage(void* memory) override { return ::new (memory) on_call(*this); }
+  stage* make_stage(void* memory) override {
+    if (cannot_make) throw std::runtime_error("no stage today");
+    return ::new (memory) on_call(*this);
+  }
 
   duration limit = 10ms;
+  bool cannot_make = false;
   bool trivial = true;
   success_needs needs = success_needs::nothing;
   int entered = 0, timers = 0, told = 0, left = 0;
@@ -235,6 +240,24 @@ TEST_F(success_needs_test, a_success_after_a_plain_limit_that_passed_is_heard) {
   EXPECT_EQ(l->timers, 1);
   EXPECT_EQ(l->told, 1);
   EXPECT_EQ(l->left, 1);
+}
+
+TEST_F(success_needs_test, a_plain_limit_whose_stage_cannot_be_made_ends_the_call) {
+  const auto around = make(success_needs::all);
+  const auto broken = std::make_shared<limiting>();
+  broken->cannot_make = true;
+  const pipeline p = builder().add(around).add(broken).build(env);
+  scripted_operation hangs{env, {scripted_end::hang()}};
+  EXPECT_EQ(run(p, hangs).error, errc::operation_threw);
+  EXPECT_EQ(around->left, 1);
+
+  const auto r = p.execute([&] {
+    env.advance(11ms);
+    return 1;
+  });
+  EXPECT_EQ(r.error(), errc::operation_threw);
+  EXPECT_EQ(around->left, 2);
+  EXPECT_EQ(broken->entered + broken->timers + broken->told + broken->left, 0);
 }
 
 TEST_F(success_needs_test, a_plain_limit_spares_only_stages_that_need_nothing) {

@@ -6,7 +6,7 @@
 
 // A class of that namespace in Asio 1.26, Boost 1.81's. Elsewhere we do not guess: newer ones put
 // their names into an inline namespace, and with this macro it is another class's name.
-#if defined(BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT) || BOOST_ASIO_VERSION > 102600
+#if defined(BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT) || BOOST_ASIO_VERSION != 102600
 #include <boost/asio/any_io_executor.hpp>
 #else
 

@@ -18,6 +18,7 @@ class cancel_link;
 
 /// Attempts run on a strand of the call's own around the handler's executor, so that a cancellation
 /// never races with the operation's intermediate handlers, however many threads run the executor.
+/// It outlives the operation and the handler, which stand in the class that derives from it.
 class HAWSER_API stranded_operation : public async_operation {
  public:
   using executor_type = boost::asio::strand<boost::asio::any_io_executor>;
