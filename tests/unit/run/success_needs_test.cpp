@@ -121,8 +121,8 @@ TEST_F(success_needs_test, of_everything_else_it_hears_everything) {
     scripted_operation hangs{env, {scripted_end::hang()}};
     const pipeline limited = builder().add(timeout{.after = 2s}).add(l).build(env);
     EXPECT_EQ(run(limited, hangs).error, errc::call_timeout);
-    EXPECT_EQ(l->told, 7);
-    EXPECT_EQ(l->left, 7);
+    EXPECT_EQ(l->told, 8);
+    EXPECT_EQ(l->left, 8);
   }
 }
 
