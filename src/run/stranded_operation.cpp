@@ -17,7 +17,7 @@ stranded_operation::stranded_operation(const asio::any_io_executor& executor,
       strand_(executor),
       slot_(slot) {}
 
-stranded_operation::~stranded_operation() { stop_listening(); }
+stranded_operation::~stranded_operation() = default;
 
 void stranded_operation::attach(call_control* call) {
   async_operation::attach(call);
