@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::errors_test {
 namespace {
 
 using kinds = std::vector<condition>;
@@ -94,4 +94,4 @@ TEST(Codes, AreAllInTheTable) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::errors_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::headers_test {
 namespace {
 
 using http::client;
@@ -231,4 +231,4 @@ TEST_F(bad_headers, a_body_that_is_no_text_for_json_is_refused) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::headers_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::json_test {
 
 struct address {
   std::string city;
@@ -217,4 +217,4 @@ TEST_F(bad_json_answers, are_as_deep_as_the_clients_own_limit_says) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::json_test

@@ -17,7 +17,7 @@
 #include <functional>
 #include <limits>
 
-namespace hawser::test {
+namespace hawser::test::options_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -635,4 +635,4 @@ TEST(ExtremeOptions, OverflowNowhere) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::options_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::route_test {
 namespace {
 
 using http::client;
@@ -152,4 +152,4 @@ TEST_F(bad_routes, an_asterisk_is_sent_without_the_base_path) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::route_test

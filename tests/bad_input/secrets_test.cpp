@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <stdexcept>
 
-namespace hawser::test {
+namespace hawser::test::secrets_test {
 namespace {
 
 using namespace std::string_literals;
@@ -281,4 +281,4 @@ TEST(ConfigError, ShowsWhatItWasGivenOnOneLineAndNotAllOfIt) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::secrets_test

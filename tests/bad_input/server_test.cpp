@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::server_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -568,4 +568,4 @@ TEST_F(bad_servers, that_close_a_kept_connection_just_then_cause_no_second_charg
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::server_test

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::tls_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -249,4 +249,4 @@ TEST_F(bad_tls, credentials_that_cannot_be_used_name_the_option_and_the_remedy) 
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::tls_test

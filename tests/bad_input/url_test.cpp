@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::url_test {
 namespace {
 
 using http::url;
@@ -180,4 +180,4 @@ TEST(BadUrl, WhatIsOddButRightIsTaken) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::url_test

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::control_test {
 namespace {
 
 class breaker_control : public ::testing::Test {
@@ -461,4 +461,4 @@ TEST(snapshots, a_budget_shows_its_balance) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::control_test

@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace hawser::test {
+namespace hawser::test::permits_test {
 namespace {
 
 // --- what a refusal says -----------------------------------------------------------------------
@@ -555,4 +555,4 @@ TEST(by_hand, nothing_is_allocated) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::permits_test

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::threads_test {
 namespace {
 
 constexpr int workers = 4;
@@ -248,4 +248,4 @@ TEST(by_hand_threads, every_change_is_told_once_and_in_order) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::threads_test

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::broken_policies_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -214,4 +214,4 @@ INSTANTIATE_TEST_SUITE_P(broken, contract_itself, ::testing::ValuesIn(cases),
                          [](const auto& which) { return which.param.name; });
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::broken_policies_test

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::contract_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -105,4 +105,4 @@ INSTANTIATE_TEST_SUITE_P(every, contract, ::testing::Range(std::size_t{0}, subje
                          [](const auto& which) { return subjects()[which.param].name; });
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::contract_test

@@ -24,7 +24,7 @@
 #include <stop_token>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::late_news_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -221,4 +221,4 @@ TEST_F(late_news, what_a_completion_handler_throws_comes_out_of_run_and_harms_no
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::late_news_test

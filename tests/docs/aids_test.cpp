@@ -21,6 +21,7 @@
 
 using namespace std::chrono_literals;
 
+namespace aids_test {
 namespace {
 
 /// Somebody's integration under test.
@@ -149,3 +150,4 @@ TEST(masking, spdlog) {
 }
 
 }  // namespace
+}  // namespace aids_test

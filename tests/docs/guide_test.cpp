@@ -38,6 +38,7 @@
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
+namespace guide_test {
 namespace {
 
 using hawser::testing::fault_server;
@@ -410,3 +411,4 @@ TEST(threads, a_blocking_send_on_the_environments_thread_would_deadlock) {
 }
 
 }  // namespace
+}  // namespace guide_test

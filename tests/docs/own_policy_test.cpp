@@ -135,6 +135,7 @@ std::shared_ptr<hawser::policy> make_policy(gate options) {
 
 }  // namespace shop
 
+namespace own_policy_test {
 namespace {
 
 using namespace hawser::testing;
@@ -212,3 +213,4 @@ TEST(gate, stands_in_a_pipeline_as_any_policy_does) {
 }
 
 }  // namespace
+}  // namespace own_policy_test

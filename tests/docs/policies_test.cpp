@@ -21,6 +21,7 @@
 
 using namespace std::chrono_literals;
 
+namespace policies_test {
 namespace {
 
 class policy_pages : public ::testing::Test {
@@ -221,3 +222,4 @@ TEST_F(policy_pages, timeout) {
 }
 
 }  // namespace
+}  // namespace policies_test

@@ -23,6 +23,7 @@
 
 using namespace std::chrono_literals;
 
+namespace testing_test {
 namespace {
 
 /// The service under test: it is given its client, and so does not care what carries the requests.
@@ -162,3 +163,4 @@ TEST(a_pipeline_alone, on_virtual_time) {
 }
 
 }  // namespace
+}  // namespace testing_test

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-namespace hawser::test {
+namespace hawser::test::classify_test {
 namespace {
 
 using http::classify;
@@ -151,4 +151,4 @@ TEST(Classify, GatewayErrorsOfUnsafeRequestsMayNotBeSentAgain) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::classify_test

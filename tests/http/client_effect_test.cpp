@@ -21,7 +21,7 @@
 #include <string>
 #include <utility>
 
-namespace hawser::test {
+namespace hawser::test::client_effect_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -309,4 +309,4 @@ TEST_F(client_effect, errors_of_answers_keep_their_meaning_in_a_pipeline_around_
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::client_effect_test

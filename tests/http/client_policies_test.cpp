@@ -18,7 +18,7 @@
 #include <functional>
 #include <stop_token>
 
-namespace hawser::test {
+namespace hawser::test::client_policies_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -547,7 +547,7 @@ TEST_F(client_policies, bad_options_are_refused_at_construction) {
     try {
       const client api(env, "http://api.test", standard_pipeline("api"), std::move(options));
     } catch (const config_error& e) {
-      EXPECT_EQ(std::string(e.what()).find(secret), std::string::npos) << e.what();
+      EXPECT_EQ(std::string(e.what()).find(planted), std::string::npos) << e.what();
       return e.field();
     }
     return "accepted";
@@ -936,8 +936,8 @@ TEST_F(client_policies, observers_hear_the_whole_story_under_the_routes_name) {
   EXPECT_EQ(attempts[1].status, 200);
   EXPECT_EQ(attempts[1].delivery, evidence::answered);
   EXPECT_EQ(report.operation, "GET /users/{id}");
-  EXPECT_EQ(report.to_string().find(secret), std::string::npos) << report.to_string();
-  EXPECT_EQ(seen->to_string().find(secret), std::string::npos);
+  EXPECT_EQ(report.to_string().find(planted), std::string::npos) << report.to_string();
+  EXPECT_EQ(seen->to_string().find(planted), std::string::npos);
 
   seen->clear();
   ASSERT_TRUE(api.send(request::get("/a/{b}").param("b", "1").name("fetch b")));
@@ -990,4 +990,4 @@ TEST_F(client_policies, what_one_call_hears_of_a_429_holds_for_all) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::client_policies_test

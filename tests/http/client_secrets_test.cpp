@@ -15,7 +15,7 @@
 #include <map>
 #include <sstream>
 
-namespace hawser::test {
+namespace hawser::test::client_secrets_test {
 
 struct account {
   int number = 0;
@@ -63,7 +63,7 @@ class client_secrets : public ::testing::Test {
         .idempotency_key("s3cr3t-key");
   }
   void expect_clean(std::string_view where, const std::string& text) {
-    EXPECT_EQ(text.find(secret), std::string::npos) << where << ": " << text;
+    EXPECT_EQ(text.find(planted), std::string::npos) << where << ": " << text;
     EXPECT_EQ(text.find("4111111111111111"), std::string::npos) << where << ": " << text;
   }
   void look() {
@@ -199,4 +199,4 @@ TEST_F(client_secrets, in_bad_requests_and_base_urls_are_in_no_error) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::client_secrets_test

@@ -28,7 +28,7 @@
 #include <thread>
 #include <tuple>
 
-namespace hawser::test {
+namespace hawser::test::client_test {
 
 struct user {
   std::string name;
@@ -932,4 +932,4 @@ TEST_F(client_test, a_handshake_that_stalls_ends_at_its_limit_and_is_tried_again
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::client_test

@@ -14,8 +14,8 @@
 
 namespace hawser::test {
 
-/// Planted in header values, bodies, keys and credentials; may show up in no error text.
-inline constexpr std::string_view secret = "s3cr3t";
+/// Stands in header values, bodies, keys and credentials; may show up in no error text.
+inline constexpr std::string_view planted = "s3cr3t";
 
 inline void expect_error(const error& seen, errc code, condition kind,
                          std::initializer_list<std::string_view> words) {
@@ -24,7 +24,7 @@ inline void expect_error(const error& seen, errc code, condition kind,
   for (const std::string_view word : words)
     EXPECT_NE(seen.message().find(word), std::string::npos)
         << "\"" << word << "\" is not in: " << seen.message();
-  EXPECT_EQ(seen.message().find(secret), std::string::npos) << seen.message();
+  EXPECT_EQ(seen.message().find(planted), std::string::npos) << seen.message();
 }
 
 }  // namespace hawser::test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::fake_transport_test {
 namespace {
 
 using testing::fake_transport;
@@ -140,4 +140,4 @@ TEST_F(fake, reads_scripted_bytes_as_the_real_transport_does) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::fake_transport_test

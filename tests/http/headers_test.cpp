@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::headers_test {
 namespace {
 
 using http::headers;
@@ -203,4 +203,4 @@ TEST(Limits, AreCheckedAtBothEdges) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::headers_test

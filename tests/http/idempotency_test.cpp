@@ -10,7 +10,7 @@
 #include <regex>
 #include <set>
 
-namespace hawser::test {
+namespace hawser::test::idempotency_test {
 namespace {
 
 using http::apply_idempotency_key;
@@ -253,4 +253,4 @@ TEST(Fingerprint, IsTheStartOfTheSha256) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::idempotency_test

@@ -33,7 +33,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(lenient, a, b)
 
 }  // namespace hawser::test::json_shapes
 
-namespace hawser::test {
+namespace hawser::test::json_test {
 namespace {
 
 using http::json_as;
@@ -266,4 +266,4 @@ TEST(WrongType, IsFoundInBoundedTimeInLargeDocuments) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::json_test

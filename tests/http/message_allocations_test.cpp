@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace hawser::test {
+namespace hawser::test::message_allocations_test {
 namespace {
 
 const std::string body(200, 'x');
@@ -65,4 +65,4 @@ TEST(Allocations, AreCountedAtAll) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::message_allocations_test

@@ -11,7 +11,7 @@
 #include <array>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::pool_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -491,4 +491,4 @@ TEST(pool_options, are_validated_by_name) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::pool_test

@@ -6,7 +6,7 @@
 #include <map>
 #include <stdexcept>
 
-namespace hawser::test {
+namespace hawser::test::request_test {
 namespace {
 
 using http::method;
@@ -173,4 +173,4 @@ TEST(Request, NamesHoldNoQueryAndNoBadBytes) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::request_test

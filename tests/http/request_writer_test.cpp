@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::request_writer_test {
 namespace {
 
 using http::headers;
@@ -70,4 +70,4 @@ TEST(RequestWriter, KeepsTheMemory) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::request_writer_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::response_reader_test {
 namespace {
 
 using http::headers;
@@ -63,7 +63,7 @@ reading read(std::string_view wire, bool head, const limits& l, ending end, Next
   if (p.done) seen.text = text_of(into);
   EXPECT_FALSE(p.done && p.error);
   EXPECT_EQ(p.error.failed(), !seen.detail.empty());
-  EXPECT_EQ(seen.detail.find(secret), std::string::npos) << seen.detail;
+  EXPECT_EQ(seen.detail.find(planted), std::string::npos) << seen.detail;
   return seen;
 }
 
@@ -549,4 +549,4 @@ TEST(ResponseReader, SurvivesEveryChangedByte) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::response_reader_test

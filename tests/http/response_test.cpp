@@ -3,7 +3,7 @@
 #include "hawser/http/json.hpp"
 #include "http/expect_error.hpp"
 
-namespace hawser::test {
+namespace hawser::test::response_test {
 namespace {
 
 using http::response;
@@ -110,7 +110,7 @@ TEST(EnsureSuccess, ShowsAProblemTitleMasked) {
   const std::string long_title = R"({"title":")" + std::string(1000, 'a') + R"("})";
   EXPECT_LT(title(long_title, "application/problem+json").size(), 300U);
   for (const char* body : {"", "{", "[]", "s3cr3t", R"({"title":7})", R"({"detail":"s3cr3t"})"})
-    EXPECT_EQ(title(body, "application/problem+json").find(secret), std::string::npos) << body;
+    EXPECT_EQ(title(body, "application/problem+json").find(planted), std::string::npos) << body;
   EXPECT_EQ(title(R"({"title":"Out of credit"})", "application/json").find("credit"),
             std::string::npos);
 }
@@ -125,4 +125,4 @@ TEST(Response, GivesJson) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::response_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser::test {
+namespace hawser::test::retry_after_test {
 namespace {
 
 using http::parse_http_date;
@@ -152,4 +152,4 @@ TEST(RetryAfter, AllThreeDateForms) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::retry_after_test

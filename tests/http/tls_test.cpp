@@ -14,7 +14,7 @@
 #include <fstream>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::tls_test {
 namespace {
 
 using testing::connection_plan;
@@ -631,4 +631,4 @@ TEST_F(credentials, halves_and_doubles_are_refused_by_name) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::tls_test

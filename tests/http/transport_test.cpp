@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::transport_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -725,4 +725,4 @@ TEST(transport_threads, exchanges_cancels_and_closes_from_everywhere) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::transport_test

@@ -2,7 +2,7 @@
 
 #include "http/expect_error.hpp"
 
-namespace hawser::test {
+namespace hawser::test::url_test {
 namespace {
 
 using http::expand_route;
@@ -151,7 +151,7 @@ TEST(Url, NeverShowsUserInfoOrQueryValues) {
   ASSERT_TRUE(u);
   EXPECT_TRUE(u->has_user_info());
   EXPECT_EQ(u->to_string(), "https://***@h/p?token=***&***&b=***");
-  EXPECT_EQ(u->origin().find(secret), std::string::npos);
+  EXPECT_EQ(u->origin().find(planted), std::string::npos);
 }
 
 TEST(Url, RefusesBaseUrlsWithCredentialsOrQuery) {
@@ -244,4 +244,4 @@ TEST(Route, LeavesTheTargetAsItWasOnErrors) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::url_test

@@ -8,7 +8,7 @@
 #include <memory>
 #include <optional>
 
-namespace hawser::test {
+namespace hawser::test::bulkhead_property {
 namespace {
 
 using namespace std::chrono_literals;
@@ -264,4 +264,4 @@ TEST(bulkhead_property, agrees_with_the_plain_model) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::bulkhead_property

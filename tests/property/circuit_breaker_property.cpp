@@ -11,7 +11,7 @@
 #include <memory>
 #include <optional>
 
-namespace hawser::test {
+namespace hawser::test::circuit_breaker_property {
 namespace {
 
 using namespace std::chrono_literals;
@@ -501,4 +501,4 @@ TEST(circuit_breaker_property, a_healthy_dependency_leads_back_to_closed_from_ev
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::circuit_breaker_property

@@ -20,7 +20,7 @@
 #include <memory>
 #include <optional>
 
-namespace hawser::test {
+namespace hawser::test::pipeline_property {
 namespace {
 
 using namespace std::chrono_literals;
@@ -213,4 +213,4 @@ TEST(pipeline_property, each_call_ends_once_in_time_and_leaves_nothing) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::pipeline_property

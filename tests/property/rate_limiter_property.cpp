@@ -10,7 +10,7 @@
 #include <memory>
 #include <optional>
 
-namespace hawser::test {
+namespace hawser::test::rate_limiter_property {
 namespace {
 
 using namespace std::chrono_literals;
@@ -445,4 +445,4 @@ TEST(rate_limiter_property, reservations_start_in_order_in_time_and_within_the_b
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::rate_limiter_property

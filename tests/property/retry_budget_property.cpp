@@ -9,7 +9,7 @@
 #include <deque>
 #include <memory>
 
-namespace hawser::test {
+namespace hawser::test::retry_budget_property {
 namespace {
 
 using namespace std::chrono_literals;
@@ -118,4 +118,4 @@ TEST(token_budget_property, agrees_with_a_plain_number) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::retry_budget_property

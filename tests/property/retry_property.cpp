@@ -9,7 +9,7 @@
 #include <memory>
 #include <optional>
 
-namespace hawser::test {
+namespace hawser::test::retry_property {
 namespace {
 
 using namespace std::chrono_literals;
@@ -310,4 +310,4 @@ TEST(retry_property, asks_its_questions_in_order_and_never_waits_out_of_bounds) 
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::retry_property

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::threads_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -159,4 +159,4 @@ TEST(policies_among_threads, a_breaker_never_has_more_than_n_probes_out) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::threads_test

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace hawser::test {
+namespace hawser::test::timeout_property {
 namespace {
 
 using namespace std::chrono_literals;
@@ -80,4 +80,4 @@ TEST(timeout_property, ends_at_the_tighter_limit_and_hides_no_real_outcome) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::timeout_property

@@ -25,7 +25,7 @@
 #include <optional>
 #include <stdexcept>
 
-namespace hawser::test {
+namespace hawser::test::allocation_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -365,4 +365,4 @@ TEST_F(replay_without_memory, a_client_on_sockets) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::allocation_test

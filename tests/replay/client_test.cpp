@@ -17,7 +17,7 @@
 #include <optional>
 #include <ostream>
 
-namespace hawser::test {
+namespace hawser::test::client_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -245,4 +245,4 @@ INSTANTIATE_TEST_SUITE_P(every, replay_of_a_call, ::testing::ValuesIn(scenarios)
                          [](const auto& which) { return std::string(which.param.name); });
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::client_test

@@ -24,7 +24,7 @@
 #include <stdexcept>
 #include <stop_token>
 
-namespace hawser::test {
+namespace hawser::test::engine_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -341,4 +341,4 @@ TEST(replay_of_the_engine, blocking_calls_that_are_stopped) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::engine_test

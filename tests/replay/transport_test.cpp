@@ -11,7 +11,7 @@
 #include <deque>
 #include <ostream>
 
-namespace hawser::test {
+namespace hawser::test::transport_test {
 namespace {
 
 struct scenario {
@@ -243,4 +243,4 @@ TEST(replay_of_a_queue, each_step_of_the_channel_fails) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::transport_test

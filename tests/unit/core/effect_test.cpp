@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hawser {
+namespace hawser::effect_test {
 namespace {
 
 // The table of the documentation, row by row: never_sent, refused, maybe_applied, answered.
@@ -41,4 +41,4 @@ TEST(effect, names) {
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::effect_test

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser {
+namespace hawser::entropy_test {
 namespace {
 
 class fixed final : public entropy {
@@ -75,4 +75,4 @@ TEST(entropy, system_entropy_differs_between_instances) {
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::entropy_test

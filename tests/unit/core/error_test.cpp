@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace hawser {
+namespace hawser::error_test {
 namespace {
 
 /// Every code there is: those that have a name.
@@ -176,4 +176,4 @@ TEST(error, config_error_names_field_value_and_rule) {
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::error_test

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+namespace secret_test {
 namespace {
 
 using hawser::secret;
@@ -192,3 +193,4 @@ TEST_F(secret_wiping, moving_leaves_the_bytes_in_one_place) {
 }
 
 }  // namespace
+}  // namespace secret_test

@@ -4,6 +4,7 @@
 
 #include <string>
 
+namespace sha256_test {
 namespace {
 
 using hawser::hex;
@@ -78,3 +79,4 @@ TEST(hmac_sha256, one_key_serves_many_messages) {
 TEST(sha256, hex_can_be_cut) { EXPECT_EQ(hex(sha256::of("abc"), 6), "ba7816bf8f01"); }
 
 }  // namespace
+}  // namespace sha256_test

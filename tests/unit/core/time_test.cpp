@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-namespace hawser {
+namespace hawser::time_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -48,4 +48,4 @@ TEST(time, remaining_saturates_instead_of_overflowing) {
 static_assert(later(start, 1s) == start + 1s, "usable in constant expressions");
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::time_test

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+namespace log_observer_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -198,3 +199,4 @@ TEST_F(log_observer_test, null_pointers_are_refused) {
 }
 
 }  // namespace
+}  // namespace log_observer_test

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 
+namespace masking_sink_test {
 namespace {
 
 using hawser::make_redactor;
@@ -106,3 +107,4 @@ TEST_F(masking_sink, null_pointers_are_refused) {
 }
 
 }  // namespace
+}  // namespace masking_sink_test

@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-namespace hawser {
+namespace hawser::event_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -55,4 +55,4 @@ TEST(event, attempts_are_printed_both_made_and_allowed) {
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::event_test

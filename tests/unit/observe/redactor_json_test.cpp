@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+namespace redactor_json_test {
 namespace {
 
 using hawser::mask_style;
@@ -267,3 +268,4 @@ TEST(redactor_json, drop_leaves_null_and_hash_leaves_a_mark) {
 }
 
 }  // namespace
+}  // namespace redactor_json_test

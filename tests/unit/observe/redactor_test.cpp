@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+namespace redactor_test {
 namespace {
 
 using hawser::config_error;
@@ -460,3 +461,4 @@ TEST(redactor, serves_many_threads) {
 }
 
 }  // namespace
+}  // namespace redactor_test

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+namespace redactor_text_test {
 namespace {
 
 using hawser::mask_style;
@@ -439,3 +440,4 @@ TEST(redactor_text, a_megabyte_of_mixed_hostile_text_is_no_trouble) {
 }
 
 }  // namespace
+}  // namespace redactor_text_test

@@ -10,7 +10,7 @@
 #include <limits>
 #include <vector>
 
-namespace hawser {
+namespace hawser::backoff_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -242,4 +242,4 @@ TEST(backoff, bad_options_are_refused_by_name) {
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::backoff_test

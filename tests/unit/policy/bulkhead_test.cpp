@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser {
+namespace hawser::bulkhead_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -517,4 +517,4 @@ TEST(bulkhead, resizing_among_threads_strands_nobody) {
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::bulkhead_test

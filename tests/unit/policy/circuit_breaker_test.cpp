@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace hawser {
+namespace hawser::circuit_breaker_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -1265,4 +1265,4 @@ TEST(circuit_breaker_threads, a_rejection_never_mixes_the_numbers_of_two_opening
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::circuit_breaker_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-namespace hawser::test {
+namespace hawser::test::fallback_test {
 namespace {
 
 /// A call of type T in which sources leave their values.
@@ -277,4 +277,4 @@ TEST(fallback, is_named_after_its_kind_unless_named) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::fallback_test

@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser::detail {
+namespace hawser::detail::outcome_window_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -302,4 +302,4 @@ TEST(outcome_window_threads, no_success_of_an_earlier_tag_slips_into_the_next) {
 }
 
 }  // namespace
-}  // namespace hawser::detail
+}  // namespace hawser::detail::outcome_window_test

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser {
+namespace hawser::rate_limiter_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -951,4 +951,4 @@ TEST(rate_limiter, threads_that_wait_cancel_pause_and_reload_mint_nothing) {
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::rate_limiter_test

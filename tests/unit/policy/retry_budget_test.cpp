@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser {
+namespace hawser::retry_budget_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -243,4 +243,4 @@ TEST(retry_budget_threads, time_passing_under_concurrent_calls_is_harmless) {
 }
 
 }  // namespace
-}  // namespace hawser
+}  // namespace hawser::retry_budget_test

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-namespace hawser::test {
+namespace hawser::test::retry_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -495,4 +495,4 @@ TEST(retry, is_named_after_its_kind_unless_named) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::retry_test

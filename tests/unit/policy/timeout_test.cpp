@@ -7,7 +7,7 @@
 #include <chrono>
 #include <string>
 
-namespace hawser::test {
+namespace hawser::test::timeout_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -168,4 +168,4 @@ TEST(timeout, is_named_after_its_kind_unless_named) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::timeout_test

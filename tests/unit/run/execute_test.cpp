@@ -22,7 +22,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::execute_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -554,4 +554,4 @@ TEST_F(execute, many_threads_share_one_pipeline) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::execute_test

@@ -23,7 +23,7 @@
 #include <mutex>
 #include <thread>
 
-namespace hawser::test {
+namespace hawser::test::lifetime_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -358,4 +358,4 @@ TEST_F(lifetime, stress) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::lifetime_test

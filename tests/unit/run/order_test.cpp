@@ -11,7 +11,7 @@
 
 #include <boost/asio/post.hpp>
 
-namespace hawser::test {
+namespace hawser::test::order_test {
 namespace {
 
 using order = on_virtual_time;
@@ -757,4 +757,4 @@ TEST_F(order, one_armed_timer_a_call_at_most) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::order_test

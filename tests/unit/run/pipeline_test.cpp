@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::pipeline_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -340,4 +340,4 @@ TEST_F(pipelines, without_any_policy_a_call_is_just_a_call) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::pipeline_test

@@ -20,7 +20,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace hawser::test {
+namespace hawser::test::redaction_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -258,4 +258,4 @@ TEST_F(redaction_of_calls, leaves_the_exceptions_of_coroutines_alone) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::redaction_test

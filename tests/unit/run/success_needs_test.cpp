@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::success_needs_test {
 namespace {
 
 /// Counts what its stages are told.
@@ -327,4 +327,4 @@ TEST_F(success_needs_test, a_false_claim_can_be_told) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::success_needs_test

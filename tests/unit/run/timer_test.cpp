@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::timer_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -245,4 +245,4 @@ TEST(timer, threads_arm_disarm_and_fire_at_once) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::timer_test

@@ -23,7 +23,7 @@
 #include <future>
 #include <stdexcept>
 
-namespace hawser::test {
+namespace hawser::test::wrap_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -549,4 +549,4 @@ TEST_F(wrap, one_operation_may_be_started_many_times_at_once) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::wrap_test

@@ -24,6 +24,7 @@
 #include <thread>
 #include <vector>
 
+namespace fault_server_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -1367,3 +1368,4 @@ TEST(payment_gateway, reset_over_http_makes_two_runs_alike) {
 }
 
 }  // namespace
+}  // namespace fault_server_test

@@ -14,7 +14,7 @@
 #include <string>
 #include <system_error>
 
-namespace hawser::test {
+namespace hawser::test::matchers_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -220,4 +220,4 @@ TEST(matchers, make_leftovers_fail_the_test) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::matchers_test

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+namespace test_certificates_test {
 namespace {
 
 using namespace hawser::testing;
@@ -187,3 +188,4 @@ TEST(test_certificates, a_bad_address_is_named) {
 }
 
 }  // namespace
+}  // namespace test_certificates_test
