@@ -39,12 +39,29 @@ function(hawser_precompile target)
   endif()
 endfunction()
 
+# The same ones for one more target, which must be compiled with the same options.
+function(hawser_precompiled_by target owner)
+  if(HAWSER_PCH)
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+    target_compile_options(${target} PRIVATE ${HAWSER_PCH_FLAGS})
+  endif()
+endfunction()
+
+# Compiles `files` of a target at once: what all of them include is read once.
+function(hawser_unity target files)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${files})
+  # g++ takes unnamed namespaces of included files for those of a header.
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endfunction()
+
 # hawser_library(<target> EXPORT_NAME <name>
 #                SOURCES <.cpp in src/>... HEADERS <below include/hawser/>...
-#                [PUBLIC <libraries>...] [PRIVATE <libraries>...] [PRECOMPILE <headers>...])
-# makes <target> with the alias hawser::<name>.
+#                [PUBLIC <libraries>...] [PRIVATE <libraries>...]
+#                [PRECOMPILE <headers>... | PRECOMPILED_BY <library>] [UNITY_IF <option>])
+# makes <target> with the alias hawser::<name>. UNITY_IF: instead of HAWSER_UNITY.
 function(hawser_library target)
-  cmake_parse_arguments(arg "" "EXPORT_NAME" "SOURCES;HEADERS;PUBLIC;PRIVATE;PRECOMPILE" ${ARGN})
+  cmake_parse_arguments(arg "" "EXPORT_NAME;PRECOMPILED_BY;UNITY_IF"
+    "SOURCES;HEADERS;PUBLIC;PRIVATE;PRECOMPILE" ${ARGN})
   list(TRANSFORM arg_HEADERS PREPEND ../include/hawser/)
   hawser_sources(sources ${arg_SOURCES})
   hawser_sources(headers ${arg_HEADERS})
@@ -62,6 +79,7 @@ function(hawser_library target)
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
     UNITY_BUILD OFF  # in pieces of our own size, or not at all: see HAWSER_UNITY
     INSTALL_RPATH "$ORIGIN"  # the shared libraries find each other wherever they are installed
+    DEFINE_SYMBOL ""  # no header asks for it, and precompiled headers could not be shared
     CXX_EXTENSIONS OFF)
   # The tests reach inside, so a shared library under test keeps all its symbols.
   if(NOT (BUILD_SHARED_LIBS AND HAWSER_BUILD_TESTS))
@@ -74,15 +92,19 @@ function(hawser_library target)
       set_target_properties(${target} PROPERTIES LINK_DEPENDS ${exports})
     endif()
   endif()
-  if(HAWSER_UNITY)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-    # g++ takes unnamed namespaces of included files for those of a header.
-    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  if(NOT arg_UNITY_IF)
+    set(arg_UNITY_IF HAWSER_UNITY)
+  endif()
+  if(${arg_UNITY_IF})
+    hawser_unity(${target} 8)
   endif()
   if(BUILD_SHARED_LIBS)
     target_compile_definitions(${target} PUBLIC HAWSER_SHARED)
   endif()
   hawser_precompile(${target} ${arg_PRECOMPILE})
+  if(arg_PRECOMPILED_BY)
+    hawser_precompiled_by(${target} ${arg_PRECOMPILED_BY})
+  endif()
   hawser_compile_options(${target})
   set_property(GLOBAL APPEND PROPERTY HAWSER_LIBRARIES ${target})
 endfunction()
