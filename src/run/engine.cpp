@@ -24,12 +24,13 @@ void if_memory_allows(Tell tell) {
 
 void engine::make_more_room(std::size_t levels, std::size_t scratch) {
   if (levels > inline_levels) {
-    more_levels_ = std::make_unique<level[]>(levels);
-    levels_ = more_levels_.get();
+    rare().levels = std::make_unique<level[]>(levels + 1);
+    levels_ = rare().levels.get() + 1;
+    levels_[outside] = {nullptr, never, never};
   }
   if (scratch > inline_scratch) {
-    more_scratch_ = std::make_unique<std::byte[]>(scratch);
-    scratch_ = more_scratch_.get();
+    rare().scratch = std::make_unique<std::byte[]>(scratch);
+    scratch_ = rare().scratch.get();
   }
 }
 
@@ -40,11 +41,12 @@ void engine::leave_all() noexcept {
 void engine::begin(time_point now) {
   now_ = started_ = now;
   if (options_.within) {
-    root_deadline_ = later(now, *options_.within);
-    next_timer_ = root_deadline_;
+    const time_point until = later(now, *options_.within);
+    levels_[outside] = {nullptr, until, until};
+    next_timer_ = until;
   }
   if (observed_) tell_start();
-  if (root_deadline_ <= now) return end_without_time();
+  if (without_time(now)) return end_without_time();
   descend();
 }
 
@@ -81,7 +83,7 @@ void engine::descend() {
   const plan_level* at = plan_.levels.data();
   const plan_level* const end = at + plan_.levels.size();
   level* l = levels_;
-  time_point deadline = root_deadline_;
+  time_point deadline = deadline_around(0);
   deadline_ = deadline;
   for (; at != end; ++at, ++l) {
     if (at->limit > duration::zero()) {
@@ -181,9 +183,9 @@ step engine::threw() {
   try {
     throw;
   } catch (const std::exception& e) {
-    if_memory_allows([&] { thrown_ = masked(e.what(), plan_.masks.get()); });
+    if_memory_allows([&] { rare().thrown = masked(e.what(), plan_.masks.get()); });
   } catch (...) {
-    if_memory_allows([&] { thrown_ = "an exception of unknown type"; });
+    if_memory_allows([&] { rare().thrown = "an exception of unknown type"; });
   }
   outcome o;
   o.result = verdict::failed;
@@ -231,8 +233,8 @@ void engine::set_timer(int i, time_point at) noexcept {
 }
 
 void engine::find_next_timer() noexcept {
-  next_timer_ = root_deadline_;
-  for (int i = 0; i < depth_; ++i) next_timer_ = std::min(next_timer_, levels_[i].timer);
+  next_timer_ = never;
+  for (int i = outside; i < depth_; ++i) next_timer_ = std::min(next_timer_, levels_[i].timer);
 }
 
 /// Carries out what level `i` answered, and what follows from it.
@@ -348,7 +350,7 @@ bool engine::start_operation() {
   if (observed_) say(event_kind::attempt_started, {}, outcome{});
   where_ = place::operating;
   if (!std::exchange(result_is_new_, false)) slot_ = outcome{};
-  const time_point deadline = depth_ > 0 ? levels_[depth_ - 1].deadline : root_deadline_;
+  const time_point deadline = deadline_around(depth_);
   if (!operation_.start({attempts_, now_, deadline, &options_.stop}, slot_)) return false;
   const time_point now = plan_.env.now();
   now_ = now;
@@ -413,8 +415,8 @@ void engine::attempt_ended(const outcome& o, time_point now) {
 void engine::time_passed(time_point now) {
   now_ = now;
   while (!finished() && next_timer_ <= now) {
-    if (root_deadline_ == next_timer_) {
-      root_deadline_ = never;
+    if (levels_[outside].timer == next_timer_) {
+      levels_[outside].timer = levels_[outside].deadline = never;
       find_next_timer();
       if (cause_ == cancel_cause::caller) {
         if (where_ == place::operating) operation_.cancel(true);
@@ -528,8 +530,8 @@ void engine::conclude_failure() {
   if (may_not_repeat && o.delivery == evidence::maybe_applied && o.status == 0 &&
       cause_ != cancel_cause::caller) {
     if_memory_allows([&] {
-      thrown_ = "it ended with: " + o.error.message() +
-                (thrown_.empty() ? std::string() : ": " + thrown_);
+      std::string& thrown = rare().thrown;
+      thrown = "it ended with: " + o.error.message() + (thrown.empty() ? "" : ": " + thrown);
     });
     o.error = errc::outcome_unknown;
     o.from = origin::policy;
@@ -567,14 +569,14 @@ void engine::tell_why(std::string& detail) const {
   if (attempts_ > 1)
     detail += (detail.empty() ? "after " : ", after ") + std::to_string(attempts_) + " attempts (" +
               std::to_string(attempts_ - 1) + (attempts_ == 2 ? " retry)" : " retries)");
-  if (!thrown_.empty()) detail += (detail.empty() ? "" : "; ") + thrown_;
+  if (rare_ && !rare_->thrown.empty()) detail += (detail.empty() ? "" : "; ") + rare_->thrown;
 }
 
 void engine::hide_names() {
   if (plan_.masks == nullptr) return;
   if_memory_allows([&] {
-    shown_ = std::make_unique<const shown_names>(
-        shown_names{plan_.masks->text(options_.name), plan_.masks->text(options_.correlation)});
+    rare().name = plan_.masks->text(options_.name);
+    rare().correlation = plan_.masks->text(options_.correlation);
   });
 }
 

@@ -17,8 +17,9 @@ class engine : public tick {
       : plan_(how),
         operation_(what),
         options_(options),
-        levels_(reinterpret_cast<level*>(inline_levels_)),
+        levels_(reinterpret_cast<level*>(inline_levels_) + 1),
         scratch_(inline_scratch_) {
+    ::new (levels_ + outside) level{nullptr, never, never};
     random_ = &how.env.random();
     result_ = &slot_;
     effect_ = options.effect.value_or(effect::idempotent);
@@ -68,7 +69,7 @@ class engine : public tick {
     time_point deadline;
   };
 
-  // Level -1 stands for the caller and the call's own limit.
+  // Stands for the caller and the call's own limit: its timer and deadline.
   static constexpr int outside = -1;
   static constexpr std::size_t inline_levels = 8;
   static constexpr std::size_t inline_scratch = 1024;
@@ -127,17 +128,18 @@ class engine : public tick {
   void hide_names();
   /// The call's name and id as they may be told.
   [[nodiscard]] std::string_view shown_name() const noexcept {
-    return plan_.masks == nullptr ? options_.name : shown_ ? shown_->name : std::string_view();
+    return plan_.masks == nullptr ? options_.name : rare_ ? rare_->name : std::string_view();
   }
   [[nodiscard]] std::string_view shown_id() const noexcept {
     return plan_.masks == nullptr ? options_.correlation
-           : shown_               ? shown_->correlation
+           : rare_                ? rare_->correlation
                                   : std::string_view();
   }
   void say(event_kind kind, duration elapsed, const outcome& o);
   void note(const event& what, std::vector<report_entry>& entries) const;
-  [[nodiscard]] time_point deadline_around(int i) const noexcept {
-    return i > 0 ? levels_[i - 1].deadline : root_deadline_;
+  [[nodiscard]] time_point deadline_around(int i) const noexcept { return levels_[i - 1].deadline; }
+  [[nodiscard]] bool without_time(time_point now) const noexcept {
+    return levels_[outside].deadline <= now;
   }
   void at_level(int i) noexcept {
     deadline_ = deadline_around(i);
@@ -157,21 +159,26 @@ class engine : public tick {
   int override_level_ = outside;
   cancel_cause cause_ = cancel_cause::none;
   time_point next_timer_ = never;
-  time_point root_deadline_ = never;
   // Apart from the two that `ascend` reads together: a load that spans a store still on its way to
   // the cache waits for it.
   place where_ = place::stepping;
   time_point started_{};
   time_point attempt_started_{};
-  std::string thrown_;
-  struct shown_names {
-    std::string name;
+  // What few calls have, lest the others set it up and clear it away.
+  struct rare_parts {
+    std::string thrown;
+    std::string name;  // this and the next where a redactor of the pipeline's own masks them
     std::string correlation;
+    std::unique_ptr<level[]> levels;
+    std::unique_ptr<std::byte[]> scratch;
   };
-  std::unique_ptr<const shown_names> shown_;  // where a redactor of the pipeline's own masks them
-  alignas(level) std::byte inline_levels_[inline_levels * sizeof(level)];  // left unset on purpose
-  std::unique_ptr<level[]> more_levels_;
-  std::unique_ptr<std::byte[]> more_scratch_;
+  [[nodiscard]] rare_parts& rare() {
+    if (!rare_) rare_ = std::make_unique<rare_parts>();
+    return *rare_;
+  }
+  std::unique_ptr<rare_parts> rare_;
+  // Left unset on purpose, as is the scratch.
+  alignas(level) std::byte inline_levels_[(inline_levels + 1) * sizeof(level)];
   alignas(std::max_align_t) std::byte inline_scratch_[inline_scratch];
 };
 
