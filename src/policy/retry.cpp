@@ -77,19 +77,12 @@ class retry_policy::on_call final : public stage {
   }
 
   step inner_done(int /*child*/, const outcome& o, tick& t) override {
-    if (o.ok()) {
-      if (o.from == origin::operation) {
-        if (options().skip_hopeless) shared_.learn(o.elapsed, t.now());
-        if (options().budget) options().budget->succeeded(t.now());
-      }
-      return t.finish(o);
+    if (!o.ok()) return not_done(o, t);
+    if (o.from == origin::operation) {
+      if (options().skip_hopeless) shared_.learn(o.elapsed, t.now());
+      if (options().budget) options().budget->succeeded(t.now());
     }
-    if (o.rejected && o.from == origin::policy) return after_rejection(o, t);
-    if (failure_ && o.canceled() && t.attempts() == failed_at_)  // the next one had not begun
-      return t.finish(canceled(o, t));
-    if (o.canceled() || t.canceling() || (o.result == verdict::ignored && !o.rejected))
-      return t.finish(o);
-    return after_failure(o, t);
+    return t.finish(o);
   }
 
   step timer(tick& /*t*/) override { return step::call_inner(); }
@@ -105,7 +98,16 @@ class retry_policy::on_call final : public stage {
  private:
   [[nodiscard]] const retry& options() const noexcept { return shared_.options_; }
 
-  [[gnu::noinline]] step after_failure(const outcome& o, tick& t) {
+  [[gnu::noinline]] step not_done(const outcome& o, tick& t) {
+    if (o.rejected && o.from == origin::policy) return after_rejection(o, t);
+    if (failure_ && o.canceled() && t.attempts() == failed_at_)  // the next one had not begun
+      return t.finish(canceled(o, t));
+    if (o.canceled() || t.canceling() || (o.result == verdict::ignored && !o.rejected))
+      return t.finish(o);
+    return after_failure(o, t);
+  }
+
+  step after_failure(const outcome& o, tick& t) {
     failure_ = o;
     failed_at_ = t.attempts();
     ++made_;
@@ -139,7 +141,7 @@ class retry_policy::on_call final : public stage {
     return sleep(t, until, wait, because);
   }
 
-  [[gnu::noinline]] step after_rejection(const outcome& o, tick& t) {
+  step after_rejection(const outcome& o, tick& t) {
     const time_point until = o.why.until;
     if (waits_for(o, t)) {
       // A little apart, so that everybody who waits for the same moment does not come in it.
