@@ -102,9 +102,9 @@ class engine : public tick {
   [[gnu::noinline]] void conclude_failure();
   [[gnu::noinline]] void tell_failure(ending& end) const;
   void descend();
-  [[gnu::noinline]] void first_attempt();
-  void ascend();
-  void pass_success_on();
+  [[gnu::always_inline]] inline void first_attempt();
+  [[gnu::always_inline]] inline void ascend();
+  [[gnu::always_inline]] inline void pass_success_on();
   [[gnu::noinline]] void pass_on(int i);
   [[gnu::noinline]] void stay(int i, step s);
   void leave(int i);
