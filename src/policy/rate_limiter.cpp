@@ -125,6 +125,21 @@ struct gcra_turn {
 
 }  // namespace
 
+/// The hot path of `take`: false decides nothing.
+inline bool rate_limiter_policy::take_at_once(std::uint32_t cost, time_point now,
+                                              admission& a) noexcept {
+  rate r;
+  if (windows_ != nullptr || !read_rate(r) || cost > r.burst) return false;
+  ns seen = spent_until_.load(std::memory_order_relaxed);
+  const gcra_turn turn(seen, r.interval, r.ahead, cost, now);
+  if (turn.start > now ||
+      !spent_until_.compare_exchange_strong(seen, turn.next, std::memory_order_acq_rel,
+                                            std::memory_order_relaxed))
+    return false;
+  a = {turn.next, r.version};
+  return true;
+}
+
 /// True when admitted; `g` says more either way.
 bool rate_limiter_policy::take(std::uint32_t cost, time_point now, grant& g) noexcept {
   rate r;
@@ -522,6 +537,13 @@ namespace detail {
 class rate_limiter_stage final : public stage {
  public:
   explicit rate_limiter_stage(rate_limiter_policy& policy) noexcept : policy_(policy) {}
+  /// Of a call that is admitted.
+  rate_limiter_stage(rate_limiter_policy& policy, const tick& t, std::uint32_t version,
+                     std::int64_t receipt) noexcept
+      : policy_(policy),
+        now_(t.now()),
+        attempts_(t.attempts()),
+        grant_{result::admitted, version, t.now(), receipt} {}
 
   step enter(tick& t) override {
     now_ = t.now();
@@ -647,8 +669,15 @@ stage* rate_limiter_policy::make_stage(void* memory) {
   return ::new (memory) detail::rate_limiter_stage(*this);
 }
 
-step rate_limiter_policy::begin(void* memory, tick& t, stage*& made) {
+step rate_limiter_policy::ask(void* memory, tick& t, stage*& made) {
   return make_and_enter<detail::rate_limiter_stage>(memory, *this, t, made);
+}
+
+step rate_limiter_policy::begin(void* memory, tick& t, stage*& made) {
+  admission a;
+  if (!take_at_once(t.cost(), t.now(), a)) return ask(memory, t, made);
+  made = ::new (memory) detail::rate_limiter_stage(*this, t, a.version, a.receipt);
+  return step::call_inner();
 }
 
 // ---- factory ----

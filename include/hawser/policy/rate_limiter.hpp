@@ -200,10 +200,18 @@ class HAWSER_API rate_limiter_policy final : public policy {
     std::uint32_t version = 0;
   };
 
+  /// What of a `grant` is not known beforehand. It stays in registers.
+  struct admission {
+    std::int64_t receipt = 0;
+    std::uint32_t version = 0;
+  };
+
   static rate rate_of(int permits, duration per, std::optional<int> burst) noexcept;
   bool read_rate(rate& r) const noexcept;
   rate rate_locked() const noexcept;
 
+  bool take_at_once(std::uint32_t cost, time_point now, admission& a) noexcept;
+  [[gnu::noinline]] step ask(void* memory, tick& t, stage*& made);
   bool take(std::uint32_t cost, time_point now, grant& g) noexcept;
   [[gnu::noinline]] bool take_under_lock(std::uint32_t cost, time_point now, grant& g) noexcept;
   grant take_locked(std::uint32_t cost, time_point now) noexcept;
@@ -237,6 +245,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   std::atomic<std::int64_t> interval_{1};
   std::atomic<std::int64_t> ahead_{1};
   std::atomic<std::int64_t> burst_{1};
+  std::unique_ptr<detail::rate_windows> windows_;  // null with gcra
 
   mutable std::mutex lock_;
   waiter* first_ = nullptr;
@@ -249,7 +258,6 @@ class HAWSER_API rate_limiter_policy final : public policy {
   std::int64_t unpaused_ = time_point::min().time_since_epoch().count();
   time_point server_end_ = time_point::min();  // of the server's pause, before it was spread
   double share_ = 0;                           // of the spread; drawn once per pause
-  std::unique_ptr<detail::rate_windows> windows_;
 };
 
 /// The policy of a pipeline's own. Throws `config_error` naming the field.
