@@ -133,7 +133,7 @@ bulkhead_policy::bulkhead_policy(bulkhead options)
 
 bulkhead_policy::~bulkhead_policy() = default;
 
-bool bulkhead_policy::try_take(std::uint64_t& seen) noexcept {
+inline bool bulkhead_policy::try_take(std::uint64_t& seen) noexcept {
   seen = word_.load(std::memory_order_relaxed);
   while (has_room(seen)) {
     if (word_.compare_exchange_weak(seen, seen + one_in_flight, std::memory_order_acquire,
@@ -167,8 +167,11 @@ bulkhead_policy::entry bulkhead_policy::take_or_queue(waiter& w, std::uint64_t& 
 
 /// One step, whether anybody is queued or not; who returns a permit with somebody queued sees to
 /// it that it is handed on. Until then newcomers see the queue and do not take it.
-void bulkhead_policy::give_back(time_point now) noexcept {
-  if (queued_of(word_.fetch_sub(one_in_flight, std::memory_order_release)) == 0) return;
+inline void bulkhead_policy::give_back(time_point now) noexcept {
+  if (queued_of(word_.fetch_sub(one_in_flight, std::memory_order_release)) != 0) hand_on(now);
+}
+
+void bulkhead_policy::hand_on(time_point now) noexcept {
   const std::lock_guard guard(lock_);
   grant_locked(now);
 }
@@ -240,6 +243,9 @@ namespace detail {
 class bulkhead_stage final : public stage {
  public:
   explicit bulkhead_stage(bulkhead_policy& policy) noexcept : policy_(policy) {}
+  /// Of a call that holds a permit already.
+  bulkhead_stage(bulkhead_policy& policy, time_point now) noexcept
+      : policy_(policy), now_(now), entered_(now), phase_(phase::holding) {}
 
   step enter(tick& t) override {
     now_ = entered_ = t.now();
@@ -399,8 +405,15 @@ stage* bulkhead_policy::make_stage(void* memory) {
   return ::new (memory) detail::bulkhead_stage(*this);
 }
 
-step bulkhead_policy::begin(void* memory, tick& t, stage*& made) {
+step bulkhead_policy::ask(void* memory, tick& t, stage*& made) {
   return make_and_enter<detail::bulkhead_stage>(memory, *this, t, made);
+}
+
+step bulkhead_policy::begin(void* memory, tick& t, stage*& made) {
+  std::uint64_t seen = 0;
+  if (!try_take(seen)) return ask(memory, t, made);
+  made = ::new (memory) detail::bulkhead_stage(*this, t.now());
+  return step::call_inner();
 }
 
 // ---- factory ----

@@ -121,8 +121,8 @@ errc code_of(const cause& why) noexcept {
 
 circuit_permit circuit_breaker_policy::try_acquire(time_point now, entropy& random,
                                                    refusal* refused, time_point deadline) noexcept {
-  circuit_permit permit;
-  if (core_->acquire_if_closed(random, permit)) return permit;
+  circuit_permit permit = core_->acquire_if_closed(random);
+  if (permit) return permit;
   cause why;
   permit = core_->acquire(now, random, deadline, &why);
   if (!permit && refused != nullptr) *refused = {code_of(why), why};
@@ -164,16 +164,24 @@ namespace {
 class circuit_breaker_stage final : public stage {
  public:
   explicit circuit_breaker_stage(detail::circuit_core& core) noexcept : core_(core) {}
+  /// Asks at once, the hot path only; `entered` goes on.
+  circuit_breaker_stage(detail::circuit_core& core, entropy& random) noexcept
+      : core_(core), permit_(core.acquire_if_closed(random)) {}
 
   step enter(tick& t) override {
-    if (!core_.acquire_if_closed(t.random(), permit_)) return ask(t);
+    permit_ = core_.acquire_if_closed(t.random());
+    return entered(t);
+  }
+  step entered(tick& t) {
+    if (!permit_) return ask(t);
     if (core_.untold()) core_.announce(t);
     return step::call_inner();
   }
 
   // Flattened: counting a success is a few instructions, and this their only way.
   [[gnu::flatten]] step inner_done(int /*child*/, const outcome& o, tick& t) override {
-    if (settle(o, t.now()) == settlement::late) tell_late(o, t);
+    if (settle(o, t.now()) == settlement::late) [[unlikely]]
+      tell_late(o, t);
     if (core_.untold()) core_.announce(t);
     return t.finish(o);
   }
@@ -239,7 +247,9 @@ stage* circuit_breaker_policy::make_stage(void* memory) {
 }
 
 step circuit_breaker_policy::begin(void* memory, tick& t, stage*& made) {
-  return make_and_enter<circuit_breaker_stage>(memory, *core_, t, made);
+  auto* const asking = ::new (memory) circuit_breaker_stage(*core_, t.random());
+  made = asking;
+  return asking->entered(t);
 }
 
 // Factory

@@ -1,8 +1,7 @@
 // A circuit breaker's shared state: the hot path inline, the rest in the source file.
 //
-//   circuit_permit permit;
-//   if (!core.acquire_if_closed(random, permit))                 // one load
-//     permit = core.acquire(now, random, deadline, &why);
+//   circuit_permit permit = core.acquire_if_closed(random);      // one load
+//   if (!permit) permit = core.acquire(now, random, deadline, &why);
 //   permit.success(took, now);                                   // ends in core.success
 //   if (core.untold()) core.announce(t);
 #pragma once
@@ -44,16 +43,11 @@ class circuit_core {
 
   [[nodiscard]] const circuit_breaker& options() const noexcept { return options_; }
 
-  /// The hot path of asking: one load. `into` is empty before; false, and it still is, decides
-  /// nothing: `acquire` does.
-  bool acquire_if_closed(entropy& random, circuit_permit& into) noexcept {
+  /// The hot path of asking: one load. An empty permit decides nothing: `acquire` does.
+  circuit_permit acquire_if_closed(entropy& random) noexcept {
     const word seen = word_.load(std::memory_order_acquire);
-    if (!lets_all_through(state_of(seen))) return false;
-    into.core_ = this;
-    into.random_ = &random;
-    into.generation_ = generation_of(seen);
-    into.kind_ = circuit_permit::kind::normal;
-    return true;
+    if (!lets_all_through(state_of(seen))) return {};
+    return {*this, random, generation_of(seen), circuit_permit::kind::normal, 0};
   }
 
   /// Asking in any state. Refuses without a lock as long as the circuit is certain to stay open.

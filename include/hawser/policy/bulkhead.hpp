@@ -169,6 +169,8 @@ class HAWSER_API bulkhead_policy final : public policy {
   bool try_take(std::uint64_t& seen) noexcept;
   entry take_or_queue(waiter& w, std::uint64_t& seen) noexcept;
   void give_back(time_point now) noexcept;
+  [[gnu::noinline]] step ask(void* memory, tick& t, stage*& made);
+  [[gnu::noinline]] void hand_on(time_point now) noexcept;
   void grant_locked(time_point now) noexcept;
   void remove_locked(waiter& w, waiter::status to) noexcept;
 
