@@ -84,9 +84,9 @@ rate_limiter_policy::rate rate_limiter_policy::rate_of(int permits, duration per
 rate_limiter_policy::rate_limiter_policy(rate_limiter options)
     : options_(validated(std::move(options))),
       spent_until_(count_of(time_point::min())),
+      windows_(detail::make_rate_windows(options_)),
       permits_(options_.permits),
-      per_(options_.per),
-      windows_(detail::make_rate_windows(options_)) {
+      per_(options_.per) {
   const rate r = rate_of(options_.permits, options_.per, options_.burst);
   interval_ = r.interval;
   ahead_ = r.ahead;
