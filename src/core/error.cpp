@@ -2,6 +2,8 @@
 
 #include "hawser/core/result.hpp"
 
+#include "core/story.hpp"
+
 #include <cerrno>
 #include <new>
 
@@ -215,21 +217,18 @@ error_code canceled_error() noexcept { return {ECANCELED, boost::system::system_
 error::error(error_code code, std::string detail) noexcept : code_(code) {
   if (detail.empty()) return;
   try {
-    detail_ = std::make_shared<const std::string>(std::move(detail));
+    story_ = std::make_shared<const detail::written_story>(std::move(detail));
   } catch (const std::bad_alloc&) {  // the code matters more than its story
   }
 }
 
 std::string_view error::detail() const noexcept {
-  return detail_ ? std::string_view(*detail_) : std::string_view();
+  return story_ ? story_->text() : std::string_view();
 }
 
 std::string error::message() const {
   std::string text = code_.message();
-  if (detail_) {
-    text += ": ";
-    text += *detail_;
-  }
+  if (const std::string_view more = detail(); !more.empty()) text.append(": ").append(more);
   return text;
 }
 

@@ -242,18 +242,21 @@ class client::call final : public hawser::detail::async_operation, private excha
         answer_->set_exchange(*options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
       deliver(error(), initiating);
     } else if (own) {
-      deliver(hawser::detail::with_story(failure_, end.detail, masks()), initiating);
+      deliver(hawser::detail::with_story(failure_, end.why.detail(), masks()), initiating);
+    } else if (failure_.detail().empty() && end.why != errc::outcome_unknown) {
+      deliver(end.why, initiating);
     } else {
-      std::string story = std::move(end.detail);
+      std::string story;
       if_memory_allows([&] {
+        story = end.why.detail();
         if (!failure_.detail().empty()) {
           if (!story.empty()) story += "; ";
           story += failure_.detail();
         }
-        if (end.error == errc::outcome_unknown) story += key_note();
+        if (end.why == errc::outcome_unknown) story += key_note();
       });
       if (masks() != nullptr) story = masks()->text(story);
-      deliver(error(end.error, std::move(story)), initiating);
+      deliver(error(end.why.code(), std::move(story)), initiating);
     }
   }
 

@@ -3,6 +3,8 @@
 #include "hawser/observe/redactor.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "run/decision.hpp"
+
 #include <algorithm>
 #include <exception>
 #include <new>
@@ -559,17 +561,18 @@ void engine::tell_end() {
 
 void engine::tell_failure(ending& end) const {
   end.delivery = slot_.delivery;
-  end.error = slot_.error;
-  if_memory_allows([&] { tell_why(end.detail); });
-  if (plan_.masks != nullptr) end.detail = plan_.masks->text(end.detail);
-}
-
-void engine::tell_why(std::string& detail) const {
-  if (slot_.why.because != reason::none) detail = to_string(slot_.why, now_);
-  if (attempts_ > 1)
-    detail += (detail.empty() ? "after " : ", after ") + std::to_string(attempts_) + " attempts (" +
-              std::to_string(attempts_ - 1) + (attempts_ == 2 ? " retry)" : " retries)");
-  if (rare_ && !rare_->thrown.empty()) detail += (detail.empty() ? "" : "; ") + rare_->thrown;
+  const decision what{slot_.why, now_, attempts_};
+  if (!rare_ || rare_->thrown.empty()) {
+    end.why = tell(slot_.error, what, plan_.masks);
+    return;
+  }
+  std::string detail;
+  if_memory_allows([&] {
+    std::string plain = to_string(what);
+    plain += (plain.empty() ? "" : "; ") + rare_->thrown;
+    detail = plan_.masks != nullptr ? plan_.masks->text(plain) : std::move(plain);
+  });
+  end.why = error(slot_.error, std::move(detail));
 }
 
 void engine::hide_names() {

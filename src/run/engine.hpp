@@ -124,7 +124,6 @@ class engine : public tick {
   void set_timer(int i, time_point at) noexcept;
   void find_next_timer() noexcept;
   void conclude();
-  void tell_why(std::string& detail) const;
   void hide_names();
   /// The call's name and id as they may be told.
   [[nodiscard]] std::string_view shown_name() const noexcept {

@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace hawser::inline v0 {
 
@@ -134,7 +135,12 @@ struct boost::system::is_error_condition_enum<hawser::condition> : std::true_typ
 
 namespace hawser::inline v0 {
 
-/// An error code with the story behind it. Cheap to copy; holds no text unless one was given.
+namespace detail {
+class story;
+}
+
+/// An error code with the story behind it. Cheap to copy. What a policy has to tell is put
+/// together when somebody asks for it.
 class HAWSER_API error {
  public:
   error() noexcept = default;
@@ -145,13 +151,17 @@ class HAWSER_API error {
   /// `detail` is what a person needs on top of the code; mask it before. Without memory for it
   /// there is none.
   error(error_code code, std::string detail) noexcept;
+  /// For parts of the library: a text that comes when it is asked for.
+  error(error_code code, std::shared_ptr<const detail::story> detail) noexcept
+      : code_(code), story_(std::move(detail)) {}
 
   /// The code alone; tests against codes and conditions work on the error itself too.
   [[nodiscard]] const error_code& code() const noexcept { return code_; }
   /// Stands where a code is asked for.
   operator const error_code&() const noexcept { return code_; }  // NOLINT: tests as a code does
 
-  /// What was said on top of the code: the culprit, the numbers, the remedy. Masked already.
+  /// What was said on top of the code: the culprit, the numbers, the remedy. Masked already. Valid
+  /// as long as this error or a copy of it is. Thread-safe.
   [[nodiscard]] std::string_view detail() const noexcept;
 
   /// The code's text, then the detail.
@@ -164,7 +174,7 @@ class HAWSER_API error {
 
  private:
   error_code code_;
-  std::shared_ptr<const std::string> detail_;
+  std::shared_ptr<const detail::story> story_;
 };
 
 /// Thrown by the throwing forms, and by `result::value()` on an error.

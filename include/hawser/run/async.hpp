@@ -218,10 +218,9 @@ class wrapped_call final : public stranded_operation {
         last_.emplace(traits::failure(with_story(*why, {}, masks_)));
     stop_listening();
     send_off(strand().get_inner_executor(),
-             delivery<handler_type, arguments>{
-                 std::move(handler_),
-                 own ? std::move(*last_) : traits::failure(error(end.error, std::move(end.detail))),
-                 handler_slot(), foreign_},
+             delivery<handler_type, arguments>{std::move(handler_),
+                                               own ? std::move(*last_) : traits::failure(end.why),
+                                               handler_slot(), foreign_},
              initiating);
   }
 

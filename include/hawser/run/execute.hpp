@@ -84,8 +84,8 @@ class callable final : public operation {
     if (own && kept_ && kept_->has_value()) return std::move(*kept_);
     if (own && kept_)
       return result<value>(boost::system::in_place_error,
-                           with_story(kept_->error(), end.detail, how_.masks.get()));
-    return result<value>(boost::system::in_place_error, end.error, std::move(end.detail));
+                           with_story(kept_->error(), end.why.detail(), how_.masks.get()));
+    return result<value>(boost::system::in_place_error, std::move(end.why));
   }
   /// What the last attempt threw, if that is what the call ended with.
   [[nodiscard]] std::exception_ptr thrown() const noexcept { return thrown_; }

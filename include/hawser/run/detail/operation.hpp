@@ -54,13 +54,13 @@ struct attempt_start {
   const std::stop_token* caller = nullptr;  ///< The caller's; lives as long as the call.
 };
 
-/// How a call ended, and the text for its error if it failed.
+/// How a call ended.
 struct ending {
   origin from = origin::operation;
   bool ok = true;
   evidence delivery = evidence::answered;
-  error_code error{};
-  std::string detail;  ///< Of a failure: the policy's cause, or why there was no further attempt.
+  /// Of a failure; its detail is the policy's cause, or why there was no further attempt.
+  hawser::error why;
 };
 
 /// The thing a call does. The engine alone calls it, one call at a time.
