@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-namespace hawser::test {
+namespace hawser::test::decision_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -106,4 +106,4 @@ TEST(decision, counts_the_attempts) {
 }
 
 }  // namespace
-}  // namespace hawser::test
+}  // namespace hawser::test::decision_test
