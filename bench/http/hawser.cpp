@@ -1,6 +1,7 @@
 #include "contender.hpp"
 
 #include "hawser/http/client.hpp"
+#include "hawser/http/standard_options.hpp"
 
 #include <boost/asio/io_context.hpp>
 

@@ -8,6 +8,7 @@
 #include "shop.hpp"
 
 #include <hawser/http/json.hpp>
+#include <hawser/http/standard_options.hpp>
 #include <hawser/log/log_observer.hpp>
 #include <hawser/log/masking_sink.hpp>
 #include <hawser/observe/redactor.hpp>

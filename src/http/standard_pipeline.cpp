@@ -1,4 +1,4 @@
-#include "hawser/http/standard_pipeline.hpp"
+#include "hawser/http/standard_options.hpp"
 
 #include "hawser/policy/timeout.hpp"
 
@@ -15,6 +15,10 @@ standard_options::standard_options() {
   rate->permits = 1'000'000;
   rate->max_wait = 60s;
   breaker.window = time_window{};
+}
+
+pipeline_builder standard_pipeline(std::string name) {
+  return standard_pipeline(std::move(name), standard_options());
 }
 
 pipeline_builder standard_pipeline(std::string name, standard_options options) {

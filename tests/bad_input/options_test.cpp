@@ -6,7 +6,7 @@
 #include "hawser/http/client.hpp"
 #include "hawser/http/idempotency.hpp"
 #include "hawser/http/limits.hpp"
-#include "hawser/http/standard_pipeline.hpp"
+#include "hawser/http/standard_options.hpp"
 #include "hawser/http/transport_options.hpp"
 #include "hawser/observe/redactor.hpp"
 #include "hawser/testing/manual_environment.hpp"

@@ -2,6 +2,7 @@
 // our own that cannot be used. Nothing is sent to any of them.
 #include "bad_input/refusal.hpp"
 #include "hawser/http/client.hpp"
+#include "hawser/http/standard_options.hpp"
 #include "hawser/testing/fault_server.hpp"
 
 #include <gtest/gtest.h>

@@ -2,6 +2,7 @@
 // searched for them afterwards.
 #include "hawser/http/client.hpp"
 #include "hawser/http/json.hpp"
+#include "hawser/http/standard_options.hpp"
 #include "hawser/log/log_observer.hpp"
 #include "hawser/testing/fault_server.hpp"
 

@@ -1,5 +1,6 @@
 #include "hawser/http/client.hpp"
 #include "hawser/http/json.hpp"
+#include "hawser/http/standard_options.hpp"
 #include "hawser/policy/timeout.hpp"
 #include "hawser/testing/event_recorder.hpp"
 #include "hawser/testing/fault_server.hpp"
