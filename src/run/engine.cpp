@@ -48,7 +48,7 @@ void engine::begin(time_point now) {
     next_timer_ = until;
   }
   if (observed_) tell_start();
-  if (without_time(now)) return end_without_time();
+  if (deadline_around(0) <= now) return end_without_time();
   descend();
 }
 

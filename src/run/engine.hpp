@@ -137,9 +137,6 @@ class engine : public tick {
   void say(event_kind kind, duration elapsed, const outcome& o);
   void note(const event& what, std::vector<report_entry>& entries) const;
   [[nodiscard]] time_point deadline_around(int i) const noexcept { return levels_[i - 1].deadline; }
-  [[nodiscard]] bool without_time(time_point now) const noexcept {
-    return levels_[outside].deadline <= now;
-  }
   void at_level(int i) noexcept {
     deadline_ = deadline_around(i);
     canceling_ = canceling(i);
