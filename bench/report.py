@@ -168,7 +168,8 @@ yardstick is what no such pipeline can do without: a clock read at admission and
 and four updates of shared words.
 
 {pipelines}
-A refusal allocates what the error can tell, once; its text is made for those who ask. No healthy call takes a lock.
+A refusal allocates once, for what its error can tell; the text is made for those who ask. No healthy
+call takes a lock.
 
 ## Asio operations
 
