@@ -68,6 +68,10 @@ class json_conversion final : public json_trial {
 
 template <class T>
 [[nodiscard]] result<T> convert(const nlohmann::json& value, const redactor* masks) {
+  static_assert(
+      requires { value.get<T>(); },
+      "nlohmann/json cannot make a T: give it a from_json, for example by "
+      "NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(T, fields...) beside T");
   try {
     return result<T>(boost::system::in_place_value, value.get<T>());
   } catch (const std::exception&) {
@@ -86,17 +90,18 @@ template <class T>
   return detail::convert<T>(value, nullptr);
 }
 
-template <class T>
-result<T> response::as() const {
-  return as<T>(own_limits());
-}
+namespace detail {
 
 template <class T>
-result<T> response::as(const limits& l) const {
-  result<nlohmann::json> parsed = parse_json(body(), l);
-  if (!parsed) return result<T>(boost::system::in_place_error, parsed.error());
-  return detail::convert<T>(*parsed, masks_.get());
-}
+struct include_hawser_http_json_hpp {
+  static result<T> read(std::string_view body, const limits& l, const redactor* masks) {
+    result<nlohmann::json> parsed = parse_json(body, l);
+    if (!parsed) return result<T>(boost::system::in_place_error, parsed.error());
+    return convert<T>(*parsed, masks);
+  }
+};
+
+}  // namespace detail
 
 /// As declared in request.hpp.
 template <class T>

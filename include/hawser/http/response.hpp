@@ -24,6 +24,12 @@ class redactor;
 
 namespace hawser::inline v0::http {
 
+namespace detail {
+/// What reads a body as a T. Its name is what the compiler says where it is missing.
+template <class T>
+struct include_hawser_http_json_hpp;
+}  // namespace detail
+
 /// One final answer. Reusable: `clear()` keeps the memory, so the next exchange into the same
 /// object allocates nothing. Not thread-safe; const members may be called by many.
 class HAWSER_API response {
@@ -59,13 +65,17 @@ class HAWSER_API response {
   [[nodiscard]] result<nlohmann::json> json() const;
   /// The same, at most as deep as `l.json_depth` says.
   [[nodiscard]] result<nlohmann::json> json(const limits& l) const;
-  /// The body as a type that nlohmann/json converts; defined in "hawser/http/json.hpp".
+  /// The body as a type that nlohmann/json converts; needs <hawser/http/json.hpp>.
   /// errc::json_malformed, errc::json_too_deep; errc::json_wrong_type, naming the field.
   template <class T>
-  [[nodiscard]] result<T> as() const;
+  [[nodiscard]] result<T> as() const {
+    return as<T>(own_limits());
+  }
   /// The same, at most as deep as `l.json_depth` says.
   template <class T>
-  [[nodiscard]] result<T> as(const limits& l) const;
+  [[nodiscard]] result<T> as(const limits& l) const {
+    return detail::include_hawser_http_json_hpp<T>::read(body_, l, masks_.get());
+  }
 
   /// Itself when 2xx. Else errc::client_error (4xx), errc::server_error (5xx) or
   /// errc::unexpected_status, with status and title in the text. errc::outcome_unknown when the
