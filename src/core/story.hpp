@@ -1,6 +1,9 @@
 // What an error has to tell on top of its code.
 #pragma once
 
+#include "hawser/core/error.hpp"
+
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,9 +17,13 @@ class story {
   story(const story&) = delete;
   story& operator=(const story&) = delete;
   virtual ~story() = default;
-  /// Masked. The same text at each call, valid as long as this object is. Empty without memory for
-  /// it.
+  /// Masked, and valid as long as this object is. Empty while there is no memory for it.
   [[nodiscard]] virtual std::string_view text() const noexcept = 0;
+
+  /// An error that tells `what` to those who ask.
+  [[nodiscard]] static error told(error_code code, std::shared_ptr<const story> what) noexcept {
+    return {std::move(what), code};
+  }
 };
 
 /// One that is written down already.

@@ -125,12 +125,16 @@ struct gcra_turn {
 
 }  // namespace
 
+// Spending is read before the rate, here and below: what `set_rate` converts in between changes it,
+// so the exchange fails. The other way round, a call would be charged at the old rate on the new
+// one's account.
+
 /// The hot path of `take`: false decides nothing.
 inline bool rate_limiter_policy::take_at_once(std::uint32_t cost, time_point now,
                                               admission& a) noexcept {
   rate r;
+  ns seen = spent_until_.load(std::memory_order_acquire);
   if (windows_ != nullptr || !read_rate(r) || cost > r.burst) return false;
-  ns seen = spent_until_.load(std::memory_order_relaxed);
   const gcra_turn turn(seen, r.interval, r.ahead, cost, now);
   if (turn.start > now ||
       !spent_until_.compare_exchange_strong(seen, turn.next, std::memory_order_acq_rel,
@@ -143,7 +147,7 @@ inline bool rate_limiter_policy::take_at_once(std::uint32_t cost, time_point now
 /// True when admitted; `g` says more either way.
 bool rate_limiter_policy::take(std::uint32_t cost, time_point now, grant& g) noexcept {
   rate r;
-  ns seen = spent_until_.load(std::memory_order_relaxed);
+  ns seen = spent_until_.load(std::memory_order_acquire);
   while (windows_ == nullptr && read_rate(r)) {
     g.version = r.version;
     if (cost > r.burst) {
@@ -158,7 +162,7 @@ bool rate_limiter_policy::take(std::uint32_t cost, time_point now, grant& g) noe
       return false;
     }
     if (spent_until_.compare_exchange_weak(seen, turn.next, std::memory_order_acq_rel,
-                                           std::memory_order_relaxed)) {
+                                           std::memory_order_acquire)) {
       g.what = grant::result::admitted;
       g.start = now;
       g.receipt = turn.next;

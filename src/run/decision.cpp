@@ -72,7 +72,7 @@ error tell(error_code code, const decision& what, std::shared_ptr<const redactor
   if (what.why.because == reason::none && what.attempts <= 1) return error(code);
   try {
     if (what.why.policy.size() <= decision_story::longest_name)
-      return {code, std::make_shared<const decision_story>(what, std::move(masks))};
+      return story::told(code, std::make_shared<const decision_story>(what, std::move(masks)));
     const std::string plain = to_string(what);
     return {code, masks ? masks->text(plain) : plain};
   } catch (const std::bad_alloc&) {

@@ -151,10 +151,6 @@ class HAWSER_API error {
   /// `detail` is what a person needs on top of the code; mask it before. Without memory for it
   /// there is none.
   error(error_code code, std::string detail) noexcept;
-  /// For parts of the library: a text that comes when it is asked for.
-  error(error_code code, std::shared_ptr<const detail::story> detail) noexcept
-      : code_(code), story_(std::move(detail)) {}
-
   /// The code alone; tests against codes and conditions work on the error itself too.
   [[nodiscard]] const error_code& code() const noexcept { return code_; }
   /// Stands where a code is asked for.
@@ -173,6 +169,11 @@ class HAWSER_API error {
   friend bool operator==(const error& a, condition b) noexcept { return a.code_ == b; }
 
  private:
+  friend class detail::story;
+  // The story first: no braces that make a text fit this.
+  error(std::shared_ptr<const detail::story> story, error_code code) noexcept
+      : code_(code), story_(std::move(story)) {}
+
   error_code code_;
   std::shared_ptr<const detail::story> story_;
 };
