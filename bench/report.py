@@ -23,7 +23,7 @@ POLICIES = ("timeout", "rate_limiter", "bulkhead", "retry", "retry_with_budget",
             "fallback")
 # Far above what is measured, so that a busy machine does not fail it.
 MOST_STANDARD_TO_YARDSTICK = 6.0
-# What may allocate, and how often a call: an error's text, an asynchronous call's own pieces.
+# What may allocate, and how often a call: what an error can tell, an asynchronous call's own pieces.
 ALLOCATES = {"refusal_by_": 1, "retry_of_a_failure": 2, "async_wrapped/empty": 2.1,
              "async_wrapped/standard": 2.5, "async_bare": 0.01}
 
