@@ -126,8 +126,8 @@ struct gcra_turn {
 }  // namespace
 
 // Spending is read before the rate, here and below: what `set_rate` converts in between changes it,
-// so the exchange fails. The other way round, a call would be charged at the old rate on the new
-// one's account.
+// so the exchange fails, and a refusal looks again. The other way round, a call would be charged at
+// the old rate on the new one's account.
 
 /// The hot path of `take`: false decides nothing.
 inline bool rate_limiter_policy::take_at_once(std::uint32_t cost, time_point now,
@@ -157,6 +157,10 @@ bool rate_limiter_policy::take(std::uint32_t cost, time_point now, grant& g) noe
     }
     const gcra_turn turn(seen, r.interval, r.ahead, cost, now);
     if (turn.start > now) {
+      if (const ns again = spent_until_.load(std::memory_order_acquire); again != seen) {
+        seen = again;  // perhaps at another rate
+        continue;
+      }
       g.what = grant::result::refused;
       g.start = turn.start;
       return false;
@@ -484,7 +488,10 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
     // Within a pause counted at its end: what is missing until then is no debt.
     const ns then = count_of(std::max(now, paused_until_));
     replan_gcra_locked([&](ns seen) {
-      return converted(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
+      const ns spent =
+          converted(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
+      // A full bucket is as full a nanosecond before, and a call with the old rate in hand notices.
+      return spent == seen && spent == count_of(now) ? spent - 1 : spent;
     });
   }
   version_.store(from.version + 2, std::memory_order_release);

@@ -950,5 +950,56 @@ TEST(rate_limiter, threads_that_wait_cancel_pause_and_reload_mint_nothing) {
   EXPECT_EQ(p.snapshot(read()).waiting, 0);
 }
 
+TEST(rate_limiter, a_call_beside_a_change_of_rate_is_charged_and_told_by_one_rate) {
+  // More threads than processors: many a call is interrupted between two of its instructions.
+  constexpr int callers = 6;
+  constexpr int rounds = 150;
+  rate_limiter_policy p({.permits = 1000, .per = 1s});
+  std::atomic<std::int64_t> clock{start_of_test.time_since_epoch().count()};
+  const auto read = [&] { return time_point(duration(clock.load())); };
+  std::atomic<bool> done{false};
+  std::atomic<std::int64_t> admitted{0};
+  std::atomic<std::int64_t> told_to_wait_too_long{0};
+  const auto acquire = [&] {
+    const time_point now = read();
+    refusal no;
+    if (p.try_acquire(now, 1, &no))
+      ++admitted;
+    else if (now == read() && no.wait(now) > 1min)
+      ++told_to_wait_too_long;
+  };
+  std::vector<std::thread> threads;
+  for (std::uint64_t n = 0; n < callers; ++n)
+    threads.emplace_back([&, n] {
+      seeded_entropy random(n);
+      while (!done) {
+        if (n % 2 == 0) {
+          acquire();
+          continue;
+        }
+        counting_tick t(random, read());
+        stage_under_test s(p);
+        if (s->enter(t).what() == verb::call_inner) {
+          ++admitted;
+          (void)s->inner_done(0, succeeded(), t);
+        }
+        s->leave();
+      }
+    });
+  while (admitted < 100) std::this_thread::yield();
+  for (int i = 0; i < rounds && !::testing::Test::HasFailure(); ++i) {
+    clock += duration(100'000s).count();
+    p.set_rate(1000, 60'000s, 1000, read());  // a token is a minute
+    std::this_thread::yield();
+    p.set_rate(1000, 1s, 1000, read());  // a token is a millisecond, a full bucket a second
+    std::this_thread::yield();
+    EXPECT_LE(wait_at(p, read()).value_or(never - start_of_test), 1s) << "round " << i;
+  }
+  done = true;
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(told_to_wait_too_long, 0);
+  EXPECT_GT(admitted, rounds);
+}
+
 }  // namespace
 }  // namespace hawser::rate_limiter_test
