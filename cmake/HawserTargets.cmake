@@ -12,10 +12,6 @@ function(hawser_compile_options target)
   if(HAWSER_WARNINGS_AS_ERRORS)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
-  # Half a gigabyte before g++ collects garbage: a tenth less time for most files.
-  if(PROJECT_IS_TOP_LEVEL AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${target} PRIVATE --param=ggc-min-heapsize=524288)
-  endif()
 endfunction()
 
 # The lists name every file; a name without a file stops the configuration.
