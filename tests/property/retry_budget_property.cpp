@@ -52,7 +52,9 @@ TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
     const auto all = *deeds(budget_ways, window_budget_events);
     for (const deed& d : all) {
       now = passed(now, d, window);
-      tenth = std::max<std::int64_t>(tenth, now.time_since_epoch() / (window / 10));
+      // A success is not news to it, of the time neither.
+      if (d.name != "succeed")
+        tenth = std::max<std::int64_t>(tenth, now.time_since_epoch() / (window / 10));
       while (!known.empty() && known.front().tenth + 10 < tenth) known.pop_front();
       std::int64_t balance = 100 * reserve;
       for (const entry& e : known) balance += e.worth;
