@@ -96,6 +96,20 @@ TEST(decision, is_masked_when_it_is_told_however_late) {
   EXPECT_NE(why->detail().find("[masked]: rate"), std::string_view::npos) << why->detail();
 }
 
+// Where the name does not fit beside the numbers, the text is made and masked at once.
+TEST(decision, is_masked_however_long_its_policys_name_is) {
+  redaction options;
+  options.literals = {secret("correcthorse")};
+  for (const std::size_t length : {1U, 36U, 37U, 500U}) {
+    manual_environment env;
+    const error why =
+        refused_by("correcthorse" + std::string(length, 'n'),
+                   std::move(pipeline_builder("b").redact(make_redactor(options))), env);
+    EXPECT_EQ(why.detail().find("correcthorse"), std::string_view::npos) << why.detail();
+    EXPECT_NE(why.detail().find("n: rate"), std::string_view::npos) << why.detail();
+  }
+}
+
 TEST(decision, counts_the_attempts) {
   manual_environment env;
   const pipeline p =
