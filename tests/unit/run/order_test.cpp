@@ -731,6 +731,26 @@ TEST_F(order, a_finished_call_leaves_no_timer) {
   EXPECT_TRUE(env.quiet());
 }
 
+TEST_F(order, the_limits_of_an_attempt_that_is_over_wake_nobody) {
+  const pipeline p = builder()
+                         .add(retry{.max_attempts = 3, .delay = steady(5s)})
+                         .add(timeout{.after = 3s})
+                         .add(timeout{.after = 2s})
+                         .build(env);
+  const scripted_operation op{
+      env,
+      {scripted_end::fail(connection_reset).after(1s), scripted_end::hang(), scripted_end::ok(1)}};
+  ended e;
+  start(p, op, e);
+  for (const duration attempt : {1s, 2s}) {  // the second is cut off by the inner limit
+    env.advance(attempt);
+    EXPECT_EQ(env.waits(), 1U);
+    EXPECT_EQ(env.advance(4s), 0U) << "asleep all the while";
+    env.advance(1s);
+  }
+  EXPECT_EQ(e.value, 1);
+}
+
 TEST_F(order, one_armed_timer_a_call_at_most) {
   const pipeline p = builder()
                          .add(timeout{.after = 8s})

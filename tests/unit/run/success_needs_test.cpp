@@ -26,6 +26,7 @@ struct listener final : policy {
 
   struct on_call final : stage {
     explicit on_call(listener& l) : of(l) {}
+    ~on_call() override { ++of.destroyed; }
     step enter(tick&) override {
       ++of.entered;
       return step::call_inner();
@@ -51,7 +52,7 @@ struct listener final : policy {
   success_needs needs;
   bool throws = false;
   bool cannot_make = false;
-  int entered = 0, told = 0, left = 0;
+  int entered = 0, told = 0, left = 0, destroyed = 0;
 };
 
 /// Stands before a policy and claims other needs for it; by default that its stages be told all.
@@ -94,6 +95,20 @@ TEST_F(success_needs_test, of_a_plain_success_a_stage_hears_what_it_asked_for) {
     EXPECT_EQ(run(p, op).value, 7);
     EXPECT_EQ(l->told, n == success_needs::nothing ? 0 : 4) << "asynchronous calls alike";
     EXPECT_EQ(l->left, n == success_needs::all ? 4 : 0);
+  }
+}
+
+TEST_F(success_needs_test, whatever_it_hears_a_stage_is_destroyed_unless_it_is_trivial) {
+  for (const success_needs n : all_needs) {
+    const auto l = make(n);
+    const pipeline p = builder().add(l).build(env);
+    EXPECT_TRUE(p.execute([] { return 1; }));
+    EXPECT_EQ(l->destroyed, 1);
+    EXPECT_FALSE(p.execute([]() -> int { throw std::runtime_error("failed"); }));
+    EXPECT_EQ(l->destroyed, 2);
+    const scripted_operation op{env, {scripted_end::ok(7).after(1s)}};
+    EXPECT_EQ(run(p, op).value, 7);
+    EXPECT_EQ(l->destroyed, 3);
   }
 }
 
