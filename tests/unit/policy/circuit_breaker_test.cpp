@@ -937,6 +937,15 @@ TEST(circuit_breaker_events, changes_by_hand_are_told_by_the_next_call_in_order)
   EXPECT_EQ(x.moves().size(), 3U);  // once each
 }
 
+TEST(circuit_breaker_events, a_change_by_hand_is_told_before_the_call_goes_on) {
+  rig x(plain());
+  x.breaker.disable(x.t.now());
+  const stage_under_test s(x.breaker);
+  EXPECT_EQ(s->enter(x.t).what(), verb::call_inner);
+  EXPECT_EQ(x.moves(), (texts{"closed > disabled: forced"}));
+  s->leave();
+}
+
 TEST(circuit_breaker_events, without_a_call_to_tell_only_the_latest_changes_are_kept) {
   rig x(plain());
   for (int i = 0; i < 1000; ++i) {
@@ -1221,7 +1230,8 @@ TEST(circuit_breaker_threads, changes_are_told_in_order_whoever_made_them) {
 }
 
 TEST(circuit_breaker_threads, a_rejection_never_mixes_the_numbers_of_two_openings) {
-  // Openings by the consecutive rule measure 3; failed probes measure nothing.
+  // Openings by the consecutive rule measure 3 and end at a multiple of 100 ns; failed probes
+  // measure nothing and end right after one.
   circuit_breaker o = plain();
   o.open_for = 1us;
   o.open_cap = 1us;
@@ -1241,9 +1251,11 @@ TEST(circuit_breaker_threads, a_rejection_never_mixes_the_numbers_of_two_opening
         if (why.because == reason::consecutive_failures) {
           EXPECT_DOUBLE_EQ(why.measured, 3);
           EXPECT_DOUBLE_EQ(why.threshold, 3);
+          EXPECT_EQ(why.until.time_since_epoch() % 100ns, 0ns);
         } else if (why.because == reason::probe_failed) {
           EXPECT_DOUBLE_EQ(why.measured, 0);
           EXPECT_DOUBLE_EQ(why.threshold, 0);
+          EXPECT_EQ(why.until.time_since_epoch() % 100ns, 1ns);
         } else {
           EXPECT_TRUE(why.because == reason::probes_busy) << to_string(why.because);
         }
@@ -1257,7 +1269,7 @@ TEST(circuit_breaker_threads, a_rejection_never_mixes_the_numbers_of_two_opening
     if (p.is_probe() && n % 2 == 0) {
       p.success(1ms, now);
     } else {
-      p.failure(1ms, now);
+      p.failure(1ms, p.is_probe() ? now + 1ns : now);
     }
   }
   done = true;

@@ -239,6 +239,27 @@ TEST(fallback, its_own_bulkhead_bounds_the_calls_inside_the_sources) {
   }
 }
 
+TEST(fallback, a_call_it_is_not_for_takes_no_place) {
+  fallback_policy* shared = nullptr;
+  bool nested_ok = false;
+  fallback_policy p(fallback::value(1).at_most(1).when([&](const outcome& o) {
+    if (o.error != errc::call_timeout) return true;
+    call_of<int> other;
+    stage_under_test s(*shared);
+    (void)s->enter(other);
+    (void)s->inner_done(0, broken, other);
+    nested_ok = other.result.ok();
+    return false;
+  }));
+  shared = &p;
+  call_of<int> t;
+  stage_under_test s(p);
+  (void)s->enter(t);
+  (void)s->inner_done(0, failed(errc::call_timeout, evidence::never_sent), t);
+  EXPECT_FALSE(t.result.ok());
+  EXPECT_TRUE(nested_ok);
+}
+
 TEST(fallback, a_source_that_throws_gives_its_place_back) {
   int calls = 0;
   fallback_policy p(fallback::from([&](const outcome&) -> int {

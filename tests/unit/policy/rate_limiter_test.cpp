@@ -228,6 +228,23 @@ TEST(rate_limiter, a_canceled_waiter_gets_its_refund) {
   }
 }
 
+TEST(rate_limiter, a_waiter_that_comes_late_puts_no_window_off) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 10s, .algorithm = algorithm});
+    EXPECT_EQ(drain(p, start_of_test), 1);
+    call a(p), b(p), c(p);
+    EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+    EXPECT_EQ(b.enter().at(), start_of_test + 2s);
+    EXPECT_EQ(c.enter().at(), start_of_test + 3s);
+    EXPECT_EQ(a.timer_at(start_of_test + 1300ms).what(), verb::call_inner);
+    b.cancel_at(start_of_test + 1400ms);  // those behind are planned anew
+    EXPECT_EQ(c.woken_at(start_of_test + 1400ms).at(), start_of_test + 2s);
+    c.cancel_at(start_of_test + 1500ms);
+    a.finish();
+  }
+}
+
 // Lowering the spent mark alone would let d start beside c: two at one moment with a burst of one.
 TEST(rate_limiter, a_refund_moves_up_those_behind_and_mints_nothing) {
   rate_limiter_policy p({.permits = 1, .per = 1s, .burst = 1, .max_wait = 10s});
