@@ -78,6 +78,39 @@ TEST(policies_among_threads, a_bulkhead_is_never_over_its_limit) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(p.try_acquire());  // none was lost
 }
 
+TEST(policies_among_threads, a_permit_on_its_way_to_the_queue_is_not_taken_by_newcomers) {
+  bulkhead_policy p({.max_concurrent = 1, .max_queue = 1});
+  std::atomic<bool> handing_on{false};  // by one caller to the next, all the while
+  std::atomic<bool> done{false};
+  int handed_on = 0;
+  std::atomic<int> in_between{0};
+  std::thread newcomer([&] {
+    while (!done)
+      if (const auto permit = p.try_acquire(); permit && handing_on) ++in_between;
+  });
+  for (int i = 0; i < 100'000; ++i) {
+    stage_driver one;
+    stage_driver next;
+    const stage_under_test first(p);
+    const stage_under_test second(p);
+    if (first->enter(one).what() == verb::call_inner) {
+      handing_on = true;
+      EXPECT_EQ(second->enter(next).what(), verb::park);
+      (void)first->inner_done(0, succeeded(), one);
+      EXPECT_EQ(second->woken(next).what(), verb::call_inner);
+      handing_on = false;
+      ++handed_on;
+    }
+    first->leave();
+    second->leave();
+  }
+  done = true;
+  newcomer.join();
+  EXPECT_EQ(in_between, 0);
+  EXPECT_GT(handed_on, 0);
+  EXPECT_EQ(p.snapshot().in_flight, 0);
+}
+
 TEST(policies_among_threads, a_budget_never_overspends) {
   const auto tokens = make_budget(token_budget{.tokens = 1'000});
   const auto window = make_budget(retry_budget{.ratio = 0.5, .reserve_per_second = 10});
