@@ -218,6 +218,8 @@ TEST_F(transport, a_refused_connection_was_never_sent_and_names_host_and_port) {
   EXPECT_EQ(ex.delivery_, evidence::never_sent);
   EXPECT_NE(ex.detail_.find("127.0.0.1:" + std::to_string(server.port())), std::string::npos)
       << ex.detail_;
+  EXPECT_NE(ex.detail_.find("check that the service runs"), std::string::npos) << ex.detail_;
+  EXPECT_EQ(ex.detail_.find(ex.ec_.message()), std::string::npos) << "told twice: " << ex.detail_;
   EXPECT_EQ(net->stats().connections, 0u);
 }
 
@@ -506,6 +508,11 @@ TEST(address_walk, shares_the_time_among_the_addresses) {
   EXPECT_FALSE(walk.has_next());
   EXPECT_EQ(walk.share(later(now, 2999ms)), later(now, 3s)) << "never over the limit of all";
   EXPECT_NE(walk.story().find("127.0.0.1:2"), std::string::npos);
+  EXPECT_EQ(walk.place_of_last_error(),
+            "127.0.0.1:2 (before: 127.0.0.1:1: " +
+                boost::system::error_code(asio::error::timed_out).message() + ")");
+  walk.failed(asio::error::connection_refused);
+  EXPECT_EQ(walk.place_of_last_error().find("127.0.0.1:3 (before: 127.0.0.1:1: "), 0U);
 }
 
 // --- cancelling and closing --------------------------------------------------------------------

@@ -120,7 +120,7 @@ connection::ending connection::resolved_locked(error_code ec,
   if (!ec && found.empty()) ec = asio::error::host_not_found;
   if (ec)
     return fail_locked(ec, "resolving '" + settings_.origin.host + "' for " +
-                               settings_.origin.text + ": " + ec.message());
+                               settings_.origin.text + "; check the name, and DNS");
   const time_point now = env_->now();
   const auto& limit = settings_.times.connect;
   addresses_.start(std::move(found), limit ? later(now, *limit) : never);
@@ -150,7 +150,9 @@ connection::ending connection::connected_locked(error_code ec) {
   if (ec) {
     addresses_.failed(ec);
     if (addresses_.has_next()) return connect_next_locked(now);
-    return fail_locked(ec, "connecting to " + settings_.origin.text + ": " + addresses_.story());
+    return fail_locked(ec, "connecting to " + settings_.origin.text + " at " +
+                               addresses_.place_of_last_error() +
+                               "; check that the service runs there and can be reached from here");
   }
   if (settings_.tls) {
     tls_.emplace(settings_.tls);

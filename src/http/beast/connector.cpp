@@ -40,6 +40,8 @@ void address_walk::start(std::vector<endpoint> addresses, time_point until) {
   until_ = until;
   last_ = {};
   story_.clear();
+  before_last_ = 0;
+  last_failed_.clear();
 }
 
 time_point address_walk::share(time_point now) const noexcept {
@@ -51,8 +53,15 @@ time_point address_walk::share(time_point now) const noexcept {
 
 void address_walk::failed(error_code why) {
   last_ = why;
+  before_last_ = story_.size();
   if (!story_.empty()) story_ += "; ";
-  story_ += in_words(addresses_[next_ - 1]) + ": " + why.message();
+  last_failed_ = in_words(addresses_[next_ - 1]);
+  story_ += last_failed_ + ": " + why.message();
+}
+
+std::string address_walk::place_of_last_error() const {
+  if (before_last_ == 0) return last_failed_;
+  return last_failed_ + " (before: " + story_.substr(0, before_last_) + ")";
 }
 
 std::string in_words(duration d) {

@@ -49,6 +49,8 @@ class address_walk {
   [[nodiscard]] const error_code& last_error() const noexcept { return last_; }
   /// "[::1]:443: Connection refused; 127.0.0.1:443: Connection refused".
   [[nodiscard]] const std::string& story() const noexcept { return story_; }
+  /// The same for who tells the last error anyway: "127.0.0.1:443 (before: [::1]:443: No route)".
+  [[nodiscard]] std::string place_of_last_error() const;
 
  private:
   std::vector<endpoint> addresses_;
@@ -56,6 +58,8 @@ class address_walk {
   time_point until_ = never;
   error_code last_;
   std::string story_;
+  std::string last_failed_;
+  std::size_t before_last_ = 0;  // so much of the story is of those before
 };
 
 /// "2 s", "250 ms", "1500 us".
