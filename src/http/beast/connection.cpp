@@ -25,10 +25,6 @@ namespace {
 constexpr std::size_t piece = 64 * 1024;
 constexpr std::size_t most_at_once = 256 * 1024;  // without TLS: handed to the system
 
-// An idle connection is looked at before reuse when it was idle for longer: the look costs a system
-// call, and what comes back to back needs none.
-constexpr duration fresh_for = std::chrono::milliseconds(1);
-
 bool would_block(const error_code& ec) noexcept {
   return ec == asio::error::would_block || ec == asio::error::try_again;
 }
@@ -215,8 +211,9 @@ connection::start connection::begin(exchange& what, time_point now, bool crowded
   guard lock(mutex_);
   if (phase_ != phase::idle) return start::stale;
   if (what.running.canceled.load()) return start::canceled;
-  const bool look = now - idle_since > fresh_for || effect_of(*what.method) == effect::unsafe;
-  if (look && !is_quiet_locked()) {
+  // A system call for every reuse, however short the pause: bytes behind an answer would be taken
+  // for the next one.
+  if (!is_quiet_locked()) {
     close_locked(e);
     return start::stale;
   }
@@ -267,13 +264,13 @@ bool connection::is_quiet_locked() {
   if (!tls_) return channel_->peek() == channel::line::quiet;
   // Tickets and key updates may come at any time and are no answer; let TLS take them.
   for (;;) {
+    std::size_t got = 0;
+    if (tls_->decrypt(plain_.get(), buffer_size, got) != tls_session::result::want_more)
+      return false;
     error_code ec;
     const std::size_t n = channel_->receive(buffer_.get(), buffer_size, ec);
     if (ec) return would_block(ec);
     tls_->give({buffer_.get(), n});
-    std::size_t got = 0;
-    if (tls_->decrypt(plain_.get(), buffer_size, got) != tls_session::result::want_more)
-      return false;
   }
 }
 
