@@ -59,6 +59,15 @@ error with_story(const error& own, std::string_view story, const redactor* masks
   }
 }
 
+error with_last_words(const error& end, const error& own, const redactor* masks) noexcept {
+  if (end != errc::outcome_unknown || own.detail().empty()) return end;
+  try {
+    return with_story(error(end.code(), std::string(own.detail())), end.detail(), masks);
+  } catch (const std::bad_alloc&) {
+    return end;
+  }
+}
+
 error_code out_of_memory() noexcept {
   return boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
 }

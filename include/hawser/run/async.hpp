@@ -213,6 +213,7 @@ class wrapped_call final : public stranded_operation {
 
   void complete(ending&& end, bool initiating) override {
     const bool own = end.from != origin::policy && last_.has_value();
+    if (!own && last_) end.why = with_last_words(end.why, own_words(), masks_);
     if (own && masks_ != nullptr)
       if (const std::optional<error> why = traits::text_of(*last_))
         last_.emplace(traits::failure(with_story(*why, {}, masks_)));
@@ -230,6 +231,14 @@ class wrapped_call final : public stranded_operation {
     if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
       std::get<0>(a) = std::move(thrown);
     return a;
+  }
+
+  /// What the operation itself last said of its failure.
+  [[nodiscard]] error own_words() const noexcept {
+    if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
+      return std::get<0>(*last_) ? describe(std::get<0>(*last_), masks_) : error();
+    else
+      return traits::text_of(*last_).value_or(error());
   }
 
   const redactor* masks_;

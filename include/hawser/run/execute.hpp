@@ -85,6 +85,9 @@ class callable final : public operation {
     if (own && kept_)
       return result<value>(boost::system::in_place_error,
                            with_story(kept_->error(), end.why.detail(), how_.masks.get()));
+    if (kept_ && kept_->has_error())
+      return result<value>(boost::system::in_place_error,
+                           with_last_words(end.why, kept_->error(), how_.masks.get()));
     return result<value>(boost::system::in_place_error, std::move(end.why));
   }
   /// What the last attempt threw, if that is what the call ended with.

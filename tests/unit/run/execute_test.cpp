@@ -388,6 +388,32 @@ TEST_F(execute, an_unsafe_call_that_may_have_been_applied_ends_as_outcome_unknow
       << "the real error is never hidden: " << r.error().message();
 }
 
+TEST_F(execute, an_unknown_outcome_keeps_the_words_of_the_error_it_hides) {
+  for (const effect what : {effect::unsafe, effect::keyed}) {
+    const pipeline p = pipeline_builder("p").build(env);
+    const auto thrown =
+        p.execute([]() -> int { throw std::runtime_error("row 17 is locked"); }, {.effect = what});
+    EXPECT_EQ(thrown.error(), errc::outcome_unknown);
+    EXPECT_NE(thrown.error().message().find("row 17 is locked"), std::string::npos)
+        << thrown.error().message();
+    const auto returned = p.execute(
+        []() -> result<int> {
+          return {boost::system::in_place_error, error(reset, "at row 18")};
+        },
+        {.effect = what});
+    EXPECT_EQ(returned.error(), errc::outcome_unknown);
+    EXPECT_NE(returned.error().message().find("at row 18"), std::string::npos)
+        << returned.error().message();
+    EXPECT_NE(returned.error().message().find(reset.message()), std::string::npos);
+    try {
+      p.execute_or_throw([]() -> int { throw std::runtime_error("row 19"); }, {.effect = what});
+      ADD_FAILURE();
+    } catch (const call_error& e) {
+      EXPECT_NE(std::string_view(e.what()).find("row 19"), std::string_view::npos) << e.what();
+    }
+  }
+}
+
 TEST_F(execute, execute_or_throw_returns_the_value) {
   const int v = bare().execute_or_throw([] { return 4; });
   EXPECT_EQ(v, 4);

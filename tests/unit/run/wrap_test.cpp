@@ -149,6 +149,35 @@ TEST_F(wrap, signature_of_a_result) {
   EXPECT_FALSE(got->error().detail().empty()) << "the story comes along";
 }
 
+TEST_F(wrap, an_unknown_outcome_keeps_the_words_of_the_error_it_hides) {
+  const pipeline p = builder().build(env);
+  auto told = p.wrap(operation<void(result<int>)>([](int) {
+                       return std::make_tuple(result<int>(error(connection_reset, "at row 18")));
+                     }),
+                     {.effect = effect::unsafe});
+  std::optional<result<int>> got;
+  told([&](result<int> r) { got = r; });
+  env.run_until_idle();
+  ASSERT_TRUE(got && got->has_error());
+  EXPECT_EQ(got->error(), errc::outcome_unknown);
+  EXPECT_NE(got->error().message().find("at row 18"), std::string::npos) << got->error().message();
+  auto threw = p.wrap(
+      operation<void(std::exception_ptr)>([](int) {
+        return std::make_tuple(std::make_exception_ptr(std::runtime_error("row 17 is locked")));
+      }),
+      {.effect = effect::keyed});
+  std::exception_ptr thrown;
+  threw([&](std::exception_ptr e) { thrown = std::move(e); });
+  env.run_until_idle();
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const call_error& e) {
+    EXPECT_EQ(e.code(), errc::outcome_unknown);
+    EXPECT_NE(std::string_view(e.what()).find("row 17 is locked"), std::string_view::npos)
+        << e.what();
+  }
+}
+
 TEST_F(wrap, signature_of_a_boost_result) {
   auto op = refusing().wrap(operation<void(boost::system::result<int>)>(
       [](int) { return std::make_tuple(boost::system::result<int>(1)); }));

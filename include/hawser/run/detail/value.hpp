@@ -63,6 +63,11 @@ inline outcome to_outcome(outcome o) noexcept {
 [[nodiscard]] HAWSER_API error with_story(const error& own, std::string_view story,
                                           const redactor* masks) noexcept;
 
+/// What a policy ended the call with; an unknown outcome still says what the operation's last error
+/// had to say.
+[[nodiscard]] HAWSER_API error with_last_words(const error& end, const error& own,
+                                               const redactor* masks) noexcept;
+
 inline error to_error(const error& e) { return e; }
 inline error to_error(const error_code& e) { return e; }
 template <class E>
