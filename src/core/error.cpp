@@ -91,11 +91,14 @@ constexpr entry table[] = {
     {errc::connection_closed, "connection_closed",
      "the server closed the connection before the first byte of an answer"},
     {errc::client_error, "client_error",
-     "the server answered with a client error (4xx); mend the request"},
+     "the server answered with a client error (4xx); mend the request, or wait if it came too "
+     "early "
+     "or too often (425, 429)"},
     {errc::server_error, "server_error",
      "the server answered with a server error (5xx); try again later"},
     {errc::unexpected_status, "unexpected_status",
-     "the server's answer is not a success (2xx); redirects are not followed"},
+     "the server's answer is not a success (2xx); redirects are not followed: ask for the new "
+     "place"},
     {errc::json_malformed, "json_malformed", "the text is not one JSON value"},
     {errc::json_too_deep, "json_too_deep", "the JSON is nested deeper than limits.json_depth"},
     {errc::json_wrong_type, "json_wrong_type", "the JSON has another shape than was asked for"},

@@ -240,6 +240,7 @@ class client::call final : public hawser::detail::async_operation, private excha
       // A fallback's answer keeps what is known of the request: see substitute().
       if (end.from == origin::operation)
         answer_->set_exchange(*options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
+      if (!end.ok) answer_->set_story(end.why);
       deliver(error(), initiating);
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.why.detail(), masks()), initiating);

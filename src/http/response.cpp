@@ -4,6 +4,7 @@
 #include "hawser/observe/redactor.hpp"
 #include "http/bytes.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace hawser::inline v0::http {
@@ -49,6 +50,14 @@ std::string problem_title(const response& r, const redactor* masks) {
   return masks == nullptr ? masked_title(text) : masked_title(masks->text(text));
 }
 
+/// Seconds, or a date (RFC 9110 section 10.2.3): nothing that could be a secret.
+bool is_plain_hint(std::string_view hint) {
+  return !hint.empty() && hint.size() <= 40 && std::all_of(hint.begin(), hint.end(), [](char c) {
+    const char l = bytes::lower(c);
+    return (c >= '0' && c <= '9') || (l >= 'a' && l <= 'z') || c == ' ' || c == ',' || c == ':';
+  });
+}
+
 }  // namespace
 
 response::response() noexcept = default;
@@ -80,6 +89,14 @@ error response::status_error() const {
     text += title;
     text += '"';
   }
+  if (const auto hint = headers_.find("Retry-After"); hint && is_plain_hint(*hint)) {
+    text += ", Retry-After: ";
+    text += *hint;
+  }
+  if (!story_.detail().empty()) {
+    text += "; ";
+    text += story_.detail();
+  }
   const bool twice_matters = effect_ == hawser::effect::unsafe || effect_ == hawser::effect::keyed;
   const bool may_have_happened =
       status_ == 502 || status_ == 504 || evidence_ == hawser::evidence::maybe_applied;
@@ -103,6 +120,7 @@ void response::clear() noexcept {
   status_ = 0;
   effect_ = hawser::effect::safe;
   evidence_ = hawser::evidence::answered;
+  if (story_.code()) story_ = {};
   reason_.clear();
   body_.clear();
   headers_.clear();

@@ -623,6 +623,20 @@ TEST_F(client_policies, answers_4xx_are_neutral_to_the_breaker_and_5xx_are_not) 
   EXPECT_EQ(net->requests().size(), before);
 }
 
+TEST_F(client_policies, an_answer_that_is_an_error_says_why_there_was_no_further_attempt) {
+  const client api = make();
+  net->script({scripted_exchange::answer(500), scripted_exchange::answer(500),
+               scripted_exchange::answer(500), scripted_exchange::answer(404)});
+  response answer;
+  ASSERT_TRUE(api.send(request::get("/x"), answer));
+  const std::string text = std::as_const(answer).ensure_success().error().message();
+  EXPECT_NE(text.find("3 attempts (2 retries)"), std::string::npos) << text;
+  EXPECT_NE(text.find("max_attempts"), std::string::npos) << text;
+  ASSERT_TRUE(api.send(request::get("/x"), answer));  // into the same memory
+  const std::string other = std::as_const(answer).ensure_success().error().message();
+  EXPECT_EQ(other.find("attempts"), std::string::npos) << other;
+}
+
 TEST_F(client_policies, retry_after_is_kept_in_both_forms) {
   const client api = make();
   const std::pair<std::string, std::string> forms[] = {
@@ -655,8 +669,11 @@ TEST_F(client_policies,
     EXPECT_EQ(r->status(), 429);
     EXPECT_EQ(env.now(), start);
     EXPECT_EQ(report.stopped, reason::server_wait);
-    EXPECT_NE(report.to_string().find("next try in " + std::to_string(wait)), std::string::npos)
-        << report.to_string();
+    const std::string next = "next try in " + std::to_string(wait);
+    EXPECT_NE(report.to_string().find(next), std::string::npos) << report.to_string();
+    const std::string text = r->ensure_success().error().message();
+    EXPECT_NE(text.find(next), std::string::npos) << text;
+    EXPECT_NE(text.find("Retry-After: " + std::to_string(wait)), std::string::npos) << text;
     EXPECT_EQ(net->script_left(), 0u);
   }
 }

@@ -115,6 +115,9 @@ class HAWSER_API response {
   void set_masks(const std::shared_ptr<const redactor>& masks) noexcept {
     if (masks_ != masks) masks_ = masks;
   }
+  /// Why a call that ended with this answer made no further attempt, for errors that speak of the
+  /// answer. Until `clear()`.
+  void set_story(const hawser::error& why) noexcept { story_ = why; }
 
  private:
   [[nodiscard]] error status_error() const;
@@ -130,6 +133,7 @@ class HAWSER_API response {
   http::headers headers_;
   http::headers trailers_;
   std::shared_ptr<const redactor> masks_;
+  hawser::error story_;
 };
 
 /// The phrase RFC 9110 section 15 gives a status ("Not Found"); empty for unknown ones.

@@ -425,8 +425,7 @@ std::string response_reader::detail() const {
     case fault::extension_limit:
       return limit("chunk_extension_bytes", limits_.chunk_extension_bytes);
     case fault::closed_at_start:
-      return "no byte of an answer had come; the server may have closed an idle connection, try "
-             "again";
+      return "no byte of an answer had come; try again if the request may be repeated";
     case fault::cut_off:
       return "the connection ended " + place() +
              "; the server or a proxy broke off, look at its log";
