@@ -102,6 +102,21 @@ TEST_F(breaker_control, open_by_hand_is_a_first_opening) {
   EXPECT_EQ(look().retry_at, start + 10s + 20s);
 }
 
+TEST_F(breaker_control, open_by_hand_is_a_first_opening_however_many_there_were) {
+  time_point now = start;
+  breaker.open(now, random);
+  for (const duration open_for : {10s, 20s, 40s}) {  // each probe fails
+    now += open_for;
+    acquire(now).failure(1ms, now);
+  }
+  now += 80s;
+  EXPECT_EQ(acquire(now).success(1ms, now), settlement::counted);
+  ASSERT_EQ(state(now), circuit_state::closed);
+  breaker.open(now, random);
+  EXPECT_EQ(look().openings, 1U);
+  EXPECT_EQ(look().retry_at, now + 10s);
+}
+
 TEST_F(breaker_control, open_by_hand_lasts_as_long_as_told_and_never_shorter_than_it_was) {
   breaker.open(start, random, 24h);  // over open_cap and hint_cap: a hand knows
   EXPECT_EQ(look().retry_at, start + 24h);

@@ -976,6 +976,62 @@ TEST_F(client_policies, the_standard_stack_is_in_its_documented_order) {
             "timeout > bulkhead > retry > circuit_breaker > timeout");
 }
 
+TEST_F(client_policies, the_standard_options_are_the_documented_ones) {
+  const standard_options o;
+  EXPECT_EQ(o.call_timeout, 30s);
+  EXPECT_EQ(o.attempt_timeout, 10s);
+  EXPECT_EQ(o.retry.max_attempts, 3);
+  EXPECT_EQ(o.retry.max_server_wait, 60s);
+  const auto* delay = std::get_if<exponential>(&o.retry.delay);
+  ASSERT_NE(delay, nullptr);
+  EXPECT_EQ(delay->first, 100ms);
+  EXPECT_EQ(delay->cap, 5s);
+  EXPECT_EQ(delay->spread, jitter::full);
+  EXPECT_EQ(o.bulkhead.max_concurrent, 64);
+  EXPECT_EQ(o.bulkhead.max_queue, 1024);
+  ASSERT_TRUE(o.rate);
+  EXPECT_EQ(o.rate->permits, 1'000'000);
+  EXPECT_EQ(o.rate->per, 1s);
+  EXPECT_EQ(o.rate->max_wait, 60s);
+  const auto* span = std::get_if<time_window>(&o.breaker.window);
+  ASSERT_NE(span, nullptr);
+  EXPECT_EQ(span->span, 10s);
+  EXPECT_EQ(o.breaker.failure_ratio, 0.5);
+  EXPECT_EQ(o.breaker.min_calls, 20);
+  EXPECT_EQ(o.breaker.consecutive_failures, 5);
+}
+
+TEST_F(client_policies, the_standard_stack_limits_call_and_attempt) {
+  const client api = make();
+  net->script({scripted_exchange::hang(), scripted_exchange::hang(), scripted_exchange::hang()});
+  const time_point begin = env.now();
+  const result<response> r = api.send(request::get("/x"), told);
+  ASSERT_TRUE(r.has_error());
+  EXPECT_EQ(env.now() - begin, 30s);  // 10 and 10 and, after two short waits, what is left
+  EXPECT_EQ(report.attempts, 3);
+  EXPECT_EQ(net->canceled(), 3U);
+}
+
+TEST_F(client_policies, the_standard_stack_has_a_retry_budget) {
+  standard_options patient;  // a breaker that lets the storm through
+  patient.breaker.failure_ratio.reset();
+  patient.breaker.consecutive_failures = 1'000'000;
+  const client api = make(patient);
+  net->handle([](const sent_request& /*what*/) { return scripted_exchange::answer(500); });
+  std::uint64_t attempts = 0;
+  std::uint64_t over_budget = 0;
+  constexpr int calls = 2000;
+  const time_point begin = env.now();
+  for (int i = 0; i < calls; ++i) {
+    ASSERT_TRUE(api.send(request::get("/x"), told));
+    attempts += static_cast<std::uint64_t>(report.attempts);
+    if (report.stopped == reason::budget) ++over_budget;
+  }
+  const double seconds = std::chrono::duration<double>(env.now() - begin).count();
+  EXPECT_GT(over_budget, 0U);
+  EXPECT_LE(static_cast<double>(attempts - calls), 0.2 * calls + 10 * (seconds + 10));
+}
+
 TEST_F(client_policies, what_is_added_to_the_standard_stack_goes_inside) {
   const client api = over(standard_pipeline("api").add(bulkhead{.name = "own"}));
   EXPECT_EQ(api.policies().composition(),

@@ -115,6 +115,20 @@ TEST_F(order, a_second_limit_does_not_put_off_the_end_of_what_the_first_cancelle
   EXPECT_EQ(run(p, op).at, begin + 2500ms);
 }
 
+TEST_F(order, a_breaker_outside_a_timeout_sees_how_long_was_waited) {
+  const pipeline p = builder()
+                         .add(circuit_breaker{.min_calls = 2,
+                                              .failure_ratio = std::nullopt,
+                                              .slow_ratio = 0.5,
+                                              .slow_after = 2s,
+                                              .consecutive_failures = std::nullopt})
+                         .add(timeout{.after = 2s})
+                         .build(env);
+  const scripted_operation op{env, {scripted_end::hang(), scripted_end::hang()}};
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(run(p, op).error, errc::call_timeout);
+  EXPECT_EQ(run(p, op).error, errc::circuit_open);
+}
+
 TEST_F(order, a_success_at_the_very_moment_of_the_timeout_is_a_success) {
   const pipeline p = builder().add(timeout{.after = 2s}).build(env);
   scripted_operation op{env, {scripted_end::ok(7).after(1999999999ns)}};
