@@ -3,10 +3,11 @@
 #include "http/transport_support.hpp"
 
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
+
+#include <poll.h>
 
 #include <algorithm>
 #include <array>
