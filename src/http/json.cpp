@@ -102,6 +102,7 @@ std::size_t count_values(const json& node) {
 }
 
 constexpr std::size_t longest_key = 40;
+constexpr std::size_t longest_pointer = 8;  // steps of a path that is too deep
 
 // A key as it may be shown: the document is the server's, and so may be secrets in its keys. Masked
 // before it is cut, since half a secret has no shape to be found by.
@@ -346,6 +347,18 @@ error unserialisable(const std::exception& thrown) {
                                   ? "the value did not become JSON (nlohmann error " +
                                         std::to_string(of_nlohmann->id) + "); check its to_json"
                                   : "the value did not become JSON: its to_json threw"};
+}
+
+error too_deep_to_send(const std::vector<json_step>& path) {
+  const std::vector<json_step> first(path.begin(),
+                                     path.begin() + std::min(path.size(), longest_pointer));
+  std::string where;
+  for (const json_step& s : first)
+    where.append("/").append(s.key ? shown_key(*s.key, nullptr, true) : std::to_string(s.index));
+  return {errc::invalid_body, "the JSON is nested deeper than " + std::to_string(most_levels_sent) +
+                                  " levels, below " + where +
+                                  (first.size() < path.size() ? "/..." : "") +
+                                  "; flatten it, or send it by body() as text of your own"};
 }
 
 }  // namespace detail

@@ -1,8 +1,7 @@
 #include "hawser/http/request.hpp"
 
+#include "hawser/http/json.hpp"
 #include "http/bytes.hpp"
-
-#include <nlohmann/json.hpp>
 
 namespace hawser::inline v0::http {
 
@@ -119,6 +118,10 @@ request&& request::body(std::string bytes, std::string_view content_type) && {
 }
 
 request&& request::json(const nlohmann::json& value) && {
+  if (const auto path = detail::path_beyond(value, detail::most_levels_sent); !path.empty()) {
+    set_problem(detail::too_deep_to_send(path));
+    return std::move(*this);
+  }
   try {
     body_ = value.dump();
   } catch (const nlohmann::json::exception&) {

@@ -110,6 +110,65 @@ TEST(Request, RefusesJsonThatIsNone) {
   expect_problem(request::post("/").json(thrower{}), errc::invalid_body, {"to_json"});
 }
 
+/// Arrays, objects, or both in turn, inside each other.
+nlohmann::json nested(std::size_t levels, std::string_view open, std::string_view close) {
+  std::string text;
+  for (std::size_t i = 0; i < levels; ++i) text += open;
+  text += '1';
+  for (std::size_t i = 0; i < levels; ++i) text += close;
+  return nlohmann::json::parse(text);
+}
+
+TEST(Request, RefusesJsonThatIsTooDeepToBeWritten) {
+  const struct {
+    std::string_view open;
+    std::string_view close;
+    std::size_t levels_each;
+    std::string_view where;
+  } shapes[] = {
+      {"[", "]", 1, "below /0/0/0/0/0/0/0/0/..."},
+      {"{\"a\":", "}", 1, "below /a/a/a/a/a/a/a/a/..."},
+      {"[{\"a\":", "}]", 2, "below /0/a/0/a/0/a/0/a/..."},
+      {"[1,{\"b\":2,\"c\":", ",\"d\":4},3]", 2, "below /1/c/1/c/1/c/1/c/..."},
+  };
+  for (const auto& s : shapes) {
+    SCOPED_TRACE(s.open);
+    const auto deepest = nested(1000 / s.levels_each, s.open, s.close);
+    const request fine = request::post("/").json(deepest);
+    EXPECT_FALSE(fine.problem());
+    EXPECT_EQ(fine.body(), deepest.dump());
+    for (const std::size_t levels : {1000 / s.levels_each + 1, 100'000 / s.levels_each}) {
+      const auto deep = nested(levels, s.open, s.close);
+      const request refused = request::post("/").json(deep);
+      expect_problem(refused, errc::invalid_body,
+                     {"deeper than 1000 levels", s.where, "flatten it"});
+      EXPECT_FALSE(refused.has_body());
+    }
+  }
+  nlohmann::json inside{{"id", 7}, {"s3cr3t key", nullptr}, {"x/y", nlohmann::json::array()}};
+  inside["x/y"].push_back(nested(1000, "[", "]"));
+  expect_problem(request::post("/").json(inside), errc::invalid_body, {"below /x~1y/0/0/0/"});
+}
+
+/// A to_json that makes a value as deep as this says.
+struct deep {
+  std::size_t levels;
+};
+void to_json(nlohmann::json& to, const deep& from) { to = nested(from.levels, "[", "]"); }
+
+TEST(Request, RefusesJsonOfOtherTypesThatIsTooDeepToBeWritten) {
+  EXPECT_FALSE(request::post("/").json(deep{1000}).problem());
+  EXPECT_FALSE(request::post("/").json(nlohmann::ordered_json(nested(1000, "[", "]"))).problem());
+  for (const std::size_t levels : {1001u, 100'000u}) {
+    SCOPED_TRACE(levels);
+    expect_problem(request::post("/").json(deep{levels}), errc::invalid_body,
+                   {"deeper than 1000 levels", "below /0/0/", "flatten it"});
+    const std::string text = std::string(levels, '[') + std::string(levels, ']');
+    expect_problem(request::post("/").json(nlohmann::ordered_json::parse(text)), errc::invalid_body,
+                   {"deeper than 1000 levels", "below /0/0/", "flatten it"});
+  }
+}
+
 TEST(Request, RefusesBadHeaders) {
   expect_problem(request::get("/").header("X-A", "s3cr3t\r\nEvil: 1"), errc::invalid_header,
                  {"\"X-A\"", "0x0D", "remove"});

@@ -13,9 +13,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hawser::inline v0::http {
 
@@ -50,6 +53,49 @@ class HAWSER_API json_trial {
 [[nodiscard]] HAWSER_API error explain_mismatch(const nlohmann::json& document, json_trial& trial,
                                                 const redactor* masks);
 [[nodiscard]] HAWSER_API error unserialisable(const std::exception& thrown);
+
+// nlohmann copies, converts and writes by recursion: a deeper value ends the program.
+inline constexpr std::size_t most_levels_sent = 1000;
+
+// One step of a path into a document: a member's name, or without one an element's place.
+struct json_step {
+  std::optional<std::string_view> key;
+  std::size_t index = 0;
+};
+
+// The way to the first array or object that has more than `levels` of them around it, itself
+// counted; empty when there is none. Not by recursion.
+template <class Json>
+[[nodiscard]] std::vector<json_step> path_beyond(const Json& root, std::size_t levels) {
+  struct level {
+    const Json* value;
+    typename Json::const_iterator at;
+  };
+  std::vector<level> open;
+  if (root.is_structured()) open.push_back({&root, root.begin()});
+  while (!open.empty() && open.size() <= levels) {
+    level& last = open.back();
+    if (last.at == last.value->end()) {
+      open.pop_back();
+      if (!open.empty()) ++open.back().at;
+    } else if (const Json& next = *last.at; next.is_structured()) {
+      open.push_back({&next, next.begin()});
+    } else {
+      ++last.at;
+    }
+  }
+  std::vector<json_step> path;
+  for (std::size_t i = 0; i + 1 < open.size(); ++i) {
+    const level& l = open[i];
+    if (l.value->is_object())
+      path.push_back({std::string_view(l.at.key()), 0});
+    else
+      path.push_back({std::nullopt, static_cast<std::size_t>(l.at - l.value->begin())});
+  }
+  return path;
+}
+
+[[nodiscard]] HAWSER_API error too_deep_to_send(const std::vector<json_step>& path);
 
 template <class T>
 class json_conversion final : public json_trial {
@@ -108,6 +154,16 @@ template <class T>
 requires(!std::convertible_to<const T*, const nlohmann::json*>) request
     && request::json(const T& value) && {
   try {
+    // Another basic_json, such as ordered_json, would be converted by recursion.
+    if constexpr (requires {
+                    typename T::object_t;
+                    value.is_structured();
+                  }) {
+      if (const auto path = detail::path_beyond(value, detail::most_levels_sent); !path.empty()) {
+        set_problem(detail::too_deep_to_send(path));
+        return std::move(*this);
+      }
+    }
     const nlohmann::json converted = value;
     return std::move(*this).json(converted);
   } catch (const std::exception& e) {

@@ -69,9 +69,11 @@ class HAWSER_API request {
   request&& param(std::string_view name, std::string_view value) &&;
   /// The body and its Content-Type (none is sent when empty). errc::invalid_header.
   request&& body(std::string bytes, std::string_view content_type) &&;
-  /// A JSON body. errc::invalid_body when a string in it is not UTF-8.
+  /// A JSON body. errc::invalid_body when a string in it is not UTF-8, or when more than 1,000
+  /// arrays and objects are inside each other.
   request&& json(const nlohmann::json& value) &&;
   /// A JSON body from a type that nlohmann/json converts; include "hawser/http/json.hpp".
+  /// As deep as above; what a to_json copies from a json of its own, nlohmann copies by recursion.
   template <class T>
   requires(!std::convertible_to<const T*, const nlohmann::json*>) request && json(const T& value) &&
       ;
