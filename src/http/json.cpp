@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -93,6 +94,9 @@ class builder final : public nlohmann::json_sax<json> {
 
 constexpr std::size_t most_trials = 2000;
 constexpr std::size_t most_work = 1'000'000;  // values looked at in all trials together
+constexpr std::size_t narrowing_factor = 16;  // times the document, beside half of that
+constexpr std::size_t few_members = 16;       // of an object: looked at one by one
+constexpr std::size_t longest_pointer = 8;    // steps of a path that is too deep
 
 std::size_t count_values(const json& node) {
   std::size_t count = 1;
@@ -102,7 +106,6 @@ std::size_t count_values(const json& node) {
 }
 
 constexpr std::size_t longest_key = 40;
-constexpr std::size_t longest_pointer = 8;  // steps of a path that is too deep
 
 // A key as it may be shown: the document is the server's, and so may be secrets in its keys. Masked
 // before it is cut, since half a secret has no shape to be found by.
@@ -121,41 +124,199 @@ std::string shown_key(std::string_view key, const redactor* masks, bool in_point
   return shown;
 }
 
-// A path into a document, as a JSON pointer that is fit to be shown.
-class pointer_text {
+std::string pointer_text(const std::vector<detail::json_step>& steps, const redactor* masks) {
+  std::string text;
+  for (const detail::json_step& s : steps)
+    text.append("/").append(s.key ? shown_key(*s.key, masks, true) : std::to_string(s.index));
+  return text;
+}
+
+std::string_view last_word(std::string_view text) { return text.substr(text.rfind(' ') + 1); }
+
+// The elements of an array, of which some are put back to be tried.
+class held_array {
  public:
-  [[nodiscard]] std::size_t mark() const noexcept { return steps_.size(); }
-  void cut(std::size_t mark) { steps_.resize(mark); }
-  void push(std::size_t index) { steps_.push_back({{}, index}); }
-  /// The key must stay where it is.
-  void push(std::string_view key) { steps_.push_back({key, no_index}); }
-  [[nodiscard]] std::string text(const redactor* masks) const {
-    if (steps_.empty()) return "the document itself";
-    std::string text = "field ";
-    for (const step& s : steps_)
-      text.append("/").append(s.index == no_index ? shown_key(s.key, masks, true)
-                                                  : std::to_string(s.index));
-    return text;
+  explicit held_array(json& node)
+      : list_(node.get_ref<json::array_t&>()), all_(std::exchange(list_, {})) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  [[nodiscard]] const json& value(std::size_t i) const { return all_[i]; }
+  void show(std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) list_.push_back(std::move(all_[i]));
+  }
+  void show_instead(std::size_t, const json& other) { list_.push_back(other); }
+  void hide(std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) all_[i] = std::move(list_[i - from]);
+    list_.clear();
+  }
+  void restore() { list_ = std::move(all_); }
+
+ private:
+  json::array_t& list_;
+  json::array_t all_;
+};
+
+// The members of an object likewise.
+class held_object {
+ public:
+  explicit held_object(json& node) : map_(node.get_ref<json::object_t&>()) {
+    while (!map_.empty()) all_.push_back(map_.extract(map_.begin()));
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  [[nodiscard]] const json& value(std::size_t i) const { return all_[i].mapped(); }
+  void show(std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) map_.insert(map_.end(), std::move(all_[i]));
+  }
+  void show_instead(std::size_t i, const json& other) {
+    map_.emplace_hint(map_.end(), all_[i].key(), other);
+  }
+  void hide(std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) all_[i] = map_.extract(map_.begin());
+    map_.clear();
+  }
+  void restore() { show(0, size()); }
+
+ private:
+  json::object_t& map_;
+  std::vector<json::object_t::node_type> all_;
+};
+
+// Leaves out of a document what its failure does not need: of each array, and of each object that
+// is read like a map, it keeps the one element at which reading stops. Found by halving: where the
+// elements before a place are followed by one that cannot be read, the failure stays the same if
+// and only if its cause is before that place. Half is left out with each trial, so that all cost
+// no more than a few conversions. A guess: whoever uses it must look at the whole document again.
+class narrowing {
+ public:
+  narrowing(json& document, const detail::json_failure& failure, detail::json_trial& trial)
+      : document_(document),
+        failure_(failure),
+        trial_(trial),
+        size_(count_values(document)),
+        work_left_(narrowing_factor * size_ + most_work / 2) {
+    narrow(document);
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// The place in the whole document of an array's element.
+  [[nodiscard]] std::size_t index(const json& array, std::size_t i) const {
+    const auto found = kept_.find(&array);
+    return found == kept_.end() ? i : found->second;
   }
 
  private:
-  static constexpr std::size_t no_index = std::string_view::npos;
-  struct step {
-    std::string_view key;
-    std::size_t index;
-  };
-  std::vector<step> steps_;
+  void narrow(json& node) {
+    if (work_left_ == 0) return;
+    if (node.is_array() && node.size() > 1) {
+      keep_one<held_array>(node);
+    } else if (node.is_object() && node.size() > few_members && !keep_one<held_object>(node)) {
+      std::vector<std::string> keys;
+      for (const auto& member : node.items()) keys.push_back(member.key());
+      leave_out(node, keys, 0, keys.size());
+    }
+    if (node.is_structured())
+      for (json& value : node) narrow(value);
+  }
+
+  // Whether the failure is the same, in a document of this many values.
+  bool same(std::size_t size) {
+    work_left_ -= std::min(work_left_, size);
+    return trial_.run(document_) == failure_;
+  }
+
+  // Types that are not the one found, which is told by the failure's last word.
+  [[nodiscard]] bool tells(const json& other) const {
+    return last_word(failure_.text) != other.type_name();
+  }
+
+  template <class Held>
+  bool keep_one(json& node) {
+    Held held(node);
+    const std::size_t count = held.size();
+    std::vector<std::size_t> before(count + 1);  // values in the elements before each
+    for (std::size_t i = 0; i < count; ++i) before[i + 1] = before[i] + count_values(held.value(i));
+    const std::size_t rest = size_ - before[count];
+    work_left_ -= std::min(work_left_, before[count] / 4);  // counting is not free either
+
+    const json* unreadable = nullptr;
+    for (const json& other : others_) {
+      if (!tells(other)) continue;
+      held.show_instead(0, other);
+      const bool unread = same(rest + 1);
+      held.hide(0, 0);
+      if (unread) continue;
+      unreadable = &other;
+      break;
+    }
+    if (unreadable == nullptr) {  // none is read before the failure
+      if (same(rest)) {
+        size_ = rest;
+        return true;
+      }
+      held.restore();
+      return false;
+    }
+    std::size_t low = 0;
+    std::size_t high = count;
+    while (high - low > 1 && work_left_ > 0) {
+      const std::size_t middle = low + (high - low) / 2;
+      held.show(low, middle);
+      held.show_instead(middle, *unreadable);
+      const bool is_before = same(rest + before[middle] - before[low] + 1);
+      held.hide(low, middle);
+      (is_before ? high : low) = middle;
+    }
+    held.show(low, high);
+    if (same(rest + before[high] - before[low]) && high - low == 1) {
+      size_ = rest + before[high] - before[low];
+      if (node.is_array()) kept_[&node] = low;
+      return true;
+    }
+    held.hide(low, high);
+    held.restore();
+    return false;
+  }
+
+  // Members of an object that is read in an order of its own.
+  void leave_out(json& node, const std::vector<std::string>& keys, std::size_t from,
+                 std::size_t to) {
+    if (from == to || work_left_ == 0) return;
+    const json& other = tells(others_[0]) ? others_[0] : others_[1];
+    std::vector<json> held;
+    std::size_t size = size_;
+    for (std::size_t i = from; i < to; ++i) {
+      held.push_back(std::exchange(node[keys[i]], other));
+      size -= count_values(held.back()) - 1;
+    }
+    if (same(size)) {
+      for (std::size_t i = from; i < to; ++i) node.erase(keys[i]);
+      if (same(size)) {
+        size_ = size - (to - from);
+        return;
+      }
+    }
+    for (std::size_t i = from; i < to; ++i) node[keys[i]] = std::move(held[i - from]);
+    if (to - from == 1) return;
+    const std::size_t middle = from + (to - from) / 2;
+    leave_out(node, keys, from, middle);
+    leave_out(node, keys, middle, to);
+  }
+
+  json& document_;
+  const detail::json_failure& failure_;
+  detail::json_trial& trial_;
+  std::size_t size_;
+  std::size_t work_left_;  // values that may still be converted
+  std::unordered_map<const json*, std::size_t> kept_;
+  std::array<json, 3> others_{json(nullptr), json::array(), json::object()};
 };
 
 // Looks for the field whose change changes the failure in the expected way.
 class culprit_search {
  public:
-  culprit_search(json document, detail::json_trial& trial, const redactor* masks)
-      : document_(std::move(document)),
-        trial_(trial),
-        masks_(masks),
-        first_(trial.run(document_)),
-        trials_left_(std::min(most_trials, most_work / count_values(document_))) {}
+  culprit_search(const json& document, detail::json_trial& trial, const redactor* masks)
+      : original_(document), trial_(trial), masks_(masks), first_(trial.run(document)) {}
 
   [[nodiscard]] const detail::json_failure& failure() const noexcept { return first_; }
   [[nodiscard]] const redactor* masks() const noexcept { return masks_; }
@@ -163,8 +324,16 @@ class culprit_search {
   // The first node, in document order, that `test` says is the one.
   template <class Test>
   std::optional<std::string> find(Test test) {
-    path_.cut(0);
-    if (visit(document_, test)) return path_.text(masks_);
+    if (!detail::path_beyond(original_, detail::most_levels_sent).empty()) return std::nullopt;
+    document_ = original_;
+    const narrowing narrowed(document_, first_, trial_);
+    if (visit_all(narrowed.size(), &narrowed, test)) {
+      const json keeps_keys = std::exchange(document_, original_);
+      if (json* node = at_path(); node != nullptr && test(*node)) return told();
+    } else {
+      document_ = original_;
+    }
+    if (visit_all(count_values(document_), nullptr, test)) return told();
     return std::nullopt;
   }
 
@@ -178,32 +347,58 @@ class culprit_search {
 
  private:
   template <class Test>
-  bool visit(json& node, Test& test) {
+  bool visit_all(std::size_t size, const narrowing* narrowed, Test& test) {
+    path_.clear();
+    trials_left_ = std::min(most_trials, most_work / size);
+    return visit(document_, narrowed, test);
+  }
+  template <class Test>
+  bool visit(json& node, const narrowing* narrowed, Test& test) {
     if (trials_left_ == 0) return false;
     if (test(node)) return true;
-    const std::size_t mark = path_.mark();
     if (node.is_object()) {
       for (auto& [key, value] : node.items()) {
-        path_.push(key);
-        if (visit(value, test)) return true;
-        path_.cut(mark);
+        path_.push_back({std::string_view(key), 0});
+        if (visit(value, narrowed, test)) return true;
+        path_.pop_back();
       }
     } else if (node.is_array()) {
       for (std::size_t i = 0; i < node.size(); ++i) {
-        path_.push(i);
-        if (visit(node[i], test)) return true;
-        path_.cut(mark);
+        path_.push_back({std::nullopt, narrowed != nullptr ? narrowed->index(node, i) : i});
+        if (visit(node[i], narrowed, test)) return true;
+        path_.pop_back();
       }
     }
     return false;
   }
 
+  json* at_path() {
+    json* node = &document_;
+    for (const detail::json_step& s : path_) {
+      if (s.key) {
+        const auto found = node->find(*s.key);
+        if (found == node->end()) return nullptr;
+        node = &*found;
+      } else if (s.index < node->size()) {
+        node = &(*node)[s.index];
+      } else {
+        return nullptr;
+      }
+    }
+    return node;
+  }
+
+  [[nodiscard]] std::string told() const {
+    return path_.empty() ? "the document itself" : "field " + pointer_text(path_, masks_);
+  }
+
+  const json& original_;
   json document_;
   detail::json_trial& trial_;
   const redactor* masks_;
   detail::json_failure first_;
-  pointer_text path_;
-  std::size_t trials_left_;  // each converts the whole document
+  std::vector<detail::json_step> path_;
+  std::size_t trials_left_ = 0;  // each converts the whole document
 };
 
 // "[json.exception.type_error.302] type must be string, but is number" without its first word.
@@ -352,11 +547,8 @@ error unserialisable(const std::exception& thrown) {
 error too_deep_to_send(const std::vector<json_step>& path) {
   const std::vector<json_step> first(path.begin(),
                                      path.begin() + std::min(path.size(), longest_pointer));
-  std::string where;
-  for (const json_step& s : first)
-    where.append("/").append(s.key ? shown_key(*s.key, nullptr, true) : std::to_string(s.index));
   return {errc::invalid_body, "the JSON is nested deeper than " + std::to_string(most_levels_sent) +
-                                  " levels, below " + where +
+                                  " levels, below " + pointer_text(first, nullptr) +
                                   (first.size() < path.size() ? "/..." : "") +
                                   "; flatten it, or send it by body() as text of your own"};
 }

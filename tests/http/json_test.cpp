@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 // Not unnamed: half of what the macros write is not used here.
@@ -30,6 +31,14 @@ struct lenient {
   std::string b;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(lenient, a, b)
+
+/// Members are read in this order, which is not that of the document.
+struct town {
+  std::string name;
+  std::vector<address> shops;
+  std::vector<address> homes;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(town, name, shops, homes)
 
 }  // namespace hawser::test::json_shapes
 
@@ -257,12 +266,157 @@ TEST(WrongType, NeverQuotesWhatAConversionThrew) {
                condition::bad_response, {"from_json threw"});
 }
 
-TEST(WrongType, IsFoundInBoundedTimeInLargeDocuments) {
-  json document = json::array();
-  for (int i = 0; i < 5000; ++i) document.push_back(std::to_string(i));
-  document.push_back(7);
-  expect_error(json_as<std::vector<std::string>>(document).error(), errc::json_wrong_type,
-               condition::bad_response, {"must be string", "is number"});
+using json_shapes::address;
+using json_shapes::town;
+
+json addresses(std::size_t count) {
+  return json(count, json{{"zip", "1"}, {"number", 1}, {"note", {1, "2", nullptr}}});
+}
+
+/// What is said of `document` as a T.
+template <class T>
+std::string told(const json& document) {
+  const auto converted = json_as<T>(document);
+  return converted ? "converted" : converted.error().message();
+}
+
+template <class T>
+void expect_told(const json& document, std::string_view text) {
+  const std::string said = told<T>(document);
+  EXPECT_NE(said.find(text), std::string::npos) << text << "\n" << said;
+}
+
+TEST(WrongType, NamesTheElementOfALongList) {
+  for (const std::size_t count : {2u, 300u, 5000u}) {
+    json list = addresses(count);
+    for (const std::size_t at : {count - 1, std::size_t{0}, count / 2, count / 3}) {
+      const std::string where = "field /" + std::to_string(at);
+      const json good_one = list[at];
+      const auto put = [&](const char* member, json value) {
+        list[at] = good_one;
+        list[at][member] = std::move(value);
+      };
+      put("zip", 7);
+      expect_told<std::vector<address>>(list, where + "/zip must be string, is number");
+      put("zip", nullptr);
+      expect_told<std::vector<address>>(list, where + "/zip must be string, is null");
+      put("zip", json::array());
+      expect_told<std::vector<address>>(list, where + "/zip must be string, is array");
+      put("number", "s3cr3t");
+      expect_told<std::vector<address>>(list, where + "/number must be number, is string");
+      list[at].erase("number");
+      expect_told<std::vector<address>>(list, where + " has no member \"number\"");
+      for (const json& other : {json(), json(7), json("s3cr3t"), json::array()}) {
+        list[at] = other;
+        expect_told<std::vector<address>>(list, where + " must be object, is ");
+      }
+      list[at] = good_one;
+    }
+  }
+}
+
+TEST(WrongType, NamesTheElementOfAVeryLongList) {
+  json list(100'000, json{{"zip", "1"}, {"number", 1}});
+  for (const std::size_t at : {99'999u, 50'000u}) {
+    const std::string where = "field /" + std::to_string(at);
+    const json good_one = std::exchange(list[at], json{{"zip", 7}, {"number", 1}});
+    expect_told<std::vector<address>>(list, where + "/zip must be string, is number");
+    list[at] = 7;
+    expect_told<std::vector<address>>(list, where + " must be object, is number");
+    list[at] = good_one;
+  }
+}
+
+TEST(WrongType, NamesTheFirstOfManyInALongList) {
+  json list = addresses(5000);
+  for (std::size_t i = 1234; i < list.size(); i += 7) list[i]["zip"] = i;
+  expect_told<std::vector<address>>(list, "field /1234/zip ");
+  for (json& each : list) each["zip"] = 7;
+  expect_told<std::vector<address>>(list, "field /0/zip ");
+}
+
+TEST(WrongType, NamesTheElementOfALongListOfScalarsOrPairs) {
+  json list = json(5000, "s");
+  list[4999] = 7;
+  expect_told<std::vector<std::string>>(list, "field /4999 must be string, is number");
+  list = json(5000, json{1, 2});
+  list[3000] = {1};
+  expect_told<std::vector<std::pair<int, int>>>(list, "field /3000 must have at least 2 elements");
+  list[3000] = {1, "s3cr3t"};
+  expect_told<std::vector<std::pair<int, int>>>(list, "field /3000/1 must be number, is string");
+}
+
+TEST(WrongType, NamesTheElementOfAListInAList) {
+  json lists(300, addresses(60));
+  lists[299][30]["zip"] = 7;
+  expect_told<std::vector<std::vector<address>>>(lists, "field /299/30/zip ");
+  lists[17][59] = "s3cr3t";
+  expect_told<std::vector<std::vector<address>>>(lists, "field /17/59 must be object");
+  const json wrapped{{"data", {{"lists", lists}}}};
+  expect_told<std::map<std::string, std::map<std::string, std::vector<std::vector<address>>>>>(
+      wrapped, "field /data/lists/17/59 must be object");
+}
+
+TEST(WrongType, NamesTheElementOfOneOfTwoLongLists) {
+  const json start{{"homes", addresses(5000)}, {"name", "n"}, {"shops", addresses(4000)}};
+  const auto with = [&](std::initializer_list<const char*> pointers) {
+    json document = start;
+    for (const char* pointer : pointers) document[json::json_pointer(pointer)] = 7;
+    return document;
+  };
+  expect_told<town>(with({"/homes/4999/zip"}), "field /homes/4999/zip ");
+  expect_told<town>(with({"/shops/3999/zip"}), "field /shops/3999/zip ");
+  expect_told<town>(with({"/homes/10"}), "field /homes/10 must be object");
+  // What is read first is told, and the same fault elsewhere does not lead astray.
+  expect_told<town>(with({"/homes/10/zip", "/shops/3999/zip"}), "field /shops/3999/zip ");
+  expect_told<town>(with({"/homes/4999/zip", "/shops/10/zip"}), "field /shops/10/zip ");
+  expect_told<town>(with({"/name", "/homes/4999/zip"}), "field /name ");
+}
+
+TEST(WrongType, NamesTheMemberOfALargeObject) {
+  json object;
+  for (int i = 1000; i < 3000; ++i) object["k" + std::to_string(i)] = addresses(1)[0];
+  for (const char* key : {"k1000", "k2000", "k2999"}) {
+    json document = object;
+    document[key]["zip"] = 7;
+    const std::string where = std::string("field /") + key;
+    expect_told<std::map<std::string, address>>(document, where + "/zip must be string");
+    document[key] = 7;
+    expect_told<std::map<std::string, address>>(document, where + " must be object");
+  }
+  // A type that reads only some.
+  object.update({{"name", "n"}, {"shops", addresses(300)}, {"homes", addresses(300)}});
+  object["homes"][299]["zip"] = 7;
+  expect_told<town>(object, "field /homes/299/zip must be string");
+  object["name"] = 7;
+  expect_told<town>(object, "field /name must be string");
+  object.erase("name");
+  expect_told<town>(object, "the document itself has no member \"name\"");
+}
+
+/// Reads the first element unlike the others, and the last before them.
+struct table {
+  std::vector<int> rows;
+};
+void from_json(const json& from, table& to) {
+  static_cast<void>(from.at(0).get<std::string>());
+  static_cast<void>(from.back().get<bool>());
+  for (std::size_t i = 1; i + 1 < from.size(); ++i) to.rows.push_back(from[i].get<int>());
+}
+
+TEST(WrongType, NamesTheElementAlsoWhereOrderOrPlaceMatters) {
+  json list = json(102, 1);
+  list[0] = "title";
+  list[101] = true;
+  list[70] = "s3cr3t";
+  expect_told<table>(list, "field /70 must be number, is string");
+  list[0] = 1;
+  expect_told<table>(list, "field /0 must be string, is number");
+}
+
+TEST(WrongType, SurvivesADeepValue) {
+  const std::string text = std::string(100'000, '[') + std::string(100'000, ']');
+  expect_told<int>(json::parse(text), "a field must be number, is array");
 }
 
 }  // namespace
