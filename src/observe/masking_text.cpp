@@ -24,6 +24,7 @@ enum class kind : std::uint8_t {
   backslash,
   less,     // <
   bracket,  // [
+  slash,    // /
 };
 
 constexpr std::array<kind, 256> kinds = [] {
@@ -38,6 +39,7 @@ constexpr std::array<kind, 256> kinds = [] {
   table['\\'] = kind::backslash;
   table['<'] = kind::less;
   table['['] = kind::bracket;
+  table['/'] = kind::slash;
   return table;
 }();
 
@@ -86,6 +88,7 @@ class scanner {
         case kind::percent: percent(); break;
         case kind::backslash: backslash(); break;
         case kind::less: element(); break;
+        case kind::slash: slash(1); break;
         case kind::bracket:
           i_ += std::max<std::size_t>(rules_.mark_length(s_.substr(i_)), 1);
           break;
@@ -255,12 +258,16 @@ class scanner {
       return;
     }
     const char c = found.bytes[0];
+    const std::size_t end = i_ + found.length;
     if (c == '=' || c == ':')
       assign(i_, found.length, c);
     else if (c == '@')
       email(i_, found.length);
+    else if (c == '/')
+      slash(found.length);
     else
       skip_escape(found.length, is_word(c) || c == '+' || c == '.' || c == '-');
+    last_escape_ = {end, c};
   }
 
   void skip_escape(std::size_t length, bool in_word) {
@@ -276,12 +283,16 @@ class scanner {
       return;
     }
     const char c = found.bytes[0];
+    const std::size_t end = i_ + found.length;
     if (found.count == 1 && (c == '=' || c == ':'))
       assign(i_, found.length, c);
     else if (found.count == 1 && c == '@')
       email(i_, found.length);
+    else if (found.count == 1 && c == '/')
+      slash(found.length);
     else
       skip_escape(found.length, found.count > 1 || is_word(c));
+    last_escape_ = {end, c};
   }
 
   /// <password>hunter2</password>
@@ -375,7 +386,7 @@ class scanner {
       ++i_;  // a::b is a name
       return;
     }
-    if (separator == ':' && authority(i_)) return;
+    if (separator == ':' && authority(i_, true)) return;
     if (!rules_.patterns.assignments || i_ >= s_.size()) return;
     std::size_t end = at;
     while (end > copied_ && at - end < 4 && is_blank(s_[end - 1])) --end;
@@ -527,25 +538,46 @@ class scanner {
     return p;
   }
 
-  /// User info behind "://". True if a URL's authority stands there.
-  bool authority(std::size_t from) {
+  /// What stands before `i_`: an escape's meaning, a mask as it reads when masked once more.
+  char before() const {
+    if (changed_ && i_ == copied_) return out_.empty() ? ' ' : out_.back();
+    if (i_ == 0) return ' ';
+    return last_escape_.end == i_ ? last_escape_.meaning : s_[i_ - 1];
+  }
+
+  /// A slash, `length` long. Two begin a reference without a scheme (RFC 3986 section 4.2), unless
+  /// a path goes on there: "a//b@c".
+  void slash(std::size_t length) {
+    const char c = before();
+    const bool in_path = is_word(c) || c == '/' || c == '.' || c == '~' || c == ']';
+    const std::size_t end = i_ + length;
+    if (!in_path && authority(i_, false)) return;
+    i_ = end;
+    escape_end_ = end;
+  }
+
+  /// User info behind "://" or, without a `scheme`, "//". True if a URL's authority stands there.
+  bool authority(std::size_t from, bool scheme) {
     std::size_t begin = from;
-    const auto slash = [this](std::size_t p) -> std::size_t {
+    const auto slash_at = [this](std::size_t p) -> std::size_t {
       if (s_.substr(p).starts_with('/')) return 1;
       if (s_.substr(p).starts_with("\\/")) return 2;
       const escape e = percent_escape(s_, p);
       return e.length != 0 && e.bytes[0] == '/' ? e.length : 0;
     };
     for (int n = 0; n < 2; ++n) {
-      const std::size_t length = begin < s_.size() ? slash(begin) : 0;
+      const std::size_t length = begin < s_.size() ? slash_at(begin) : 0;
       if (length == 0) return false;
       begin += length;
     }
     i_ = begin;
+    escape_end_ = begin;
     if (!rules_.patterns.user_info) return true;
     const std::size_t at = find_user_info(s_, begin);
     if (at == npos) return true;
     const std::string_view info = s_.substr(begin, at - begin);
+    // Without a scheme: "//@ts-ignore" is a comment, "//input[@name]" is XPath.
+    if (!scheme && (info.empty() || (info.back() == '[' && info.find(':') == npos))) return true;
     const bool drop = *rules_.patterns.user_info == mask_style::drop;
     const std::size_t end = drop && s_[at] == '@' ? at + 1 : at;
     put(begin, end, rules_.replacement(*rules_.patterns.user_info, info));
@@ -559,6 +591,10 @@ class scanner {
   std::size_t copied_ = 0;         // what lies before is in out_
   std::size_t escape_end_ = 0;     // of the last escape that ends a word
   std::size_t separator_end_ = 0;  // of the last '=' or ':': no name reaches over it
+  struct {
+    std::size_t end = npos;
+    char meaning = 0;
+  } last_escape_;
   std::size_t no_jwt_before_ = 0;
   bool changed_ = false;
 };

@@ -179,6 +179,8 @@ TEST(redactor_json, values_are_searched_for_patterns) {
             R"({"raw":"{\"token\":\"[masked]\",\"n\":1}"})"},
            {R"({"url":"https:\/\/a:b@h\/?code=x"})",
             R"({"url":"https://[masked]@h/?code=[masked]"})"},
+           {R"({"href":"//a:b@h/x","to":"\/\/a@h"})",
+            R"({"href":"//[masked]@h/x","to":"//[masked]@h"})"},
            {R"({"bob@example.com":1})", R"({"[masked]":1})"},
            {R"("Bearer s3cr3t")", R"("Bearer [masked]")"},
        })

@@ -90,6 +90,7 @@ TEST(redactor_header, values_of_other_headers_are_searched) {
   const redactor masks;
   EXPECT_EQ(masks.header("Location", "https://a:b@host/cb?code=xyz"),
             "https://[masked]@host/cb?code=[masked]");
+  EXPECT_EQ(masks.header("Location", "//a:b@host/x"), "//[masked]@host/x");
   EXPECT_EQ(masks.header("X-Note", "card 4111 1111 1111 1111"), "card [masked]");
   EXPECT_EQ(masks.header("Referer", "/x?token=abc"), "/x?token=[masked]");
 }
@@ -147,6 +148,9 @@ TEST(redactor_url, dropped_user_info_leaves_a_plain_url) {
   options.patterns.user_info = mask_style::drop;
   EXPECT_EQ(redactor(options).url("https://bob:pw@host/x"), "https://host/x");
   EXPECT_EQ(redactor(options).text("get https://bob:pw@host/x"), "get https://host/x");
+  EXPECT_EQ(redactor(options).text("get //bob:pw@host/x"), "get //host/x");
+  EXPECT_EQ(redactor(options).text("//bob:pw@//eve:pw@host/x"), "////eve:pw@host/x");
+  EXPECT_EQ(redactor(options).text("////eve:pw@host/x"), "////eve:pw@host/x");
 }
 
 TEST(redactor_form, fields_are_masked) {

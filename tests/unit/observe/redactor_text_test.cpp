@@ -294,6 +294,16 @@ TEST(redactor_text, urls_in_text_are_masked) {
             {"postgres://bob:p/w#1@db:5432/x", "postgres://[masked]@db:5432/x"},
             {"amqp://bob@mq", "amqp://[masked]@mq"},
             {"https:\\/\\/bob:pw@host\\/x", "https:\\/\\/[masked]@host\\/x"},
+            {"//bob:pw@host/x", "//[masked]@host/x"},
+            {"redirected to //bob:pw@host/x", "redirected to //[masked]@host/x"},
+            {"to //bob@host/x, then //eve:p@ss@host", "to //[masked]@host/x, then //[masked]@host"},
+            {"<a href=//bob:pw@host>(//bob:p/w#1@db)", "<a href=//[masked]@host>(//[masked]@db)"},
+            {"Location: //bob:pw@host", "Location: //[masked]@host"},
+            {"\"\\/\\/bob:pw@host\\/x\"", "\"\\/\\/[masked]@host\\/x\""},
+            {"first\\n//bob:pw@host", "first\\n//[masked]@host"},
+            {"u=%2F%2Fbob%3Apw%40host", "u=%2F%2F[masked]%40host"},
+            {"u%3D%2F%2Fbob%3Apw%40host", "u%3D%2F%2F[masked]%40host"},
+            {"bob@example.com//eve:pw@host", "[masked]//eve:pw@host"},
             {"u=https%3A%2F%2Fbob%3Apw%40host%2Fx", "u=https%3A%2F%2F[masked]%40host%2Fx"},
             {"GET /cb?code=abc&state=x&key=k", "GET /cb?code=[masked]&state=x&key=[masked]"},
             {"https://h/a?sig=abc#token=def", "https://h/a?sig=[masked]#token=[masked]"},
@@ -303,6 +313,11 @@ TEST(redactor_text, urls_in_text_are_masked) {
         });
   check_kept(redactor(), {"https://host:8080/@user", "http://[::1]:80/a@b",
                           "https://h/?page=2&q=a:b", "http://example.com:443/path?x=1#frag"});
+  // Comments, paths and XPath; a host with a port.
+  check_kept(redactor(),
+             {"// comment mail bob@x", "x = 1; //comment: bob@x", "//@ts-ignore", "/a//b:c@d",
+              "https://host/a//b:c@d", "https%3A%2F%2Fh%2F%2Fb:c@d", "//host/@user",
+              "//host:8080/@user", "thin:@//host:1521/x", "//input[@name='q']/..//b[@c][@d]"});
 }
 
 TEST(redactor_text, text_without_secrets_is_unchanged_byte_for_byte) {
@@ -410,7 +425,9 @@ TEST(redactor_text, hostile_texts_take_linear_time) {
                                        "sk-",         "1",           "1 ",
                                        "4111 ",       "4_",          "DE89 ",
                                        "://",         "a://b:c/",    "%3A%2F%2Fa",
-                                       ":\\/\\/",     "password=\"", "password='a\\",
+                                       ":\\/\\/",     "/",           " //",
+                                       " //a:b/",     "\"//a:",      "=%2F%2Fa",
+                                       " \\/\\/a:",   "password=\"", "password='a\\",
                                        "token={",     "Bearer a ",   "Cookie:\n ",
                                        "?a=http://h", "&",           "token=Bearer ",
                                        "\n",          "\"a\\u0061",  "@a.",
