@@ -122,9 +122,10 @@ session::awaitable<bool> session::open(const connection_plan& how) {
     if (!secure) co_return false;
   }
   if (how.what == kind::reset_on_first_byte) {
-    error_code ec;
-    co_await socket_.async_wait(tcp::socket::wait_read, into(ec));
-    if (dead_) co_return false;
+    // Not a wait for the socket: under TLS 1.3 the bytes may have come with the handshake's last,
+    // and the socket is readable also when the client leaves.
+    const std::size_t got = co_await read_some();
+    if (got == 0 || dead_) co_return false;
     state_.count(&fault_counters::resets);
     kill();
     co_return false;

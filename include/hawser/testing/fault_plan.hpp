@@ -195,7 +195,7 @@ struct connection_plan {
     serve,                ///< Nothing out of the ordinary.
     close,                ///< Accepted, then closed (FIN).
     reset,                ///< Accepted, then reset (RST).
-    reset_on_first_byte,  ///< Reset when the first bytes of a request arrive, unread.
+    reset_on_first_byte,  ///< Reset when the first bytes of a request arrive, unheeded.
     stall,                ///< Accepted and never read; under TLS the handshake stalls.
     plain_text,           ///< `bytes`, or an answer 400, in plain text; then closed.
     greet,                ///< `bytes` sent before any request, then served as usual.

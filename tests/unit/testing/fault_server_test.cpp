@@ -699,6 +699,7 @@ TEST(fault_server, closes_or_resets_accepted_connections) {
   EXPECT_TRUE(torn.error() == asio::error::connection_reset || torn.error() == asio::error::eof);
   raw_client late(server.port());
   EXPECT_EQ(late.exchange(get()).error, asio::error::connection_reset);
+  EXPECT_EQ(server.counters().resets, 2u);
   EXPECT_EQ(server.counters().requests, 0u);
   EXPECT_EQ(ask(server, get()).status, 200);
 }
@@ -1107,6 +1108,95 @@ TEST(fault_server_tls, answers_in_plain_text_or_stalls_the_handshake) {
   raw_client torn(server.port());
   ASSERT_FALSE(torn.secure(trusted));
   EXPECT_EQ(torn.exchange(get()).error, asio::error::connection_reset);
+}
+
+/// TLS by hand over a client without it, so that bytes of ours can share a packet.
+class hand_made_tls {
+ public:
+  hand_made_tls(raw_client& wire, int version)
+      : wire_(wire),
+        context_(asio::ssl::context::tls_client),
+        tls_(SSL_new(context_.native_handle()), SSL_free) {
+    SSL_set_min_proto_version(tls_.get(), version);
+    SSL_set_max_proto_version(tls_.get(), version);
+    SSL_set_bio(tls_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(tls_.get());
+  }
+
+  /// The last flight of the handshake stays here until `flush()`.
+  [[nodiscard]] bool handshake() {
+    while (SSL_do_handshake(tls_.get()) != 1) {
+      flush();
+      const std::string more = wire_.read_some();
+      if (more.empty()) return false;
+      BIO_write(SSL_get_rbio(tls_.get()), more.data(), static_cast<int>(more.size()));
+    }
+    return true;
+  }
+  void write(const std::string& bytes) {
+    EXPECT_EQ(SSL_write(tls_.get(), bytes.data(), static_cast<int>(bytes.size())),
+              static_cast<int>(bytes.size()));
+  }
+  void close_notify() { SSL_shutdown(tls_.get()); }
+  void flush() {
+    std::string out(BIO_ctrl_pending(SSL_get_wbio(tls_.get())), '\0');
+    if (out.empty()) return;
+    BIO_read(SSL_get_wbio(tls_.get()), out.data(), static_cast<int>(out.size()));
+    wire_.send(out);
+  }
+
+ private:
+  raw_client& wire_;
+  asio::ssl::context context_;
+  std::unique_ptr<SSL, decltype(&SSL_free)> tls_;
+};
+
+// Under TLS 1.3 the request can come with the client's Finished: the socket has nothing more then.
+TEST(fault_server_tls, resets_on_first_byte_also_when_that_came_with_the_handshake) {
+  fault_server server(with_tls());
+  std::uint64_t resets = 0;
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION})
+    for (const bool at_once : {true, false}) {
+      SCOPED_TRACE(version == TLS1_2_VERSION ? "1.2" : "1.3");
+      server.script_connections({{connection_plan::kind::reset_on_first_byte}});
+      raw_client wire(server.port());
+      hand_made_tls tls(wire, version);
+      ASSERT_TRUE(tls.handshake());
+      if (!at_once) {
+        tls.flush();
+        await(server, [&](const fault_counters& c) { return c.handshakes == resets + 1; });
+        EXPECT_EQ(server.counters().resets, resets) << "no byte of a request yet";
+      }
+      tls.write(get());
+      tls.flush();
+      ++resets;
+      wire.read_to_end();  // tickets may come first
+      EXPECT_EQ(wire.error(), asio::error::connection_reset) << wire.error().message();
+      EXPECT_EQ(server.counters().resets, resets);
+    }
+  EXPECT_EQ(server.counters().requests, 0u);
+}
+
+TEST(fault_server_tls, resets_nobody_who_leaves_before_the_first_byte) {
+  for (const bool secure : {true, false}) {
+    fault_server server(secure ? with_tls() : fault_server_options{});
+    using kind = connection_plan::kind;
+    server.script_connections({{kind::reset_on_first_byte}, {kind::reset_on_first_byte}});
+    for (const bool says_so : {true, false}) {
+      raw_client wire(server.port());
+      if (secure) {
+        hand_made_tls tls(wire, TLS1_3_VERSION);
+        ASSERT_TRUE(tls.handshake());
+        if (says_so) tls.close_notify();
+        tls.flush();
+      }
+      const std::uint64_t accepted = says_so ? 1 : 2;
+      await(server, [&](const fault_counters& c) { return c.connections == accepted; });
+      wire.close();
+      await(server, [](const fault_counters& c) { return c.open_connections == 0; });
+    }
+    EXPECT_EQ(server.counters().resets, 0u);
+  }
 }
 
 TEST(fault_server_tls, a_cut_is_a_truncation_unless_close_notify_is_sent) {
