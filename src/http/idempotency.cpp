@@ -15,6 +15,7 @@ namespace hawser::inline v0::http {
 namespace {
 
 constexpr std::string_view hex_digits = "0123456789abcdef";
+constexpr std::size_t minted_length = 36;  // a UUID's, as text
 
 error bad_key(const idempotency_profile& profile, std::string text) {
   return {errc::invalid_idempotency_key, profile.name + " profile: " + std::move(text)};
@@ -185,6 +186,7 @@ idempotency_profile idempotency_profile::square() {
 }
 
 void validate(const idempotency_profile& profile) {
+  if (profile.name.empty()) throw config_error("idempotency_profile.name", "", "must not be empty");
   if (profile.header.empty() && !profile.body_field)
     throw config_error("idempotency_profile.header", "", "needs a header or a body_field");
   if (!profile.header.empty() && !check_request_field(profile.header, {}))
@@ -201,8 +203,10 @@ void validate(const idempotency_profile& profile) {
       throw config_error("idempotency_profile.body_field", *profile.body_field,
                          "must be a JSON pointer such as /idempotency_key");
   }
-  if (profile.max_length < 1)
-    throw config_error("idempotency_profile.max_length", "0", "must be at least 1");
+  if (profile.max_length < minted_length)
+    throw config_error(
+        "idempotency_profile.max_length", std::to_string(profile.max_length),
+        "must be at least " + std::to_string(minted_length) + ", the length of a minted key");
   if (profile.retention && *profile.retention <= duration::zero())
     throw config_error("idempotency_profile.retention",
                        std::to_string(profile.retention->count()) + " ns",
@@ -217,7 +221,7 @@ std::string mint_idempotency_key(entropy& random) {
   words[0] = (words[0] & ~std::uint64_t{0xF000}) | 0x4000;                       // version
   words[1] = (words[1] & ~(std::uint64_t{3} << 62)) | (std::uint64_t{2} << 62);  // variant
   std::string key;
-  key.reserve(36);
+  key.reserve(minted_length);
   for (int nibble = 0; nibble < 32; ++nibble) {
     if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) key += '-';
     const std::uint64_t word = words[static_cast<std::size_t>(nibble / 16)];

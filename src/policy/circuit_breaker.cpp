@@ -48,6 +48,7 @@ circuit_breaker validated(circuit_breaker o) {
   if (o.slow_ratio)
     check(o.slow_after > duration::zero(), "slow_after", o.slow_after,
           "must be positive when slow_ratio is set");
+  check(o.slow_after >= duration::zero(), "slow_after", o.slow_after, "must not be negative");
   if (o.consecutive_failures)
     check(*o.consecutive_failures >= 1, "consecutive_failures", *o.consecutive_failures,
           "must be at least 1");

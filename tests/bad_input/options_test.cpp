@@ -212,6 +212,8 @@ TEST(BadOptions, OfCircuitBreakers) {
             {std::numeric_limits<double>::min(), 1.0}, {0.0, -0.5, over(1.0), nan, infinite}, slow),
       edges("circuit_breaker.slow_after", "positive when slow_ratio is set",
             &circuit_breaker::slow_after, {1ns, longest}, {0ns, -1ns, most_negative}, slow),
+      edges("circuit_breaker.slow_after", "must not be negative", &circuit_breaker::slow_after,
+            {0ns, longest}, {-1ns, most_negative}),
       edges("circuit_breaker.consecutive_failures", "at least 1",
             &circuit_breaker::consecutive_failures, {1, most}, {0, -1, least}),
       edges("circuit_breaker.open_for", "positive", &circuit_breaker::open_for, {1ns, 2min},
@@ -400,12 +402,20 @@ TEST(BadOptions, OfTls) {
                       "must be given with a client certificate");
   expect_config_error(refused({.client_key_pem = secret("s3cr3t")}), "tls.client_certificate_file",
                       "nothing", "must be given with a client key");
+  expect_config_error(refused({.key_password = secret("s3cr3t")}), "tls.key_password", "given",
+                      "must not be given without a client key");
+  expect_config_error(refused({.ca_file = "a", .key_password = secret("")}), "tls.key_password",
+                      "given", "must not be given without a client key");
+  EXPECT_NO_THROW(validate(tls_options{
+      .client_certificate_file = "a", .client_key_file = "b", .key_password = secret("s3cr3t")}));
 }
 
 TEST(BadOptions, OfIdempotencyProfiles) {
   run({
-      edges("idempotency_profile.max_length", "at least 1", &idempotency_profile::max_length,
-            {1u, endless}, {0u}),
+      edges("idempotency_profile.name", "must not be empty", &idempotency_profile::name, {"x"},
+            {""}),
+      edges("idempotency_profile.max_length", "at least 36, the length of a minted key",
+            &idempotency_profile::max_length, {36u, endless}, {0u, 1u, 35u}),
       edges("idempotency_profile.retention", "over zero; std::nullopt turns it off",
             &idempotency_profile::retention, {1ns, longest, std::nullopt},
             {0ns, -1ns, most_negative}),
@@ -498,7 +508,7 @@ TEST(BadOptions, OfClients) {
          o.idempotency = idempotency_profile::stripe();
          o.idempotency->max_length = 0;
        },
-       "idempotency_profile.max_length", "0", "at least 1"},
+       "idempotency_profile.max_length", "0", "at least 36"},
       {[](auto& o) { o.correlation_header = ""; }, "client.correlation_header", "",
        "must be a header name"},
       {[](auto& o) { o.correlation_header = "X-Id\r\nX-Evil: 1"; }, "client.correlation_header",

@@ -239,7 +239,13 @@ TEST(Profile, OptionsAreChecked) {
   EXPECT_EQ(refused([](profile& p) { p.body_field = ""; }), prefix + "body_field");
   EXPECT_EQ(refused([](profile& p) { p.body_field = "key"; }), prefix + "body_field");
   EXPECT_EQ(refused([](profile& p) { p.body_field = "/a~2"; }), prefix + "body_field");
+  EXPECT_EQ(refused([](profile& p) { p.name = ""; }), prefix + "name");
   EXPECT_EQ(refused([](profile& p) { p.max_length = 0; }), prefix + "max_length");
+  // The shortest that takes the keys of the library's own.
+  fixed_entropy random(7);
+  const std::size_t minted = http::mint_idempotency_key(random).size();
+  EXPECT_EQ(refused([&](profile& p) { p.max_length = minted - 1; }), prefix + "max_length");
+  EXPECT_EQ(refused([&](profile& p) { p.max_length = minted; }), "");
   EXPECT_EQ(refused([](profile& p) { p.retention = duration(0); }), prefix + "retention");
   EXPECT_EQ(refused([](profile& p) { p.in_flight_status = 399; }), prefix + "in_flight_status");
   EXPECT_EQ(refused([](profile& p) { p.in_flight_status = 600; }), prefix + "in_flight_status");

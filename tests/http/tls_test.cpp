@@ -628,6 +628,9 @@ TEST_F(credentials, halves_and_doubles_are_refused_by_name) {
   EXPECT_EQ(objection(), "");
   tls.client_key_file = "x";
   EXPECT_EQ(objection(), "tls.client_key_pem");
+  tls = {};
+  tls.key_password = secret("sesame");
+  EXPECT_EQ(objection(), "tls.key_password");
 }
 
 }  // namespace

@@ -28,12 +28,12 @@ struct HAWSER_API idempotency_profile {
     sf_string,  ///< A Structured Field String (RFC 9651 section 3.3.3): in double quotes.
   };
 
-  /// For error texts and metrics.
+  /// For error texts and metrics. Not empty.
   std::string name = "ietf";
   /// The header that carries the key; empty when only the body does.
   std::string header = "Idempotency-Key";
   quoting style = quoting::sf_string;  ///< How the key is written into the header.
-  /// Bytes of a key, without quotes.
+  /// Bytes of a key, without quotes. At least 36, the length of a minted key.
   std::size_t max_length = 255;
   /// Where in a JSON body the key goes, as a JSON pointer (RFC 6901); off when not set.
   std::optional<std::string> body_field{};
@@ -55,9 +55,9 @@ struct HAWSER_API idempotency_profile {
   [[nodiscard]] static idempotency_profile square();
 };
 
-/// Throws hawser::config_error, naming the field, unless: a header or a body field, the header a
-/// token, the body field a JSON pointer that is not empty, max_length at least 1, retention over
-/// zero, in_flight_status 400 to 599.
+/// Throws hawser::config_error, naming the field, unless: a name, a header or a body field, the
+/// header a token, the body field a JSON pointer that is not empty, max_length at least 36 (the
+/// length of a minted key), retention over zero, in_flight_status 400 to 599.
 HAWSER_API void validate(const idempotency_profile& profile);
 
 /// A fresh key: a version 4 UUID (RFC 9562 section 5.4) from `random.unique()`.

@@ -47,7 +47,7 @@ struct tls_options {
   /// Its private key, PEM: file or text.
   std::optional<std::string> client_key_file{};
   std::optional<secret> client_key_pem{};  ///< The key as text.
-  /// For an encrypted key. Without it an encrypted key is an error; nobody is ever prompted.
+  /// Needs a key. Without it an encrypted key is an error; nobody is ever prompted.
   std::optional<secret> key_password{};
 };
 

@@ -54,7 +54,7 @@ struct circuit_breaker {
   /// Opens when slow results / results reaches this; looked at on each slow result, failed or not.
   /// In (0, 1]. While it is set, a slow probe counts as a failed one.
   std::optional<double> slow_ratio{};
-  /// A result that took this long or longer is slow. Needed by `slow_ratio`.
+  /// A result that took this long or longer is slow. Not negative; positive with `slow_ratio`.
   duration slow_after{};
   /// Opens at this many failures with no success between them. At least 1.
   std::optional<int> consecutive_failures = 5;

@@ -38,6 +38,10 @@ void validate(const tls_options& o) {
   if (key && !certificate)
     throw config_error("tls.client_certificate_file", "nothing",
                        "must be given with a client key (or tls.client_certificate_pem)");
+  if (o.key_password && !key)
+    throw config_error("tls.key_password", "given",
+                       "must not be given without a client key (tls.client_key_file or "
+                       "tls.client_key_pem)");
   if (o.min_version != tls_version::tls1_2 && o.min_version != tls_version::tls1_3)
     throw config_error("tls.min_version", std::to_string(static_cast<int>(o.min_version)),
                        "must be tls1_2 or tls1_3");

@@ -134,6 +134,7 @@ TEST(circuit_breaker_options, out_of_bounds_is_refused_naming_the_field) {
       {"failure_ratio", {.failure_ratio = nan}},
       {"slow_ratio", {.slow_ratio = -0.5, .slow_after = 1s}},
       {"slow_after", {.slow_ratio = 0.5}},
+      {"slow_after", {.slow_after = -1s}},
       {"consecutive_failures", {.consecutive_failures = 0}},
       {"failure_ratio", {.failure_ratio = std::nullopt, .consecutive_failures = std::nullopt}},
       {"open_for", {.open_for = 0s}},
