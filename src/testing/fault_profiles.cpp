@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -52,7 +53,10 @@ fault_mix validated(const fault_mix& mix) {
   check("fault_mix.spike", mix.spike);
   check_duration("fault_mix.spike_delay", mix.spike_delay);
   check_duration("fault_mix.latency", mix.latency);
-  check_duration("fault_mix.retry_after", mix.retry_after);
+  using namespace std::chrono_literals;
+  if (mix.retry_after < 0s || mix.retry_after > 366 * 24h)  // in seconds, so it need not fit in ns
+    throw config_error("fault_mix.retry_after", std::to_string(mix.retry_after.count()) + " s",
+                       "must be from 0 to 366 days");
   return mix;
 }
 

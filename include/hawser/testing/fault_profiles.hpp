@@ -29,7 +29,7 @@ struct fault_mix {
   double reset_after = 0.03;            ///< Booked, then reset before the answer's first byte.
   double cut_after = 0.03;              ///< Booked, then the answer cut (FIN) in its middle.
   double stall_after = 0.01;            ///< Booked, then stalled.
-  std::chrono::seconds retry_after{1};  ///< Of the answers 503.
+  std::chrono::seconds retry_after{1};  ///< Of the answers 503; to 366 days.
   double spike = 0.05;                  ///< Share of the healthy requests delayed by `spike_delay`.
   duration spike_delay = std::chrono::milliseconds(250);  ///< How late a spike is.
   duration latency = std::chrono::milliseconds(2);        ///< Of every answer.

@@ -1331,6 +1331,42 @@ TEST(random_faults, shares_out_of_bounds_are_refused) {
   EXPECT_NO_THROW(random_faults{mix});
 }
 
+TEST(random_faults, times_and_spikes_out_of_bounds_are_refused_by_name) {
+  const auto refused = [](auto change) -> std::string {
+    fault_mix mix;
+    change(mix);
+    try {
+      const random_faults faults{mix};
+      return "accepted";
+    } catch (const hawser::config_error& e) {
+      return e.what();
+    }
+  };
+  const auto names = [&](std::string_view field, auto change) {
+    const std::string text = refused(change);
+    EXPECT_NE(text.find(field), std::string::npos) << field << ": " << text;
+    EXPECT_NE(text.find("must "), std::string::npos) << field << ": " << text;
+  };
+  names("fault_mix.spike", [](fault_mix& m) { m.spike = 1.01; });
+  names("fault_mix.spike", [](fault_mix& m) { m.spike = -0.01; });
+  names("fault_mix.spike_delay", [](fault_mix& m) { m.spike_delay = -1ns; });
+  names("fault_mix.latency", [](fault_mix& m) { m.latency = -1ns; });
+  names("fault_mix.retry_after", [](fault_mix& m) { m.retry_after = -1s; });
+  names("fault_mix.retry_after", [](fault_mix& m) { m.retry_after = 366 * 24h + 1s; });
+  names("fault_mix.retry_after", [](fault_mix& m) { m.retry_after = std::chrono::seconds::max(); });
+  EXPECT_EQ(refused([](fault_mix& m) {
+              m.spike = 1;
+              m.spike_delay = m.latency = 0s;
+              m.retry_after = 0s;
+            }),
+            "accepted");
+  EXPECT_EQ(refused([](fault_mix& m) {
+              m.spike = 0;
+              m.retry_after = 366 * 24h;
+            }),
+            "accepted");
+}
+
 TEST(payment_gateway, charges_looks_up_and_refuses) {
   const payment_gateway gateway(healthy_day());
   fault_server server(gateway.server_options());
