@@ -91,9 +91,8 @@ constexpr entry table[] = {
     {errc::connection_closed, "connection_closed",
      "the server closed the connection before the first byte of an answer"},
     {errc::client_error, "client_error",
-     "the server answered with a client error (4xx); mend the request, or wait if it came too "
-     "early "
-     "or too often (425, 429)"},
+     "the server answered with a client error (4xx); mend the request, or wait if it came "
+     "too early or too often (425, 429)"},
     {errc::server_error, "server_error",
      "the server answered with a server error (5xx); try again later"},
     {errc::unexpected_status, "unexpected_status",

@@ -224,6 +224,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     *answer_ = std::move(*given);
     answer_->set_json_depth(state_->options.bounds.json_depth);
     answer_->set_masks(state_->policies.plan()->masks);
+    answer_->set_story({});  // another call's
     answer_->set_exchange(*options_.effect, failed.delivery);
     answered_ = true;
     return true;

@@ -95,8 +95,9 @@ class builder final : public nlohmann::json_sax<json> {
 constexpr std::size_t most_trials = 2000;
 constexpr std::size_t most_work = 1'000'000;  // values looked at in all trials together
 constexpr std::size_t narrowing_factor = 16;  // times the document, beside half of that
-constexpr std::size_t few_members = 16;       // of an object: looked at one by one
-constexpr std::size_t longest_pointer = 8;    // steps of a path that is too deep
+constexpr std::size_t few_members = 16;       // looked at one by one
+constexpr std::size_t most_members_of_a_struct = 256;
+constexpr std::size_t longest_pointer = 8;  // steps of a path that is too deep
 
 std::size_t count_values(const json& node) {
   std::size_t count = 1;
@@ -194,7 +195,7 @@ class narrowing {
         failure_(failure),
         trial_(trial),
         size_(count_values(document)),
-        work_left_(narrowing_factor * size_ + most_work / 2) {
+        work_left_(std::min(narrowing_factor * size_, 4 * size_ + 2 * most_work) + most_work / 2) {
     narrow(document);
   }
 
@@ -208,9 +209,12 @@ class narrowing {
  private:
   void narrow(json& node) {
     if (work_left_ == 0) return;
-    if (node.is_array() && node.size() > 1) {
+    // A short array may be a tuple, and a from_json may read it, or a member, unchecked: what could
+    // be one stays whole.
+    if (node.is_array() && node.size() > few_members) {
       keep_one<held_array>(node);
-    } else if (node.is_object() && node.size() > few_members && !keep_one<held_object>(node)) {
+    } else if (node.is_object() && node.size() > few_members &&
+               !(node.size() > most_members_of_a_struct && keep_one<held_object>(node))) {
       std::vector<std::string> keys;
       for (const auto& member : node.items()) keys.push_back(member.key());
       leave_out(node, keys, 0, keys.size());
@@ -290,11 +294,8 @@ class narrowing {
       size -= count_values(held.back()) - 1;
     }
     if (same(size)) {
-      for (std::size_t i = from; i < to; ++i) node.erase(keys[i]);
-      if (same(size)) {
-        size_ = size - (to - from);
-        return;
-      }
+      size_ = size;
+      return;
     }
     for (std::size_t i = from; i < to; ++i) node[keys[i]] = std::move(held[i - from]);
     if (to - from == 1) return;

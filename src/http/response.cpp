@@ -1,6 +1,7 @@
 #include "hawser/http/response.hpp"
 
 #include "hawser/http/json.hpp"
+#include "hawser/http/retry_after.hpp"
 #include "hawser/observe/redactor.hpp"
 #include "http/bytes.hpp"
 
@@ -50,12 +51,11 @@ std::string problem_title(const response& r, const redactor* masks) {
   return masks == nullptr ? masked_title(text) : masked_title(masks->text(text));
 }
 
-/// Seconds, or a date (RFC 9110 section 10.2.3): nothing that could be a secret.
-bool is_plain_hint(std::string_view hint) {
-  return !hint.empty() && hint.size() <= 40 && std::all_of(hint.begin(), hint.end(), [](char c) {
-    const char l = bytes::lower(c);
-    return (c >= '0' && c <= '9') || (l >= 'a' && l <= 'z') || c == ' ' || c == ',' || c == ':';
-  });
+/// Seconds, or a date (RFC 9110 section 10.2.3): nothing else, which could be a secret.
+bool is_hint(std::string_view text) {
+  const bool digits =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && (digits ? text.size() <= 10 : parse_http_date(text).has_value());
 }
 
 }  // namespace
@@ -89,7 +89,7 @@ error response::status_error() const {
     text += title;
     text += '"';
   }
-  if (const auto hint = headers_.find("Retry-After"); hint && is_plain_hint(*hint)) {
+  if (const auto hint = headers_.find("Retry-After"); hint && is_hint(*hint)) {
     text += ", Retry-After: ";
     text += *hint;
   }

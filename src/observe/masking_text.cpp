@@ -561,8 +561,7 @@ class scanner {
     std::size_t begin = from;
     const auto slash_at = [this](std::size_t p) -> std::size_t {
       if (s_.substr(p).starts_with('/')) return 1;
-      if (s_.substr(p).starts_with("\\/")) return 2;
-      const escape e = percent_escape(s_, p);
+      const escape e = s_[p] == '\\' ? backslash_escape(s_, p) : percent_escape(s_, p);
       return e.length != 0 && e.bytes[0] == '/' ? e.length : 0;
     };
     for (int n = 0; n < 2; ++n) {

@@ -490,8 +490,10 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
     replan_gcra_locked([&](ns seen) {
       const ns spent =
           converted(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
-      // A full bucket is as full a nanosecond before, and a call with the old rate in hand notices.
-      return spent == seen && spent == count_of(now) ? spent - 1 : spent;
+      // A full bucket is as full a nanosecond before, and a call with an old rate in hand notices,
+      // however often the rate changes within one reading of the clock.
+      const bool full = spent == count_of(now);
+      return full && seen <= spent && seen > spent - 1000 ? seen - 1 : spent;
     });
   }
   version_.store(from.version + 2, std::memory_order_release);

@@ -249,6 +249,24 @@ void from_json(const json& j, chatty&) {
   throw json::type_error::create(302, "type must be s3cr3t, but is s3cr3t", &j);
 }
 
+// What reads its elements without a look at their number.
+struct placed {
+  int x = 0, y = 0;
+  std::string name;
+};
+void from_json(const json& j, placed& p) {
+  const json& at = j.at("at");
+  ASSERT_EQ(at.size(), 2U) << "shortened to find a mismatch elsewhere";
+  p.x = at[0].get<int>();
+  p.y = at[1].get<int>();
+  p.name = j.at("name").get<std::string>();
+}
+
+TEST(WrongType, KeepsWhatMayBeATupleWhole) {
+  const std::string text = json_as<placed>(json{{"at", {1, 2}}, {"name", 5}}).error().message();
+  EXPECT_NE(text.find("/name"), std::string::npos) << text;
+}
+
 TEST(WrongType, ShowsNothingOfTheDocumentThatAConversionAskedFor) {
   const std::string key =
       json_as<by_own_key>(json{{"key", "sk_live_abcdefghijklmnop"}}).error().message();

@@ -470,7 +470,7 @@ TEST_F(pool, a_request_of_which_no_byte_was_taken_goes_to_another_connection) {
     first.set_option(asio::socket_base::linger(true, 0));
     first.close();  // RST
   }
-  ex.get("/2");  // safe, and no time has passed: nobody looks, the system refuses the write
+  ex.get("/2");  // the look finds it out, or the system that refuses the write
   ex.again();
   net->start(ex);
   ASSERT_TRUE(run_until([&] { return by_hand.called(); })) << "reused";

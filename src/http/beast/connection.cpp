@@ -262,8 +262,9 @@ void connection::read_locked() {
 
 bool connection::is_quiet_locked() {
   if (!tls_) return channel_->peek() == channel::line::quiet;
-  // Tickets and key updates may come at any time and are no answer; let TLS take them.
-  for (;;) {
+  // Tickets and key updates may come at any time and are no answer; let TLS take them, but not for
+  // ever.
+  for (int looks = 0; looks < 8; ++looks) {
     std::size_t got = 0;
     if (tls_->decrypt(plain_.get(), buffer_size, got) != tls_session::result::want_more)
       return false;
@@ -272,6 +273,7 @@ bool connection::is_quiet_locked() {
     if (ec) return would_block(ec);
     tls_->give({buffer_.get(), n});
   }
+  return false;
 }
 
 connection::ending connection::send_request_locked(time_point now) {

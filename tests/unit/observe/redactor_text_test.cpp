@@ -296,6 +296,8 @@ TEST(redactor_text, urls_in_text_are_masked) {
             {"https:\\/\\/bob:pw@host\\/x", "https:\\/\\/[masked]@host\\/x"},
             {"//bob:pw@host/x", "//[masked]@host/x"},
             {"redirected to //bob:pw@host/x", "redirected to //[masked]@host/x"},
+            {"to \\u002f\\u002fbob:pw@host/x", "to \\u002f\\u002f[masked]@host/x"},
+            {"to \\\\/\\\\/bob:pw@host/x", "to \\\\/\\\\/[masked]@host/x"},
             {"to //bob@host/x, then //eve:p@ss@host", "to //[masked]@host/x, then //[masked]@host"},
             {"<a href=//bob:pw@host>(//bob:p/w#1@db)", "<a href=//[masked]@host>(//[masked]@db)"},
             {"Location: //bob:pw@host", "Location: //[masked]@host"},
