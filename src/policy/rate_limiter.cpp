@@ -126,8 +126,8 @@ struct gcra_turn {
 }  // namespace
 
 // Spending is read before the rate, here and below: what `set_rate` converts in between changes it,
-// so the exchange fails, and a refusal looks again. The other way round, a call would be charged at
-// the old rate on the new one's account.
+// so the exchange fails (but where it comes to the same nanosecond), and a refusal looks again. The
+// other way round, every such call would be charged at the old rate on the new one's account.
 
 /// The hot path of `take`: false decides nothing.
 inline bool rate_limiter_policy::take_at_once(std::uint32_t cost, time_point now,
@@ -488,12 +488,7 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
     // Within a pause counted at its end: what is missing until then is no debt.
     const ns then = count_of(std::max(now, paused_until_));
     replan_gcra_locked([&](ns seen) {
-      const ns spent =
-          converted(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
-      // A full bucket is as full a nanosecond before, and a call with an old rate in hand notices,
-      // however often the rate changes within one reading of the clock.
-      const bool full = spent == count_of(now);
-      return full && seen <= spent && seen > spent - 1000 ? seen - 1 : spent;
+      return converted(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
     });
   }
   version_.store(from.version + 2, std::memory_order_release);
