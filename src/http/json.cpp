@@ -546,8 +546,8 @@ error unserialisable(const std::exception& thrown) {
 }
 
 error too_deep_to_send(const std::vector<json_step>& path) {
-  const std::vector<json_step> first(path.begin(),
-                                     path.begin() + std::min(path.size(), longest_pointer));
+  std::vector<json_step> first = path;
+  first.resize(std::min(path.size(), longest_pointer));
   return {errc::invalid_body, "the JSON is nested deeper than " + std::to_string(most_levels_sent) +
                                   " levels, below " + pointer_text(first, nullptr) +
                                   (first.size() < path.size() ? "/..." : "") +
