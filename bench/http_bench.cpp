@@ -133,8 +133,8 @@ void write_json(const std::string& file, const settings& s, const std::vector<la
 /// Counts do not lie on a busy machine, so they are strict; ratios are far from what is measured.
 bool holds(const layout& l) {
   constexpr double most_allocations = 0.1;  // the first calls', spread over all
-  constexpr double most_system_calls =
-      5.2;  // the look before reuse, send, read in vain, wait, read
+  // The look before reuse, send, a read in vain, wait, read.
+  constexpr double most_system_calls = 5.2;
   constexpr double most_to_beast = 2;
   bool good = true;
   const auto expect = [&](const row& r, const char* what, double is, double most) {

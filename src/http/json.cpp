@@ -217,7 +217,7 @@ class narrowing {
                !(node.size() > most_members_of_a_struct && keep_one<held_object>(node))) {
       std::vector<std::string> keys;
       for (const auto& member : node.items()) keys.push_back(member.key());
-      leave_out(node, keys, 0, keys.size());
+      blank_out(node, keys, 0, keys.size());
     }
     if (node.is_structured())
       for (json& value : node) narrow(value);
@@ -282,8 +282,9 @@ class narrowing {
     return false;
   }
 
-  // Members of an object that is read in an order of its own.
-  void leave_out(json& node, const std::vector<std::string>& keys, std::size_t from,
+  // Members of an object that is read in an order of its own: what the failure does not need gives
+  // way to a single value.
+  void blank_out(json& node, const std::vector<std::string>& keys, std::size_t from,
                  std::size_t to) {
     if (from == to || work_left_ == 0) return;
     const json& other = tells(others_[0]) ? others_[0] : others_[1];
@@ -300,8 +301,8 @@ class narrowing {
     for (std::size_t i = from; i < to; ++i) node[keys[i]] = std::move(held[i - from]);
     if (to - from == 1) return;
     const std::size_t middle = from + (to - from) / 2;
-    leave_out(node, keys, from, middle);
-    leave_out(node, keys, middle, to);
+    blank_out(node, keys, from, middle);
+    blank_out(node, keys, middle, to);
   }
 
   json& document_;

@@ -24,6 +24,8 @@ using testing::garble;
 using testing::plan;
 using testing::received_request;
 
+class hand_server;
+
 class pool : public ::testing::Test, public transport_rig {
  protected:
   /// The server's number of the connection that the last request came on.
@@ -35,6 +37,9 @@ class pool : public ::testing::Test, public transport_rig {
     ASSERT_TRUE(run(net, ex));
     ASSERT_FALSE(ex.ec_) << ex.ec_.message() << ": " << ex.detail_;
   }
+  /// `ex` once more, to "/2": on a connection of its own, and with that one's answer.
+  void next_goes_to_another_connection(http::transport& net, hand_server& by_hand,
+                                       one_exchange& ex);
   fault_server server;
 };
 
@@ -68,6 +73,21 @@ class hand_server {
   asio::io_context io_;
   tcp::acceptor acceptor_;
 };
+
+void pool::next_goes_to_another_connection(http::transport& net, hand_server& by_hand,
+                                           one_exchange& ex) {
+  ex.get("/2");
+  ex.again();
+  net.start(ex);
+  ASSERT_TRUE(run_until([&] { return by_hand.called(); })) << "reused";
+  tcp::socket second = by_hand.accept();
+  ASSERT_TRUE(run_until([&] { return second.available() != 0; }));
+  EXPECT_NE(hand_server::read_head(second).find("GET /2 "), std::string::npos);
+  hand_server::answer(second, "two");
+  ASSERT_TRUE(run_until(ex));
+  EXPECT_FALSE(ex.ec_) << ex.detail_;
+  EXPECT_EQ(ex.answer_.body(), "two");
+}
 
 // --- caps and the queue ------------------------------------------------------------------------
 
@@ -378,16 +398,7 @@ TEST_F(pool, unsolicited_bytes_on_an_idle_connection_poison_it) {
   hand_server::answer(first, "one");
   ASSERT_TRUE(run_until(ex));
   hand_server::answer(first, "nobody asked for this");
-  ex.get("/2");
-  ex.again();
-  net->start(ex);
-  ASSERT_TRUE(run_until([&] { return by_hand.called(); })) << "reused";
-  tcp::socket second = by_hand.accept();
-  ASSERT_TRUE(run_until([&] { return second.available() != 0; }));
-  hand_server::read_head(second);
-  hand_server::answer(second, "two");
-  ASSERT_TRUE(run_until(ex));
-  EXPECT_EQ(ex.answer_.body(), "two");
+  next_goes_to_another_connection(*net, by_hand, ex);
   EXPECT_EQ(net->stats().connections, 1u);
 }
 
@@ -418,16 +429,9 @@ TEST_F(pool, bytes_behind_an_answer_are_not_taken_for_the_next_however_long_it_i
     asio::write(first, asio::buffer(text + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"));
     ASSERT_TRUE(run_until(ex));
     EXPECT_EQ(ex.answer_.body(), std::string(body, 'x')) << length << ex.detail_;
-    ex.get("/2");
-    ex.again();
-    net->start(ex);
-    ASSERT_TRUE(run_until([&] { return by_hand.called(); })) << "reused";
-    tcp::socket second = by_hand.accept();
-    ASSERT_TRUE(run_until([&] { return second.available() != 0; }));
-    hand_server::read_head(second);
-    hand_server::answer(second, "two");
-    ASSERT_TRUE(run_until(ex));
-    EXPECT_EQ(ex.answer_.body(), "two") << length;
+    SCOPED_TRACE(length);
+    next_goes_to_another_connection(*net, by_hand, ex);
+    if (HasFatalFailure()) return;
   }
 }
 
@@ -470,17 +474,8 @@ TEST_F(pool, a_request_of_which_no_byte_was_taken_goes_to_another_connection) {
     first.set_option(asio::socket_base::linger(true, 0));
     first.close();  // RST
   }
-  ex.get("/2");  // the look finds it out, or the system that refuses the write
-  ex.again();
-  net->start(ex);
-  ASSERT_TRUE(run_until([&] { return by_hand.called(); })) << "reused";
-  tcp::socket second = by_hand.accept();
-  ASSERT_TRUE(run_until([&] { return second.available() != 0; }));
-  EXPECT_NE(hand_server::read_head(second).find("GET /2 "), std::string::npos);
-  hand_server::answer(second, "two");
-  ASSERT_TRUE(run_until(ex));
-  EXPECT_FALSE(ex.ec_) << ex.detail_;
-  EXPECT_EQ(ex.answer_.body(), "two");
+  // The look finds it out, or the system that refuses the write.
+  next_goes_to_another_connection(*net, by_hand, ex);
 }
 
 TEST_F(pool, an_answer_that_came_before_the_whole_request_costs_the_connection) {
