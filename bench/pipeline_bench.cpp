@@ -1,4 +1,4 @@
-// What policies cost: each by itself (as a stage, by hand, as a pipeline), the standard pipeline, a
+// What policies cost: each by itself (as a stage, by hand, as a pipeline), a pipeline of six, a
 // refusal, a retry, and an Asio operation under policies, with the allocations of each call.
 // Nanoseconds drift between machines and moments; what counts is the ratio to the yardsticks, the
 // clock reads and atomic updates that no such pipeline can do without, measured in the same run.
@@ -159,7 +159,7 @@ BENCHMARK(by_hand_circuit_breaker)->Threads(2);
 
 // --- pipelines around an empty callable ---------------------------------------------------------
 
-hawser::pipeline_builder standard() {
+hawser::pipeline_builder six_policies() {
   return hawser::pipeline_builder{"bench"}
       .add(hawser::timeout{.after = 30s})
       .add(wide_open())
@@ -194,12 +194,12 @@ BENCHMARK_CAPTURE(pipeline_of, retry_with_budget, budgeted());
 BENCHMARK_CAPTURE(pipeline_of, circuit_breaker, hawser::circuit_breaker{});
 BENCHMARK_CAPTURE(pipeline_of, fallback, hawser::fallback::value(1));
 
-void pipeline_standard(benchmark::State& state) {
-  static const hawser::pipeline shared = standard().build(env());
+void pipeline_of_six(benchmark::State& state) {
+  static const hawser::pipeline shared = six_policies().build(env());
   run(state, shared);
 }
-BENCHMARK(pipeline_standard);
-BENCHMARK(pipeline_standard)->Threads(2);
+BENCHMARK(pipeline_of_six);
+BENCHMARK(pipeline_of_six)->Threads(2);
 
 // --- what does not go well ----------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ void async_wrapped(benchmark::State& state, const hawser::pipeline_builder& buil
   run_async(state, io, [&](auto handler) { wrapped(std::move(handler)); });
 }
 BENCHMARK_CAPTURE(async_wrapped, empty, hawser::pipeline_builder{"bench"});
-BENCHMARK_CAPTURE(async_wrapped, standard, standard());
+BENCHMARK_CAPTURE(async_wrapped, six, six_policies());
 
 }  // namespace
 
