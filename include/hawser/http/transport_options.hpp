@@ -23,7 +23,8 @@ struct pool_options {
   std::size_t max_connections = 64;  ///< Open at a time, those being opened included. At least 1.
   std::size_t max_idle = 32;         ///< Kept for reuse. 0 opens a connection for each exchange.
   std::size_t max_pending = 1024;  ///< Exchanges that may wait for a connection; more are refused.
-  /// A connection unused for longer is not used again. Keep it below the server's own limit.
+  /// A connection unused for longer is not used again. Keep it below the server's own limit. It is
+  /// closed when the pool is next asked or goes: no timer of it keeps an io_context running.
   std::optional<duration> idle_for = std::chrono::seconds(30);
   /// A connection older than this is not used again, so that changes of DNS are seen.
   std::optional<duration> max_age = std::chrono::minutes(5);
