@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <string>
 #include <thread>
 #include <utility>
@@ -117,12 +119,28 @@ class manual_environment::source final : public time_source {
   std::atomic<time_point::rep> now_{duration(std::chrono::hours(1)).count()};
 };
 
+namespace {
+
+void tell_and_abort(std::string_view what) {
+  std::fprintf(stderr,
+               "hawser::testing::manual_environment: left behind: %.*s (let the calls end, or give "
+               "on_leftover a function)\n",
+               static_cast<int>(what.size()), what.data());
+  if (std::uncaught_exceptions() == 0) std::abort();
+}
+
+std::atomic<void (*)(std::string_view)> how_leftovers_fail = &tell_and_abort;
+
+}  // namespace
+
+void manual_environment::fail_leftovers_by(void (*report)(std::string_view)) noexcept {
+  how_leftovers_fail.store(report != nullptr ? report : &tell_and_abort);
+}
+
 manual_environment::manual_environment(std::uint64_t seed)
     : context_(std::make_unique<asio::io_context>(1)),
       source_(std::make_shared<source>(*context_, seed)),
-      report_([](std::string_view text) {
-        std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
-      }) {}
+      report_(how_leftovers_fail.load()) {}
 
 manual_environment::~manual_environment() {
   if (context_) expect_quiet();

@@ -67,8 +67,6 @@ using ::testing::SizeIs;
 
 class over_the_fake_transport : public ::testing::Test {
  protected:
-  over_the_fake_transport() { hawser::testing::fail_on_leftovers(env); }
-
   hawser::http::client client() {
     hawser::http::client_options options;
     options.transport = net;
@@ -141,7 +139,6 @@ TEST(against_the_fault_server, a_charge_that_was_booked_and_never_told_is_not_bo
 
 TEST(a_pipeline_alone, on_virtual_time) {
   manual_environment env;
-  fail_on_leftovers(env);
   env.random().will_draw({0.5});  // the jitter of the first wait
   auto seen = std::make_shared<hawser::testing::event_recorder>();
   const auto billing = hawser::pipeline_builder{"billing"}

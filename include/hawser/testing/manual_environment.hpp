@@ -65,7 +65,7 @@ class HAWSER_API manual_environment {
   explicit manual_environment(std::uint64_t seed = 1);
   manual_environment(const manual_environment&) = delete;
   manual_environment& operator=(const manual_environment&) = delete;
-  /// Reports through `on_leftover` what is still waiting, then lets it go.
+  /// What is still waiting fails the test, see `on_leftover`; then it is let go.
   ~manual_environment();
 
   /// A handle on it, for pipelines and clients.
@@ -104,9 +104,13 @@ class HAWSER_API manual_environment {
   [[nodiscard]] bool quiet();
   /// Runs what is ready; reports through `on_leftover` unless `quiet()`. Whether it is.
   bool expect_quiet();
-  /// Where reports of leftovers go; by default to the standard error stream. An empty function
-  /// silences them. With GoogleTest, `fail_on_leftovers(env)` of matchers.hpp fails the test.
+  /// Where reports of leftovers go instead of failing the test. An empty function silences them.
   void on_leftover(std::function<void(std::string_view)> report);
+  /// How leftovers fail a test, in environments made later. matchers.hpp sets it for GoogleTest;
+  /// for another framework call it before the first test. Without, they are told on the standard
+  /// error stream and `std::abort` ends the program, unless an exception is under way; null brings
+  /// that back. Any thread.
+  static void fail_leftovers_by(void (*report)(std::string_view)) noexcept;
 
   /// Destroys the context with all that is under way, as a program does that ends in the middle.
   void shut_down();

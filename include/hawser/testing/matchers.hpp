@@ -35,12 +35,14 @@ namespace hawser::inline v0 {
 
 namespace testing {
 
-/// Leftovers of `env` fail the running test instead of being written to the standard error stream.
-inline void fail_on_leftovers(manual_environment& env) {
-  env.on_leftover([](std::string_view what) { ADD_FAILURE() << "left behind: " << what; });
-}
-
 namespace detail {
+
+/// From here on what a `manual_environment` leaves behind fails the running test.
+inline const bool leftovers_fail_tests = [] {
+  manual_environment::fail_leftovers_by(
+      [](std::string_view what) { ADD_FAILURE() << "left behind: " << what; });
+  return true;
+}();
 
 inline const sent_request& seen(const sent_request& r) { return r; }
 inline const received_request& seen(const received_request& r) { return r; }
