@@ -2,6 +2,7 @@
 
 #include "http/expect_error.hpp"
 
+#include <limits>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -240,6 +241,10 @@ TEST(WrongType, MasksSecretsInKeys) {
   }
 }
 
+struct far_away {};
+void from_json(const json& j, far_away&) {
+  static_cast<void>(j.at(std::numeric_limits<std::size_t>::max()));
+}
 struct by_own_key {};
 void from_json(const json& j, by_own_key&) {
   static_cast<void>(j.at(j.at("key").get<std::string>()));
@@ -351,6 +356,10 @@ TEST(WrongType, NamesTheFirstOfManyInALongList) {
   expect_told<std::vector<address>>(list, "field /1234/zip ");
   for (json& each : list) each["zip"] = 7;
   expect_told<std::vector<address>>(list, "field /0/zip ");
+}
+
+TEST(WrongType, NoArrayIsMadeLongEnoughForAnyIndex) {
+  expect_told<far_away>(json::array({1}), "an array has no element 18446744073709551615");
 }
 
 TEST(WrongType, NamesTheElementOfALongListOfScalarsOrPairs) {
