@@ -82,7 +82,8 @@ class HAWSER_API pipeline_builder {
   /// A pipeline that may cause more attempts per call than this is refused, unless allowed.
   static constexpr unsigned default_max_amplification = 100;
 
-  /// `name` stands in errors, events and metrics; `build` refuses an empty one.
+  /// `name` stands in errors, events and metrics; `build` refuses an empty one, and control bytes
+  /// in it.
   explicit pipeline_builder(std::string name) : name_(std::move(name)) {}
 
   /// A policy of this pipeline's own. Throws `config_error` when an option is out of its bounds.
@@ -129,8 +130,8 @@ class HAWSER_API pipeline_builder {
     return std::move(max_amplification(limit));
   }
 
-  /// Throws `config_error` for an empty name and for too many attempts per call, with the product
-  /// shown. The builder may be used again.
+  /// Throws `config_error` for an empty name, for control bytes in a name, its own or a policy's,
+  /// and for too many attempts per call, with the product shown. The builder may be used again.
   [[nodiscard]] pipeline build(environment env) const;
 
   /// The name given to it.

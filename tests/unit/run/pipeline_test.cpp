@@ -49,6 +49,17 @@ TEST_F(pipelines, an_empty_name_is_refused) {
   EXPECT_NE(text.find("pipeline.name"), std::string::npos) << text;
 }
 
+TEST_F(pipelines, names_with_control_bytes_are_refused) {
+  EXPECT_EQ(
+      refusal([&] { (void)pipeline_builder{"a\nb\x7f"}.build(env); }),
+      "pipeline.name = a\\x0ab\\x7f: must have no control bytes: it stands in logs; remove them");
+  const std::string text =
+      refusal([&] { (void)pipeline_builder{"api"}.add(retry{.name = "a\tb"}).build(env); });
+  EXPECT_EQ(text.rfind("pipeline.api.retry.name = a\\x09b: must have no control bytes", 0), 0U)
+      << text;
+  EXPECT_EQ(refusal([&] { (void)pipeline_builder{"z\xC3\xBCrich ~"}.build(env); }), "accepted");
+}
+
 TEST_F(pipelines, nested_retries_are_refused_with_the_product_shown) {
   pipeline_builder b{"billing"};
   b.add(retry{.name = "outer", .max_attempts = 20}).add(retry{.name = "inner", .max_attempts = 6});
