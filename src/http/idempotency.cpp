@@ -115,6 +115,8 @@ class json_text {
   std::size_t at_ = 0;
 };
 
+constexpr limits as_deep_as_we_send{.json_depth = detail::most_levels_sent};
+
 // The body with the key in it.
 result<std::string> with_key(const idempotency_profile& profile, std::string_view key,
                              const std::string& body) {
@@ -124,8 +126,15 @@ result<std::string> with_key(const idempotency_profile& profile, std::string_vie
                                          " profile: the key goes into the JSON body at " +
                                          *profile.body_field + ", but " + std::move(text));
   };
-  const result<nlohmann::json> parsed = parse_json(body);
-  if (!parsed) return refuse("the body is not JSON: " + parsed.error().message());
+  const result<nlohmann::json> parsed = parse_json(body, as_deep_as_we_send);
+  if (!parsed) {
+    if (parsed.error() == errc::json_too_deep)
+      return refuse("the body is nested deeper than " +
+                    std::to_string(as_deep_as_we_send.json_depth) + " levels; flatten it");
+    const std::string_view where = parsed.error().detail();  // and a remedy for answers
+    return refuse("the body is not JSON: " + std::string(where.substr(0, where.find(';'))) +
+                  "; send one object");
+  }
   const nlohmann::json::json_pointer parent = field.parent_pointer();
   if (!parsed->contains(parent) || !(*parsed)[parent].is_object())
     return refuse("there is no object to put it in; send one");
@@ -247,7 +256,7 @@ result<void> check_idempotency_key(const idempotency_profile& profile, std::stri
 
 std::string idempotency_key_in(const idempotency_profile& profile, std::string_view body) {
   if (!profile.body_field) return {};
-  const result<nlohmann::json> parsed = parse_json(body);
+  const result<nlohmann::json> parsed = parse_json(body, as_deep_as_we_send);
   const nlohmann::json::json_pointer field(*profile.body_field);
   if (!parsed || !parsed->contains(field) || !(*parsed)[field].is_string()) return {};
   return (*parsed)[field].get<std::string>();

@@ -171,11 +171,11 @@ TEST_F(bad_headers, a_second_key_or_a_body_without_room_for_one_is_refused) {
     std::string_view culprit;
     std::string_view remedy;
   } const rows[] = {
-      {"", errc::invalid_body, "at /idempotency_key, but the body is not JSON", "check"},
-      {"s3cr3t", errc::invalid_body, "the body is not JSON", "check"},
+      {"", errc::invalid_body, "at /idempotency_key, but the body is not JSON", "send one"},
+      {"s3cr3t", errc::invalid_body, "stopped at byte 1 of 6", "send one"},
       {"[]", errc::invalid_body, "there is no object to put it in", "send one"},
-      {"{} s3cr3t", errc::invalid_body, "the body is not JSON", "check"},
-      {std::string(100'000, '['), errc::invalid_body, "deeper than 64 levels", "raise it"},
+      {"{} s3cr3t", errc::invalid_body, "the body is not JSON", "send one"},
+      {std::string(100'000, '['), errc::invalid_body, "deeper than 1000 levels", "flatten it"},
       {R"({"idempotency_key":"s3cr3t"})", errc::invalid_idempotency_key, "another key already",
        "give one of them only"},
   };

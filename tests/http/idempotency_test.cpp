@@ -192,6 +192,17 @@ TEST(BodyField, LeavesEveryOtherByteAlone) {
   EXPECT_EQ(empty, R"({"idempotency_key":"k" })");
 }
 
+TEST(BodyField, GoesIntoABodyAsDeepAsAnyThatIsSent) {
+  headers h;
+  const std::string nested = std::string(999, '[') + std::string(999, ']');
+  std::string body = "{\"a\":" + nested + '}';
+  ASSERT_TRUE(apply_idempotency_key(profile::square(), "k-1", h, body));
+  EXPECT_EQ(body, R"({"idempotency_key":"k-1","a":)" + nested + '}');
+  EXPECT_EQ(http::idempotency_key_in(profile::square(), body), "k-1");
+  body = "{\"a\":[" + nested + "]}";
+  EXPECT_EQ(apply_idempotency_key(profile::square(), "k-1", h, body).error(), errc::invalid_body);
+}
+
 TEST(BodyField, FindsNestedObjects) {
   profile p = profile::square();
   p.body_field = "/meta/a~1b/key";
