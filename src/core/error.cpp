@@ -28,7 +28,7 @@ constexpr entry table[] = {
     {errc::bulkhead_timeout, "bulkhead_timeout",
      "no bulkhead permit came free within max_queue_wait; shed load or raise the limit"},
     {errc::rate_limited, "rate_limited",
-     "the rate limiter has no tokens in time; call less often or raise the rate"},
+     "the rate limiter has no tokens in time; call less often, or raise its rate or burst"},
     {errc::pool_full, "pool_full",
      "no connection came free in time: the pool's caps are reached; raise them or call less"},
     {errc::call_timeout, "call_timeout",
@@ -62,9 +62,9 @@ constexpr entry table[] = {
     {errc::invalid_options, "invalid_options", "an option is out of its bounds; correct it"},
     {errc::invalid_url, "invalid_url", "the URL cannot be used"},
     {errc::invalid_header, "invalid_header",
-     "a header name or value has bytes that HTTP forbids (CR, LF, NUL or not a token)"},
+     "the client does not send such a header field; mend it or leave it out"},
     {errc::invalid_route, "invalid_route", "the route template and its parameters do not fit"},
-    {errc::invalid_method, "invalid_method", "the method is not a token"},
+    {errc::invalid_method, "invalid_method", "the method cannot be used; name another"},
     {errc::invalid_body, "invalid_body", "the body cannot be sent"},
     {errc::invalid_idempotency_key, "invalid_idempotency_key",
      "the idempotency key does not fit the profile"},
@@ -94,7 +94,8 @@ constexpr entry table[] = {
      "the server answered with a client error (4xx); mend the request, or wait if it came "
      "too early or too often (425, 429)"},
     {errc::server_error, "server_error",
-     "the server answered with a server error (5xx); try again later"},
+     "the server answered with a server error (5xx); try again later, unless it cannot do this at "
+     "all (501, 505)"},
     {errc::unexpected_status, "unexpected_status",
      "the server's answer is not a success (2xx); redirects are not followed: ask for the new "
      "place"},
@@ -258,7 +259,8 @@ std::string shown(std::string_view value) {
 }  // namespace
 
 config_error::config_error(std::string_view field, std::string_view value, std::string_view rule)
-    : invalid_argument(std::string(field) + " = " + shown(value) + ": " + std::string(rule)),
+    : invalid_argument(std::string(field) + " = " + (value.empty() ? "\"\"" : shown(value)) + ": " +
+                       std::string(rule)),
       field_(field) {}
 
 void throw_exception_from_error(const error& why, const boost::source_location& /*where*/) {

@@ -444,6 +444,9 @@ class client::call final : public hawser::detail::async_operation, private excha
   void deliver(error why, bool initiating) {
     if (link_) link_->cut();
     if (std::exchange(listed_, false)) state_->leave(*this);
+    if (why.code() == canceled_error() && state_->closed())
+      why = hawser::detail::with_story(
+          why, "the client is closed: make another, or call before close()", masks());
     const bool failed = static_cast<bool>(why.code());
     if (auto* handler = std::get_if<send_handler>(&handler_))
       hand_over<result<response>>(

@@ -22,7 +22,8 @@ std::string bad_byte(std::string_view text, std::size_t i) {
   if (bytes::is(c, bytes::control) || c == '\t')
     return "control byte " + bytes::hex(c) + at_offset(i) + "; remove it";
   if (static_cast<unsigned char>(c) >= 0x80)
-    return "byte " + bytes::hex(c) + at_offset(i) + " is not ASCII; percent-encode it";
+    return "byte " + bytes::hex(c) + at_offset(i) +
+           " is not ASCII; percent-encode it, or write a host name as xn--...";
   if (c == '%' && (i + 2 >= text.size() || !bytes::is(text[i + 1], bytes::hexadecimal) ||
                    !bytes::is(text[i + 2], bytes::hexadecimal)))
     return "'%'" + at_offset(i) + " without two hex digits behind it; write %25";
@@ -254,7 +255,7 @@ result<url> url::parse(std::string_view text) {
     authority.remove_prefix(sign + 1);
   }
 
-  std::string_view port;
+  std::string_view port;  // never shown: it may be part of a password
   bool has_port = false;
   if (authority.starts_with('[')) {
     const std::size_t end = authority.find(']');
@@ -293,7 +294,8 @@ result<url> url::parse(std::string_view text) {
     if (port.empty())
       return bad_url("the port is empty; write a number behind ':' or leave it out");
     if (!number || *number == 0)
-      return bad_url("the port is not a number from 1 to 65535; give one, or leave it out");
+      return bad_url("the port" + at_offset(static_cast<std::size_t>(port.data() - text.data())) +
+                     " is not a number from 1 to 65535; give one, or leave it out");
     u.port_ = static_cast<std::uint16_t>(*number);
   }
 

@@ -78,7 +78,7 @@ TEST_F(bad_tls, certificates_are_refused_before_anything_is_sent) {
       {"not yet valid", testing::not_yet_valid_leaf(), "localhost", errc::certificate_expired,
        "not yet valid", "check this machine's clock"},
       {"self-signed", testing::self_signed_leaf(), "localhost", errc::certificate_untrusted,
-       "host 'localhost': self", "give it in tls.ca_file"},
+       "host 'localhost': self", "give its CA in tls.ca_file"},
       {"another host", testing::wrong_host_leaf("elsewhere.test"), "localhost",
        errc::certificate_name_mismatch, "DNS:elsewhere.test", "reissued for this host"},
       {"another address", testing::wrong_host_leaf("localhost"), "127.0.0.1",

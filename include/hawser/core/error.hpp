@@ -56,7 +56,7 @@ enum class errc {
   // What the caller passed in. condition::invalid_input.
   invalid_options = 60,     ///< An option out of its bounds.
   invalid_url,              ///< Not an http or https URL this client can use.
-  invalid_header,           ///< A header name or value with bytes that RFC 9110 forbids.
+  invalid_header,           ///< A field that RFC 9110 forbids, or that the client writes itself.
   invalid_route,            ///< A route template or its parameters.
   invalid_method,           ///< A method that is not a token.
   invalid_body,             ///< A body that cannot be sent.

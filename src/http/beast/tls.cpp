@@ -228,10 +228,10 @@ struct verdict_row {
   std::string_view remedy;
 };
 
+/// The code's own text has a remedy; here is what else may help.
 verdict_row judge(long verify_error) noexcept {
   switch (verify_error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      return {errc::certificate_expired, "the server's operator must renew it"};
+    case X509_V_ERR_CERT_HAS_EXPIRED: return {errc::certificate_expired, {}};
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return {errc::certificate_expired, "check this machine's clock"};
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
@@ -241,7 +241,7 @@ verdict_row judge(long verify_error) noexcept {
               "give the issuer's root in tls.ca_file, or have the server send its intermediates"};
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-      return {errc::certificate_untrusted, "if it is the right one, give it in tls.ca_file"};
+      return {errc::certificate_untrusted, "if it is the right one, it is its own CA"};
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
     case X509_V_ERR_CERT_UNTRUSTED:
     case X509_V_ERR_CERT_REJECTED:
@@ -534,8 +534,7 @@ error tls_session::explain_verification() const {
   text += verify_depth_ == 0 ? "; the server's certificate: "
                              : "; certificate " + std::to_string(verify_depth_) + " of its chain: ";
   text += verify_about_;
-  text += "; ";
-  text += row.remedy;
+  if (!row.remedy.empty()) text.append("; ").append(row.remedy);
   return error(make_error_code(row.code), std::move(text));
 }
 
