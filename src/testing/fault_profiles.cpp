@@ -22,6 +22,11 @@ plan problem(int status, std::string_view title) {
   return plan::answer(status, body.dump(), "application/problem+json");
 }
 
+/// `by` is not negative. Beyond the longest duration there is no other.
+duration longer(duration time, duration by) {
+  return time > duration::max() - by ? duration::max() : time + by;
+}
+
 void check_duration(const char* field, duration value) {
   if (value < duration::zero())
     throw config_error(field, std::to_string(value.count()) + "ns", "must not be negative");
@@ -142,12 +147,12 @@ plan random_faults::over(plan healthy) const {
     return problem(503, "Unavailable").retry_after(mix.retry_after).delay(mix.latency);
   if (falls_in(mix.stall_before)) return plan::stall();
   plan::parts& parts = healthy.edit();
-  parts.delay += mix.latency;
+  parts.delay = longer(parts.delay, mix.latency);
   const std::size_t middle = parts.body.size() / 2;
   if (falls_in(mix.reset_after)) return std::move(healthy).reset_at(0);
   if (falls_in(mix.cut_after)) return std::move(healthy).cut_body_at(middle);
   if (falls_in(mix.stall_after)) return std::move(healthy).stall_at(0);
-  if (late < mix.spike) parts.delay += mix.spike_delay;
+  if (late < mix.spike) parts.delay = longer(parts.delay, mix.spike_delay);
   return healthy;
 }
 
@@ -218,7 +223,7 @@ std::optional<plan> payment_gateway::state::route(const received_request& reques
 
 std::optional<plan> payment_gateway::state::limited_locked(duration now) {
   if (options.burst_every && count % *options.burst_every == 0)
-    burst_until = now + options.burst_for;
+    burst_until = longer(now, options.burst_for);
   if (burst_until && now < *burst_until)
     return problem(429, "Too many requests").retry_after(whole_seconds(*burst_until - now));
   if (!options.rate_limit) return std::nullopt;

@@ -9,7 +9,10 @@
 #include "hawser/http/standard_options.hpp"
 #include "hawser/http/transport_options.hpp"
 #include "hawser/observe/redactor.hpp"
+#include "hawser/testing/fault_profiles.hpp"
+#include "hawser/testing/fault_server.hpp"
 #include "hawser/testing/manual_environment.hpp"
+#include "hawser/testing/test_certificates.hpp"
 
 #include <gtest/gtest.h>
 
@@ -54,6 +57,9 @@ void check(const pool_options& o) { validate(o); }
 void check(const idempotency_profile& o) { validate(o); }
 void check(const redaction& o) { static_cast<void>(redactor(o)); }
 void check(const standard_options& o) { static_cast<void>(standard_pipeline("api", o)); }
+void check(const testing::fault_mix& o) { const testing::random_faults made(o); }
+void check(const testing::payment_options& o) { const testing::payment_gateway made(o); }
+void check(const testing::fault_server_options& o) { const testing::fault_server made(o); }
 
 struct row {
   std::string_view field;
@@ -201,6 +207,8 @@ TEST(BadOptions, OfCircuitBreakers) {
                    {1, 1000}, {0, -1, least, 1001, most}),
       window_edges("circuit_breaker.window.span", "a nanosecond per bucket", &time_window::span,
                    {10ns, longest}, {9ns, 0ns, -1ns, most_negative}),
+      window_edges("circuit_breaker.window.span", "a nanosecond per bucket", &time_window::span,
+                   {1000ns}, {999ns}, time_window{.buckets = 1000}),
       edges("circuit_breaker.min_calls", "at least 1", &circuit_breaker::min_calls, {1},
             {0, -1, least}),
       edges("circuit_breaker.min_calls", "at most window.calls", &circuit_breaker::min_calls, {100},
@@ -235,6 +243,21 @@ TEST(BadOptions, OfCircuitBreakers) {
             {1, most}, {0, -1, least}),
       edges("circuit_breaker.probe_lease", "positive", &circuit_breaker::probe_lease,
             {1ns, longest}, {0ns, -1ns, most_negative}),
+  });
+  // What a ratio needs of the window, each ratio does alone; without one it needs nothing.
+  circuit_breaker slow_alone = slow;
+  slow_alone.failure_ratio.reset();
+  circuit_breaker in_a_row;
+  in_a_row.failure_ratio.reset();
+  circuit_breaker over_time;
+  over_time.window = time_window{};
+  run({
+      edges("circuit_breaker.min_calls", "at most window.calls", &circuit_breaker::min_calls,
+            {1, 100}, {101, most}, slow_alone),
+      edges("circuit_breaker.min_calls", "at least 1", &circuit_breaker::min_calls, {1, most},
+            {0, least}, in_a_row),
+      edges("circuit_breaker.min_calls", "at least 1", &circuit_breaker::min_calls, {1, most},
+            {0, least}, over_time),
   });
   circuit_breaker toothless;
   toothless.failure_ratio.reset();
@@ -272,17 +295,25 @@ TEST(BadOptions, OfRateLimiters) {
   constexpr duration year = 366 * 24h;
   rate_limiter windowed;
   windowed.algorithm = rate_algorithm::fixed_window;
+  rate_limiter sliding;
+  sliding.algorithm = rate_algorithm::sliding_window;
   run({
       edges("rate_limiter.permits", "at least 1", &rate_limiter::permits, {1, 1'000'000'000},
             {0, -1, least}),
       edges("rate_limiter.permits", "at most one per nanosecond", &rate_limiter::permits,
             {1'000'000'000}, {1'000'000'001, most}),
+      edges("rate_limiter.permits", "at most one per nanosecond", &rate_limiter::permits, {1}, {2},
+            rate_limiter{.per = 1ns}),
+      edges("rate_limiter.permits", "at most one per nanosecond", &rate_limiter::per, {100ns},
+            {99ns, 1ns}),
       edges("rate_limiter.per", "over 0 and at most 366 days", &rate_limiter::per, {100ns, year},
             {0ns, -1ns, most_negative, year + 1ns, longest}),
       edges("rate_limiter.burst", "at least 1, or off", &rate_limiter::burst, {1, most},
             {0, -1, least}),
       edges("rate_limiter.burst", "only gcra has a burst", &rate_limiter::burst, {std::nullopt},
             {1}, windowed),
+      edges("rate_limiter.burst", "only gcra has a burst", &rate_limiter::burst, {std::nullopt},
+            {1}, sliding),
       edges("rate_limiter.burst", "must refill within 366 days", &rate_limiter::burst, {365},
             {366, most}, rate_limiter{.permits = 1, .per = 24h + 1s}),
       edges("rate_limiter.max_wait", "between 0 and 366 days", &rate_limiter::max_wait, {0ns, year},
@@ -291,19 +322,70 @@ TEST(BadOptions, OfRateLimiters) {
             {rate_algorithm::gcra, rate_algorithm::sliding_window},
             {static_cast<rate_algorithm>(3)}),
       edges("rate_limiter.permits", "at most 1048576 for sliding_window", &rate_limiter::permits,
-            {349'525}, {349'526}, rate_limiter{.algorithm = rate_algorithm::sliding_window}),
+            {349'525}, {349'526, most / 4}, sliding),
+      // 8 + 3 windows; with a nanosecond less to wait 7 + 3.
+      edges("rate_limiter.permits", "(max_wait / per + 3) x permits", &rate_limiter::permits,
+            {95'325}, {95'326},
+            rate_limiter{.max_wait = 8s, .algorithm = rate_algorithm::sliding_window}),
+      edges("rate_limiter.permits", "(max_wait / per + 3) x permits", &rate_limiter::permits,
+            {104'857}, {104'858},
+            rate_limiter{.max_wait = 8s - 1ns, .algorithm = rate_algorithm::sliding_window}),
+      edges("rate_limiter.permits", "(max_wait / per + 3) x permits", &rate_limiter::max_wait,
+            {1'048'574s - 1ns}, {1'048'574s, year},
+            rate_limiter{.permits = 1, .algorithm = rate_algorithm::sliding_window}),
       edges("rate_limiter.spread", "between 0 and 1", &rate_limiter::spread, {0.0, 1.0},
             {under(0.0), over(1.0), nan, infinite, -infinite}),
       edges("rate_limiter.max_pause", "at least 0", &rate_limiter::max_pause, {0ns, longest},
             {-1ns, most_negative}),
   });
-  rate_limiter_policy live(rate_limiter{});
-  EXPECT_NO_THROW(live.set_rate(1, year, 1, {}));
-  expect_config_error([&] { live.set_rate(0, 1s, {}, {}); }, "rate_limiter.permits", "0",
-                      "at least 1");
-  expect_config_error([&] { live.set_rate(1, 0s, {}, {}); }, "rate_limiter.per", "0 ns", "over 0");
-  expect_config_error([&] { live.set_rate(1, 1s, 0, {}); }, "rate_limiter.burst", "0",
-                      "at least 1");
+}
+
+TEST(BadOptions, OfRatesSetLaterLeaveTheRateAsItIs) {
+  constexpr duration year = 366 * 24h;
+  const auto with = [](rate_algorithm how) {
+    return rate_limiter{.permits = 7, .per = 5s, .max_wait = 40s, .algorithm = how};
+  };
+  rate_limiter_policy even(with(rate_algorithm::gcra));
+  rate_limiter_policy windowed(with(rate_algorithm::fixed_window));
+  rate_limiter_policy sliding(with(rate_algorithm::sliding_window));
+  struct {
+    rate_limiter_policy& of;
+    int permits;
+    duration per;
+    std::optional<int> burst;
+    std::string_view field;
+    std::string_view rule;
+  } const rows[] = {
+      {even, 0, 1s, {}, "rate_limiter.permits", "at least 1"},
+      {even, least, 1s, {}, "rate_limiter.permits", "at least 1"},
+      {even, 2, 1ns, {}, "rate_limiter.permits", "at most one per nanosecond"},
+      {even, 1'000'000'001, 1s, {}, "rate_limiter.permits", "at most one per nanosecond"},
+      {even, 1, 0s, {}, "rate_limiter.per", "over 0 and at most 366 days"},
+      {even, 1, year + 1ns, {}, "rate_limiter.per", "over 0 and at most 366 days"},
+      {even, 1, longest, {}, "rate_limiter.per", "over 0 and at most 366 days"},
+      {even, 1, 1s, 0, "rate_limiter.burst", "at least 1"},
+      {even, 1, 24h + 1s, 366, "rate_limiter.burst", "must refill within 366 days"},
+      {windowed, 1, 1s, 1, "rate_limiter.burst", "only gcra has a burst"},
+      {sliding, 1, 1s, 1, "rate_limiter.burst", "only gcra has a burst"},
+      {sliding, 24'386, 1s, {}, "rate_limiter.permits", "(max_wait / per + 3) x permits"},
+      {sliding, 1, 1ns, {}, "rate_limiter.permits", "(max_wait / per + 3) x permits"},
+  };
+  for (const auto& r : rows) {
+    SCOPED_TRACE(std::to_string(r.permits) + " in " + std::to_string(r.per.count()) + " ns");
+    expect_config_error([&] { r.of.set_rate(r.permits, r.per, r.burst, {}); }, r.field, "", r.rule);
+    EXPECT_EQ(r.of.snapshot({}).permits, 7);
+    EXPECT_EQ(r.of.snapshot({}).per, 5s);
+    EXPECT_EQ(r.of.snapshot({}).burst, 7);
+  }
+  for (rate_limiter_policy* any : {&even, &windowed, &sliding}) {
+    EXPECT_NO_THROW(any->set_rate(1, year, {}, {}));
+    EXPECT_EQ(any->snapshot({}).per, year);
+  }
+  for (rate_limiter_policy* any : {&even, &windowed})
+    EXPECT_NO_THROW(any->set_rate(1'000'000'000, 1s, {}, {}));
+  EXPECT_NO_THROW(even.set_rate(1, 1ns, {}, {}));
+  EXPECT_NO_THROW(even.set_rate(1, 24h + 1s, 365, {}));
+  EXPECT_NO_THROW(sliding.set_rate(24'385, 1s, {}, {}));
 }
 
 TEST(BadOptions, OfFallbacks) {
@@ -325,6 +407,8 @@ TEST(BadOptions, OfPipelines) {
                       "pipeline.api.add", "null", "give a policy");
   expect_config_error([] { pipeline_builder("api").observe(nullptr); }, "pipeline.api.observe",
                       "null", "give an observer");
+  expect_config_error([] { pipeline_builder("api").redact(nullptr); }, "pipeline.api.redact",
+                      "null", "give a redactor");
   expect_config_error([] { pipeline_builder("api").max_amplification(0); },
                       "pipeline.api.max_amplification", "0", "at least 1");
   const auto stacked = [&](int outer, int inner, unsigned limit) {
@@ -341,6 +425,34 @@ TEST(BadOptions, OfPipelines) {
                       "retry 10 x retry 11 = 110", "raise max_amplification");
   EXPECT_NO_THROW(stacked(1, 1, 1)());
   EXPECT_NO_THROW(stacked(100, 100, std::numeric_limits<unsigned>::max())());
+}
+
+/// A policy whose stages want to be aligned.
+class aligned final : public policy {
+ public:
+  explicit aligned(std::size_t alignment) : alignment_(alignment) {}
+  [[nodiscard]] std::string_view kind() const noexcept override { return "aligned"; }
+  [[nodiscard]] std::size_t stage_size() const noexcept override { return alignment_; }
+  [[nodiscard]] std::size_t stage_alignment() const noexcept override { return alignment_; }
+  [[nodiscard]] stage* make_stage(void* /*memory*/) override { return nullptr; }
+
+ private:
+  std::size_t alignment_;
+};
+
+TEST(BadOptions, OfPoliciesOfOnesOwn) {
+  const testing::manual_environment env;
+  const auto built_with = [&env](std::size_t alignment) {
+    return [&env, alignment] {
+      static_cast<void>(
+          pipeline_builder("api").add(std::make_shared<aligned>(alignment)).build(env));
+    };
+  };
+  EXPECT_NO_THROW(built_with(1)());
+  EXPECT_NO_THROW(built_with(alignof(std::max_align_t))());
+  expect_config_error(built_with(2 * alignof(std::max_align_t)),
+                      "pipeline.api.aligned.stage_alignment",
+                      std::to_string(2 * alignof(std::max_align_t)), "must not exceed");
 }
 
 TEST(BadOptions, OfLimits) {
@@ -446,6 +558,9 @@ TEST(BadOptions, OfRedactors) {
             {0u, 513u, endless}),
       edges("redaction.literals", "at least 4 bytes each", &redaction::literals,
             {{}, {secret("1234")}}, {{secret("")}, {secret("123")}}),
+      edges("redaction.literals", "at most 4096", &redaction::literals,
+            {std::vector<secret>(4096, secret("1234"))},
+            {std::vector<secret>(4097, secret("1234"))}),
       edges("redaction.literal_style", "must leave a mark", &redaction::literal_style,
             {mask_style::fixed, mask_style::last_four}, {mask_style::drop}),
       edges("redaction.hash_key", "at least 16 bytes", &redaction::hash_key,
@@ -453,14 +568,48 @@ TEST(BadOptions, OfRedactors) {
       edges("redaction.hash_key_id", "1 to 32 of A-Za-z0-9-_", &redaction::hash_key_id,
             {"k", std::string(32, 'k')}, {"", std::string(33, 'k'), "a b", "a\nb"}, hashed),
   });
-  for (const auto list : {&redaction::headers, &redaction::parameters, &redaction::fields}) {
-    for (const std::string& bad : {std::string(), std::string("*"), std::string(65, 'x')}) {
+  const std::pair<std::string_view, name_rules redaction::*> lists[] = {
+      {"redaction.headers.add", &redaction::headers},
+      {"redaction.parameters.add", &redaction::parameters},
+      {"redaction.fields.add", &redaction::fields},
+  };
+  for (const auto& [field, list] : lists) {
+    for (const std::string& bad : {std::string(), std::string("*"), std::string("-_"),
+                                   std::string(65, 'x'), '*' + std::string(65, 'x')}) {
       redaction o;
       (o.*list).add.push_back({bad, {}});
-      EXPECT_THROW(check(o), config_error);
+      expect_config_error([&] { check(o); }, field, bad, "1 to 64 characters");
     }
     redaction o;
-    (o.*list).add = {{"x", {}}, {"*" + std::string(64, 'x'), {}}};
+    (o.*list).add = {{"x", {}}, {std::string(64, 'x'), {}}, {"*" + std::string(64, 'x'), {}}};
+    EXPECT_NO_THROW(check(o));
+  }
+}
+
+TEST(BadOptions, OfRedactorsThatHashWithoutAKey) {
+  std::vector<redaction> hashing;
+  const auto add = [&](const std::function<void(redaction&)>& change) {
+    change(hashing.emplace_back());
+  };
+  for (const auto list : {&redaction::headers, &redaction::parameters, &redaction::fields}) {
+    add([&](redaction& o) { (o.*list).style = mask_style::keyed_hash; });
+    add([&](redaction& o) { (o.*list).add = {{"x", mask_style::keyed_hash}}; });
+  }
+  for (const auto pattern :
+       {&pattern_rules::user_info, &pattern_rules::card, &pattern_rules::credentials,
+        &pattern_rules::jwt, &pattern_rules::api_key, &pattern_rules::private_key,
+        &pattern_rules::email, &pattern_rules::iban})
+    add([&](redaction& o) { o.patterns.*pattern = mask_style::keyed_hash; });
+  add([](redaction& o) { o.literal_style = mask_style::keyed_hash; });
+  // Not used, but given by half: no less a mistake.
+  add([](redaction& o) { o.hash_key = secret("0123456789abcdef"); });
+  for (redaction& o : hashing) {
+    SCOPED_TRACE(&o - hashing.data());
+    expect_config_error([&] { check(o); }, "redaction.hash_key_id", "", "for keyed_hash");
+    o.hash_key_id = "k1";
+    o.hash_key = secret("s3cr3t--s3cr3t-");
+    expect_config_error([&] { check(o); }, "redaction.hash_key", "15 bytes", "for keyed_hash");
+    o.hash_key = secret("0123456789abcdef");
     EXPECT_NO_THROW(check(o));
   }
 }
@@ -478,6 +627,12 @@ TEST(BadOptions, OfTheStandardPipelineAreNamedAsTheirs) {
   o = {};
   o.rate->per = 0s;
   expect_config_error([&] { check(o); }, "rate_limiter.per", "0 ns", "over 0");
+  o = {};
+  o.bulkhead.max_concurrent = 0;
+  expect_config_error([&] { check(o); }, "bulkhead.max_concurrent", "0", "between 1 and");
+  o = {};
+  o.breaker.min_calls = 0;
+  expect_config_error([&] { check(o); }, "circuit_breaker.min_calls", "0", "at least 1");
   const testing::manual_environment env;
   expect_config_error([&] { static_cast<void>(standard_pipeline("").build(env)); }, "pipeline.name",
                       "\"\"", "must not be empty");
@@ -519,6 +674,20 @@ TEST(BadOptions, OfClients) {
        "must be a header name"},
       {[](auto& o) { o.attempt_header = "Idempotency-Key"; }, "client.attempt_header",
        "Idempotency-Key", "must differ"},
+      {[](auto& o) { o.correlation_header = "idempotency-key"; }, "client.correlation_header",
+       "idempotency-key", "must differ"},
+      {[](auto& o) { o.correlation_header = "Content-Length"; }, "client.correlation_header",
+       "Content-Length", "must be a header name"},
+      {[](auto& o) {
+         o.correlation_header = "X-Id";
+         o.attempt_header = "x-id";
+       },
+       "client.attempt_header", "x-id", "must differ"},
+      {[](auto& o) {
+         o.idempotency = idempotency_profile::paypal();
+         o.correlation_header = "PayPal-Request-Id";
+       },
+       "client.correlation_header", "PayPal-Request-Id", "must differ"},
       {[](auto& o) { o.default_headers.add("X-A", "s3cr3t\r\nX-B: 1"); }, "client.default_headers",
        "X-A", "control byte 0x0D at offset 6; remove or encode it"},
       {[](auto& o) { o.default_headers.add("Transfer-Encoding", "chunked"); },
@@ -539,6 +708,109 @@ TEST(BadOptions, OfClients) {
                  })(),
                  config_error)
         << r.field;
+}
+
+// --- of what tests are made with ---------------------------------------------------------------
+
+using testing::fault_mix;
+using testing::fault_server_options;
+using testing::payment_options;
+
+TEST(BadOptions, OfFaultServers) {
+  run({
+      edges("fault_server.max_connections", "at least 1", &fault_server_options::max_connections,
+            {1u, endless}, {0u}),
+      edges("fault_server.max_header_bytes", "at least 64", &fault_server_options::max_header_bytes,
+            {64u}, {63u, 0u}),
+      edges("fault_server.max_header_bytes", "at most 67108864",
+            &fault_server_options::max_header_bytes, {67'108'864u}, {67'108'865u, endless}),
+      edges("fault_server.close_idle_after", "must not be negative",
+            &fault_server_options::close_idle_after, {0ns, longest, std::nullopt},
+            {-1ns, most_negative}),
+  });
+  const auto booked = [](std::size_t entries, const std::string& header) {
+    return [entries, header] {
+      fault_server_options o;
+      o.effects.max_entries = entries;
+      o.effects.key_header = header;
+      check(o);
+    };
+  };
+  EXPECT_NO_THROW(booked(1, "X")());
+  EXPECT_NO_THROW(booked(endless, "X")());
+  expect_config_error(booked(0, "X"), "fault_server.effects.max_entries", "0", "at least 1");
+  expect_config_error(booked(1, ""), "fault_server.effects.key_header", "", "must not be empty");
+}
+
+TEST(BadOptions, OfFaultMixes) {
+  fault_mix healthy;
+  std::vector<row> rows;
+  const std::pair<std::string_view, double fault_mix::*> shares[] = {
+      {"fault_mix.reset_before", &fault_mix::reset_before},
+      {"fault_mix.error_500", &fault_mix::error_500},
+      {"fault_mix.unavailable_503", &fault_mix::unavailable_503},
+      {"fault_mix.stall_before", &fault_mix::stall_before},
+      {"fault_mix.reset_after", &fault_mix::reset_after},
+      {"fault_mix.cut_after", &fault_mix::cut_after},
+      {"fault_mix.stall_after", &fault_mix::stall_after},
+      {"fault_mix.spike", &fault_mix::spike},
+  };
+  for (const auto& each : shares) healthy.*each.second = 0;
+  for (const auto& [field, member] : shares)
+    rows.push_back(edges(field, "between 0 and 1", member, {0.0, 1.0},
+                         {under(0.0), over(1.0), nan, infinite, -infinite}, healthy));
+  rows.push_back(edges("fault_mix.spike_delay", "must not be negative", &fault_mix::spike_delay,
+                       {0ns, longest}, {-1ns, most_negative}));
+  rows.push_back(edges("fault_mix.latency", "must not be negative", &fault_mix::latency,
+                       {0ns, longest}, {-1ns, most_negative}));
+  rows.push_back(edges("fault_mix.retry_after", "from 0 to 366 days", &fault_mix::retry_after,
+                       {0s, 366 * 24h}, {-1s, 366 * 24h + 1s, std::chrono::seconds::max()}));
+  run(rows);
+  fault_mix all = healthy;
+  all.reset_before = all.stall_after = 0.5;
+  EXPECT_NO_THROW(check(all));
+  all.cut_after = 0.001;
+  expect_config_error([&] { check(all); }, "fault_mix", "1.001", "sum must be at most 1");
+}
+
+TEST(BadOptions, OfPaymentGateways) {
+  constexpr std::uint64_t highest = std::numeric_limits<std::uint64_t>::max();
+  run({
+      edges("payment_options.burst_every", "at least 1", &payment_options::burst_every,
+            {1u, highest, std::nullopt}, {0u}),
+      edges("payment_options.burst_for", "must not be negative", &payment_options::burst_for,
+            {0ns, longest}, {-1ns, most_negative}),
+      edges("payment_options.rate_limit", "above 0", &payment_options::rate_limit,
+            {std::numeric_limits<double>::denorm_min(), infinite, std::nullopt},
+            {0.0, -1.0, nan, -infinite}),
+      edges("payment_options.rate_burst", "at least 1", &payment_options::rate_burst,
+            {1.0, infinite}, {under(1.0), 0.0, nan, -infinite}),
+      edges("payment_options.outage_at_request", "at least 1", &payment_options::outage_at_request,
+            {1u, highest, std::nullopt}, {0u}),
+      edges("payment_options.outage_at", "must not be negative", &payment_options::outage_at,
+            {0ns, longest, std::nullopt}, {-1ns, most_negative}),
+      edges("payment_options.outage_for", "must not be negative", &payment_options::outage_for,
+            {0ns, longest}, {-1ns, most_negative}),
+  });
+  payment_options o;
+  o.faults.spike = 2;
+  expect_config_error([&] { check(o); }, "fault_mix.spike", "2", "between 0 and 1");
+}
+
+TEST(BadOptions, OfTestCertificates) {
+  const testing::test_authority authority;
+  const auto issued_for = [&](const std::string& address) {
+    return [&authority, address] {
+      testing::leaf_request leaf;
+      leaf.addresses = {"127.0.0.1", address};
+      static_cast<void>(authority.issue(leaf));
+    };
+  };
+  for (const char* good : {"0.0.0.0", "255.255.255.255", "::", "::ffff:1.2.3.4"})
+    EXPECT_NO_THROW(issued_for(good)()) << good;
+  for (const char* bad : {"", "127.0.0.300", "1.2.3", "localhost", "[::1]", "1::2::3"})
+    expect_config_error(issued_for(bad), "leaf_request.addresses", bad,
+                        "must be an IPv4 or IPv6 address");
 }
 
 // --- the extremes that are allowed do their work -----------------------------------------------

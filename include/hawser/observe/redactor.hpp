@@ -73,9 +73,10 @@ struct redaction {
   name_rules parameters{};         ///< Parameters of a URL's query and fragment, and of forms.
   name_rules fields{};             ///< Members of JSON objects, at any depth.
   pattern_rules patterns{};        ///< What is looked for by its shape in text, URLs and values.
-  std::vector<secret> literals{};  ///< Values that never appear, each of at least 4 bytes: neither
-                                   ///< as they are nor percent-encoded, JSON-escaped, in base64 (of
-                                   ///< whatever surrounds them) or in hexadecimal.
+  std::vector<secret> literals{};  ///< Up to 4096 values that never appear, each of at least 4
+                                   ///< bytes: neither as they are nor percent-encoded,
+                                   ///< JSON-escaped, in base64 (of whatever surrounds them) or in
+                                   ///< hexadecimal.
   mask_style literal_style = mask_style::fixed;  ///< Not `drop`, which could join a new secret.
   std::string hash_key_id{};   ///< Names the key in "[hmac:id:...]": 1 to 32 of A-Za-z0-9-_.
   secret hash_key{};           ///< At least 16 bytes; needed, with its id, by `keyed_hash`.

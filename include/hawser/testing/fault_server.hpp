@@ -36,7 +36,7 @@ struct fault_server_tls {
 
 /// How effects are booked.
 struct effect_options {
-  std::string key_header{"Idempotency-Key"};  ///< Its value may be bare or quoted.
+  std::string key_header{"Idempotency-Key"};  ///< Its value may be bare or quoted. Not empty.
   /// Top-level member of the JSON body that names the business operation ("o-123").
   std::string operation_field{"order"};
   /// A known key does not book again but replays the stored answer; 422 for another payload.
@@ -66,8 +66,8 @@ struct fault_server_options {
   effect_options effects{};  ///< How effects are booked.
   /// GET /_ledger, GET /_status and POST /_reset, never faulty and never counted as requests.
   bool admin = false;
-  std::optional<duration> close_idle_after{};     ///< Kept-alive connections; nullopt: never.
-  std::size_t max_header_bytes = 64 * 1024;       ///< Beyond: 431 and close. At least 64.
+  std::optional<duration> close_idle_after{};     ///< Kept-alive ones; nullopt: never. At least 0.
+  std::size_t max_header_bytes = 64 * 1024;       ///< Beyond: 431 and close. 64 bytes to 64 MiB.
   std::size_t max_body_bytes = 4 * 1024 * 1024;   ///< Beyond: 413 and close.
   std::size_t max_connections = 1024;             ///< Beyond: closed at once. At least 1.
   std::size_t max_records = 4096;                 ///< Requests remembered; the oldest go first.

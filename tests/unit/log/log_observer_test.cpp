@@ -1,5 +1,6 @@
 #include "hawser/log/log_observer.hpp"
 
+#include "bad_input/refusal.hpp"
 #include "hawser/core/error.hpp"
 
 #include <gtest/gtest.h>
@@ -194,8 +195,11 @@ TEST_F(log_observer_test, elapsed_is_in_milliseconds_whatever_its_size) {
 }
 
 TEST_F(log_observer_test, null_pointers_are_refused) {
-  EXPECT_THROW(log_observer(nullptr, make_redactor()), hawser::config_error);
-  EXPECT_THROW(log_observer(logger_, nullptr), hawser::config_error);
+  using hawser::test::expect_config_error;
+  expect_config_error([] { log_observer(nullptr, make_redactor()); }, "log_observer.logger", "null",
+                      "must be a logger");
+  expect_config_error([&] { log_observer(logger_, nullptr); }, "log_observer.masks", "null",
+                      "must be a redactor");
 }
 
 }  // namespace

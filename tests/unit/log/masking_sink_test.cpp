@@ -1,5 +1,6 @@
 #include "hawser/log/masking_sink.hpp"
 
+#include "bad_input/refusal.hpp"
 #include "hawser/core/error.hpp"
 
 #include <gtest/gtest.h>
@@ -102,8 +103,11 @@ TEST_F(masking_sink, failure_of_the_sink_behind_reaches_the_error_handler_withou
 }
 
 TEST_F(masking_sink, null_pointers_are_refused) {
-  EXPECT_THROW((void)make_masking_sink(nullptr, make_redactor()), hawser::config_error);
-  EXPECT_THROW((void)make_masking_sink(inner_, nullptr), hawser::config_error);
+  using hawser::test::expect_config_error;
+  expect_config_error([] { (void)make_masking_sink(nullptr, make_redactor()); },
+                      "masking_sink.inner", "null", "must be a sink");
+  expect_config_error([&] { (void)make_masking_sink(inner_, nullptr); }, "masking_sink.masks",
+                      "null", "must be a redactor");
 }
 
 }  // namespace

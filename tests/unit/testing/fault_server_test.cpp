@@ -1319,6 +1319,14 @@ TEST(random_faults, some_of_the_healthy_requests_are_late) {
   EXPECT_NEAR(late, healthy / 4, 200);  // five standard deviations; the seed is fixed
 }
 
+TEST(random_faults, an_answer_may_never_come) {
+  fault_mix mix = healthy_day().faults;
+  mix.spike = 1;
+  mix.latency = mix.spike_delay = hawser::duration::max();
+  EXPECT_EQ(random_faults(mix).over(plan::answer(201, "{}").delay(1s)).get().delay,
+            hawser::duration::max());
+}
+
 TEST(random_faults, shares_out_of_bounds_are_refused) {
   fault_mix mix;
   mix.error_500 = 1.1;
@@ -1401,6 +1409,16 @@ TEST(payment_gateway, bursts_of_429_begin_and_end) {
   EXPECT_FALSE(busy.get().book);
   EXPECT_EQ(gateway(charge_request(4, 2499ms)).get().retry_after, 1s);
   EXPECT_EQ(gateway(charge_request(5, 2500ms)).get().status, 201);
+}
+
+TEST(payment_gateway, a_burst_of_429_may_have_no_end) {
+  payment_options options = healthy_day();
+  options.burst_every = 2;
+  options.burst_for = hawser::duration::max();
+  const payment_gateway gateway(options);
+  EXPECT_EQ(gateway(charge_request(1, 1s)).get().status, 201);
+  EXPECT_EQ(gateway(charge_request(2, 1s)).get().status, 429);
+  EXPECT_EQ(gateway(charge_request(3, 1h)).get().status, 429);
 }
 
 TEST(payment_gateway, a_rate_limit_admits_a_burst_and_refills) {
