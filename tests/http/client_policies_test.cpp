@@ -1065,5 +1065,94 @@ TEST_F(client_policies, what_one_call_hears_of_a_429_holds_for_all) {
   EXPECT_EQ(second.code(), error_code());
 }
 
+TEST_F(client_policies, a_limiter_outside_the_retry_answers_a_429_with_more_requests) {
+  const rate_limiter slow{.permits = 1, .per = 10s, .burst = 5, .max_wait = 60s};
+  const retry often{.max_attempts = 3, .delay = constant{.each = 100ms, .spread = jitter::none}};
+  const auto busy = [](const sent_request& /*what*/) { return scripted_exchange::answer(429); };
+  net->handle(busy);
+  time_point begin = env.now();
+  ASSERT_TRUE(over(pipeline_builder("outside").add(slow).add(often)).send(request::get("/1")));
+  EXPECT_EQ(env.now(), begin + 200ms);
+  EXPECT_EQ(net->requests().size(), 3u);
+  // Inside, each 429 takes the tokens that were left, and the next request waits for one.
+  begin = env.now();
+  ASSERT_TRUE(over(pipeline_builder("inside").add(often).add(slow)).send(request::get("/1")));
+  EXPECT_GE(env.now(), begin + 2 * 10s);
+  EXPECT_EQ(net->requests().size(), 6u);
+}
+
+TEST_F(client_policies, a_limiter_outside_the_retry_holds_nobody_back_while_one_call_waits) {
+  const client api = over(pipeline_builder("api").add(rate_limiter{.max_wait = 60s}).add(retry{}));
+  net->script({scripted_exchange::answer(429).header("Retry-After", "5"),
+               scripted_exchange::answer(429).header("Retry-After", "5"),
+               scripted_exchange::answer(200), scripted_exchange::answer(200)});
+  ended first;
+  ended second;
+  api.async_send(request::get("/1"), into(first));
+  env.run_ready();
+  api.async_send(request::get("/2"), into(second));
+  env.run_ready();
+  EXPECT_EQ(net->requests().size(), 2u) << "compare what_one_call_hears_of_a_429_holds_for_all";
+  env.run_until([&] { return first.count + second.count == 2; });
+}
+
+TEST_F(client_policies, a_call_may_wait_at_the_limiter_between_its_attempts) {
+  const client api = make();
+  net->script({scripted_exchange::answer(503),
+               scripted_exchange::answer(429).header("Retry-After", "10"),
+               scripted_exchange::answer(200), scripted_exchange::answer(200)});
+  ended first;
+  ended second;
+  api.async_send(request::get("/1"), into(first));
+  api.async_send(request::get("/2"), into(second));
+  env.run_ready();
+  EXPECT_EQ(net->requests().size(), 2u);
+  const time_point begin = env.now();
+  env.advance(10s - 1ns);
+  EXPECT_EQ(net->requests().size(), 2u) << "the wait after the 503 was over long ago";
+  env.run_until([&] { return first.count + second.count == 2; });
+  EXPECT_EQ(net->requests().size(), 4u);
+  EXPECT_EQ(first.code(), error_code());
+  EXPECT_EQ(second.code(), error_code());
+  EXPECT_LE(env.now(), begin + 11s) << "the hint and a tenth";
+}
+
+TEST_F(client_policies, a_pause_that_ends_too_late_for_a_call_refuses_it_at_once) {
+  struct {
+    duration call_timeout;
+    std::string_view hint;
+    reason why;  // none: it waits
+  } const rows[] = {
+      {30s, "27", {}},
+      {30s, "31", reason::deadline},
+      {1h, "54", {}},
+      {1h, "61", reason::rate},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.hint);
+    net = std::make_shared<fake_transport>(env);
+    seen->clear();
+    standard_options o;
+    o.call_timeout = row.call_timeout;
+    o.retry.max_attempts = 1;
+    const client api = make(o);
+    net->script({scripted_exchange::answer(429).header("Retry-After", std::string(row.hint)),
+                 scripted_exchange::answer(200)});
+    ASSERT_TRUE(api.send(request::get("/1")));
+    const time_point begin = env.now();
+    const result<response> r = api.send(request::get("/2"));
+    if (row.why == reason{}) {
+      EXPECT_TRUE(r);
+      EXPECT_GT(env.now(), begin + 20s);
+      continue;
+    }
+    ASSERT_TRUE(r.has_error());
+    EXPECT_EQ(r.error().code(), errc::rate_limited);
+    EXPECT_EQ(env.now(), begin);
+    EXPECT_EQ(net->requests().size(), 1u);
+    EXPECT_EQ(seen->events(event_kind::rejected).at(0).because, row.why);
+  }
+}
+
 }  // namespace
 }  // namespace hawser::test::client_policies_test

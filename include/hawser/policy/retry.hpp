@@ -32,9 +32,10 @@ struct retry {
   /// Shared with other pipelines to the same destination; null for none.
   std::shared_ptr<hawser::budget> budget{};
   /// Also wait out the rejections of local policies inside this retry (an open circuit, an empty
-  /// limiter, a full bulkhead), within the deadline: until the time they name, unless that is
-  /// further off than `max_server_wait`; else by `delay`; those that name none are waited out only
-  /// under a deadline. Such a try is no attempt and costs none.
+  /// limiter, a full bulkhead), within the deadline: until the time they name and a `delay`
+  /// more, which keeps those who wait for the same moment apart; not if that time is further off
+  /// than `max_server_wait`. Those that name none are asked again after a `delay`, and only under a
+  /// deadline. Such a try is no attempt and costs none.
   bool wait_for_permission = false;
   /// Leave no attempt to start that cannot finish: stop when less time is left than the quickest
   /// success of late has taken.

@@ -47,6 +47,35 @@ TEST_F(order, a_timeout_inside_a_retry_limits_one_attempt) {
   EXPECT_EQ(op.cancellations(), 1);
 }
 
+TEST_F(order, without_an_attempts_timeout_one_attempt_that_hangs_takes_all_the_time) {
+  const pipeline p = builder()
+                         .add(timeout{.after = 5s})
+                         .add(retry{.max_attempts = 10, .delay = steady(1s)})
+                         .build(env);
+  const scripted_operation op{env, {scripted_end::hang(), scripted_end::ok(7)}};
+  const time_point begin = env.now();
+  const ended e = run(p, op);
+  EXPECT_EQ(e.error, errc::call_timeout);
+  EXPECT_EQ(e.at, begin + 5s);
+  EXPECT_EQ(op.starts(), 1);
+}
+
+TEST_F(order, without_a_timeout_of_the_whole_call_attempts_and_waits_add_up) {
+  const retry how{.max_attempts = 3, .delay = steady(10s)};
+  const pipeline limited = builder().add(how).add(timeout{.after = 2s}).build(env);
+  const scripted_operation hangs{env, {scripted_end::hang()}};
+  time_point begin = env.now();
+  ended e = run(limited, hangs);
+  EXPECT_EQ(e.error, errc::attempt_timeout);
+  EXPECT_EQ(e.at, begin + 2s + 10s + 2s + 10s + 2s);
+  const pipeline unlimited = builder().add(how).build(env);
+  const scripted_operation slow{env, {scripted_end::fail(connection_reset).after(15min)}};
+  begin = env.now();
+  e = run(unlimited, slow);
+  EXPECT_EQ(e.error, connection_reset);
+  EXPECT_EQ(e.at, begin + 15min + 10s + 15min + 10s + 15min);
+}
+
 TEST_F(order, attempt_timeout_call_timeout_cancellation_and_rejection_are_distinct) {
   auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
   const pipeline attempt_limit =
@@ -167,6 +196,45 @@ TEST_F(order, a_reserve_leaves_time_for_the_fallback) {
   EXPECT_EQ(e.at, begin + 4s);
 }
 
+TEST_F(order, without_a_reserve_no_time_is_left_for_the_fallback) {
+  int asked = 0;
+  const auto source = [&asked](const outcome&) { return ++asked; };
+  const pipeline stacks[] = {
+      builder().add(timeout{.after = 5s}).add(fallback::from(source)).build(env),
+      builder()
+          .add(timeout{.after = 5s})
+          .add(fallback::from(source))
+          .add(timeout{.after = 5s})
+          .build(env),
+      builder()
+          .add(timeout{.after = 5s})
+          .add(fallback::from(source))
+          .add(timeout{.after = 10s})
+          .build(env),
+  };
+  const scripted_operation op{env, {scripted_end::hang()}};
+  for (const pipeline& p : stacks) {
+    SCOPED_TRACE(&p - stacks);
+    const time_point begin = env.now();
+    const ended e = run(p, op);
+    EXPECT_EQ(e.error, errc::call_timeout);
+    EXPECT_EQ(e.at, begin + 5s);
+    EXPECT_EQ(asked, 0);
+  }
+}
+
+TEST_F(order, within_lies_outside_of_the_outermost_policy) {
+  const pipeline bare = builder().add(fallback::value(9)).build(env);
+  const pipeline reserved =
+      builder().add(fallback::value(9)).add(timeout{.after = 10s, .reserve = 1s}).build(env);
+  const scripted_operation op{env, {scripted_end::hang()}};
+  EXPECT_EQ(run(bare, op, {.within = 5s}).error, errc::call_timeout);
+  const time_point begin = env.now();
+  const ended e = run(reserved, op, {.within = 5s});
+  EXPECT_EQ(e.value, 9);
+  EXPECT_EQ(e.at, begin + 4s);
+}
+
 TEST_F(order, a_timeout_outside_the_bulkhead_bounds_the_time_in_the_queue) {
   auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
   const pipeline p = builder().add(timeout{.after = 2s}).add(slots).build(env);
@@ -196,6 +264,76 @@ TEST_F(order, a_timeout_inside_the_bulkhead_does_not_count_the_queue) {
   EXPECT_EQ(second.value, 1);
 }
 
+TEST_F(order, a_bulkhead_inside_the_attempts_timeout_queues_on_the_attempts_time) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
+  const retry once{.max_attempts = 2, .delay = steady(1h)};
+  const timeout limit{.after = 2s};
+  const pipeline inside = builder().add(once).add(limit).add(slots).build(env);
+  const pipeline outside = builder().add(once).add(slots).add(limit).build(env);
+  const scripted_operation op{env, {scripted_end::ok(7).after(1500ms)}};
+  const auto queued_for_a_second = [&](const pipeline& p, ended& e) {
+    bulkhead_permit taken = slots->try_acquire();
+    start(p, op, e);
+    env.advance(1s);
+    EXPECT_EQ(slots->snapshot().queued, 1);
+    taken.release();
+    env.advance(1500ms);
+  };
+  ended cut_off;
+  queued_for_a_second(inside, cut_off);
+  EXPECT_EQ(cut_off.count, 0) << "waits for its second attempt";
+  EXPECT_EQ(op.cancellations(), 1);
+  env.advance(1h + 1s);
+  EXPECT_EQ(cut_off.value, 7);
+  ended served;
+  queued_for_a_second(outside, served);
+  EXPECT_EQ(served.value, 7);
+  EXPECT_EQ(op.cancellations(), 1);
+}
+
+TEST_F(order, without_a_timeout_around_it_a_call_may_queue_for_ever) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
+  const pipeline p = builder().add(slots).build(env);
+  const scripted_operation op{env, {scripted_end::ok(7)}};
+  bulkhead_permit taken = slots->try_acquire();
+  ended e;
+  start(p, op, e);
+  env.advance(1000h);
+  EXPECT_EQ(e.count, 0);
+  EXPECT_EQ(slots->snapshot().queued, 1);
+  taken.release();
+  env.run_ready();
+  EXPECT_EQ(e.value, 7);
+}
+
+TEST_F(order, calls_that_hold_all_permits_and_ask_for_another_wait_for_each_other) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 2, .max_queue = 5});
+  const pipeline outer = builder().add(slots).build(env);
+  const pipeline layer_below =
+      builder().add(bulkhead{.max_concurrent = 2, .max_queue = 5}).build(env);
+  const scripted_operation op{env, {scripted_end::ok(7)}};
+  const auto start_around = [&](const pipeline& inner, ended& e) {
+    outer.wrap([&op, inner](auto token) { return inner.wrap(op)(std::move(token)); })(
+        into{&e, &env});
+  };
+  ended apart[2];
+  for (ended& e : apart) start_around(layer_below, e);
+  env.run_ready();
+  for (const ended& e : apart) EXPECT_EQ(e.value, 7);
+  ended same[2];
+  bulkhead_permit taken[2] = {slots->try_acquire(), slots->try_acquire()};
+  for (ended& e : same) start_around(outer, e);
+  env.run_ready();
+  for (bulkhead_permit& one : taken) one.release();  // so that both begin with a permit
+  env.advance(1000h);
+  for (const ended& e : same) EXPECT_EQ(e.count, 0);
+  EXPECT_EQ(slots->snapshot().in_flight, 2);
+  EXPECT_EQ(slots->snapshot().queued, 2);
+  slots->set_max_concurrent(3);  // one more sets them all free
+  env.run_ready();
+  for (const ended& e : same) EXPECT_EQ(e.value, 7);
+}
+
 TEST_F(order, a_time_out_in_the_queue_says_nothing_about_the_dependency) {
   auto breaker = std::make_shared<circuit_breaker_policy>(
       circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1});
@@ -219,6 +357,16 @@ TEST_F(order, max_attempts_counts_attempts) {
   EXPECT_EQ(run(p, op).error, connection_reset);
   EXPECT_EQ(op.starts(), 4);
   EXPECT_EQ(p.amplification(), 4U);
+}
+
+TEST_F(order, stacked_retries_multiply) {
+  const retry outer{.max_attempts = 2, .delay = steady(1s)};
+  const retry inner{.max_attempts = 3, .delay = steady(1s)};
+  const pipeline p = builder().add(outer).add(inner).build(env);
+  const scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  EXPECT_EQ(run(p, op).error, connection_reset);
+  EXPECT_EQ(op.starts(), 6);
+  EXPECT_EQ(p.amplification(), 6U);
 }
 
 TEST_F(order, waits_are_exact) {
@@ -295,6 +443,34 @@ TEST_F(order, a_rejection_inside_the_retry_is_no_attempt) {
   const ended e = run(p, op);
   EXPECT_EQ(e.value, 1) << e.error.message();
   EXPECT_GE(e.at, begin + 10s);
+  EXPECT_EQ(op.starts(), 2);
+}
+
+TEST_F(order, an_open_circuit_and_a_full_bulkhead_inside_the_retry_are_waited_out_when_told_to) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1});
+  const retry patient{.max_attempts = 2, .delay = steady(1s), .wait_for_permission = true};
+  const pipeline p =
+      builder().add(timeout{.after = 1min}).add(patient).add(breaker).add(slots).build(env);
+  const scripted_operation op{env, {scripted_end::ok(7)}};
+  time_point begin = env.now();
+  breaker->open(begin, env.random(), 20s);
+  const time_point retry_at = breaker->snapshot(begin).retry_at;
+  ended e = run(p, op);
+  EXPECT_EQ(e.value, 7);
+  EXPECT_GE(retry_at, begin + 20s);
+  EXPECT_EQ(e.at, retry_at + 1s) << "a little later than it said";
+  begin = env.now();
+  bulkhead_permit taken = slots->try_acquire();
+  e = {};
+  start(p, op, e);
+  env.advance(5s + 500ms);
+  taken.release();
+  env.advance(500ms);
+  EXPECT_EQ(e.value, 7);
+  EXPECT_EQ(e.at, begin + 6s) << "asks again each second, as nobody knows when";
+  breaker->isolate(env.now());
+  EXPECT_EQ(run(p, op).error, errc::circuit_isolated) << "never waited out";
   EXPECT_EQ(op.starts(), 2);
 }
 
@@ -502,6 +678,26 @@ TEST_F(order, a_limiter_outside_the_retry_is_paid_once) {
   (void)run(p, op);
   EXPECT_EQ(op.starts(), 3);
   EXPECT_EQ(rate->snapshot(env.now()).tokens, 9);
+}
+
+TEST_F(order, without_a_deadline_callers_pile_up_in_front_of_a_slow_limiter) {
+  auto rate = std::make_shared<rate_limiter_policy>(
+      rate_limiter{.permits = 1, .per = 1min, .max_wait = 1h});
+  const pipeline endless = builder().add(rate).build(env);
+  const pipeline limited = builder().add(timeout{.after = 90s}).add(rate).build(env);
+  const scripted_operation op{env, {scripted_end::ok(1)}};
+  for (const pipeline* p : {&endless, &limited}) {
+    ended calls[10];
+    for (ended& e : calls) start(*p, op, e);
+    env.run_ready();
+    EXPECT_EQ(rate->snapshot(env.now()).waiting, p == &endless ? 9 : 1);
+    env.advance(1h);
+    for (const ended& e : calls) EXPECT_EQ(e.count, 1);
+  }
+  EXPECT_EQ(op.starts(), 12);
+  const auto rejected = seen->events(event_kind::rejected);
+  ASSERT_EQ(rejected.size(), 8U);
+  EXPECT_EQ(rejected[0].because, reason::deadline);
 }
 
 // A token of the limiter that no attempt used is given back: what stands inside it refused.
