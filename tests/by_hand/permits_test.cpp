@@ -399,6 +399,48 @@ TEST(by_hand_limiter, tokens_come_back_only_while_that_is_exact) {
   }
 }
 
+TEST(by_hand_limiter, a_cost_of_nothing_takes_nothing_and_passes_an_empty_limiter) {
+  for (const rate_algorithm algorithm : algorithms) {
+    SCOPED_TRACE(static_cast<int>(algorithm));
+    rate_limiter_policy p({.permits = 2, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
+    EXPECT_TRUE(p.try_acquire(start, 2));
+    EXPECT_FALSE(p.try_acquire(start));
+    const auto before = p.snapshot(start);
+    for (int i = 0; i < 3; ++i) {
+      rate_permit nothing = p.try_acquire(start, 0);
+      EXPECT_TRUE(nothing);
+      if (i == 2) nothing.give_back(start);
+      EXPECT_EQ(p.snapshot(start).tokens, 0);
+      EXPECT_EQ(p.snapshot(start).retry_at, before.retry_at);
+    }
+    EXPECT_FALSE(p.try_acquire(start));
+  }
+}
+
+TEST(by_hand_limiter, a_cost_of_nothing_overtakes_nobody_and_heeds_a_pause) {
+  for (const rate_algorithm algorithm : algorithms) {
+    SCOPED_TRACE(static_cast<int>(algorithm));
+    rate_limiter_policy p({.permits = 2, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
+    EXPECT_TRUE(p.try_acquire(start, 2));
+    stage_driver t;
+    t.set_now(start);
+    const stage_under_test waiting(p);
+    ASSERT_EQ(waiting->enter(t).what(), verb::park);
+    refusal no;
+    EXPECT_FALSE(p.try_acquire(start, 0, &no));
+    EXPECT_EQ(no.code, errc::rate_limited);
+    waiting->leave();
+    EXPECT_TRUE(p.try_acquire(start, 0));
+    p.pause_until(start + 10s);
+    const duration last_moment = algorithm == rate_algorithm::gcra ? 500ms : 0ms;
+    EXPECT_FALSE(p.try_acquire(start + 10s - last_moment - 1ns, 0, &no));
+    EXPECT_EQ(no.why.because, reason::rate);
+    EXPECT_TRUE(p.try_acquire(start + 10s - last_moment, 0));
+    EXPECT_FALSE(p.try_acquire(start + 10s - 1ns));
+    EXPECT_TRUE(p.try_acquire(start + 10s));
+  }
+}
+
 TEST(by_hand_limiter, a_refund_starts_those_who_wait) {
   for (const rate_algorithm algorithm :
        {rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {

@@ -163,7 +163,8 @@ class HAWSER_API rate_limiter_policy final : public policy {
 
   /// For use by hand, outside a pipeline: takes `cost` tokens if they are there, else none; then
   /// `*refused`, if given, says why (errc::rate_limited) and until when. Never waits, reserves
-  /// nothing, allocates nothing.
+  /// nothing, allocates nothing. A `cost` of 0 needs no tokens and takes none: it passes an empty
+  /// limiter, but neither those who wait nor a pause (with `gcra`, but for its last 1 / rate).
   [[nodiscard]] rate_permit try_acquire(time_point now, std::uint32_t cost = 1,
                                         refusal* refused = nullptr) noexcept;
 
