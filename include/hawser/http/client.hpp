@@ -49,8 +49,10 @@ struct client_options {
   /// the IETF draft's way.
   std::optional<idempotency_profile> idempotency{};
   /// Names the header that carries the call's correlation id, the same on each attempt; off.
+  /// Neither one that the client writes itself nor that of the idempotency key.
   std::optional<std::string> correlation_header{};
-  /// Names the header that carries the attempt's number, from 1; off.
+  /// Names the header that carries the attempt's number, from 1; off. Likewise, and not the one
+  /// above.
   std::optional<std::string> attempt_header{};
   /// Carries the exchanges in place of our own transport: another protocol, or a test's fake.
   std::shared_ptr<http::transport> transport{};

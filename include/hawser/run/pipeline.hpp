@@ -96,7 +96,8 @@ class HAWSER_API pipeline_builder {
   pipeline_builder&& add(Options options) && {
     return std::move(add(std::move(options)));
   }
-  /// A policy object, possibly shared with other pipelines, or of your own making.
+  /// A policy object, possibly shared with other pipelines, or of your own making. Throws
+  /// `config_error` for none.
   pipeline_builder& add(std::shared_ptr<policy> shared) &;
   /// The same on a temporary.
   pipeline_builder&& add(std::shared_ptr<policy> shared) && {
@@ -107,7 +108,8 @@ class HAWSER_API pipeline_builder {
   /// The same on a temporary.
   pipeline_builder&& add(const pipeline_builder& other) && { return std::move(add(other)); }
 
-  /// Has `listener` told of each event of the pipeline, after those added before it.
+  /// Has `listener` told of each event of the pipeline, after those added before it. Throws
+  /// `config_error` for none.
   pipeline_builder& observe(std::shared_ptr<observer> listener) &;
   /// The same on a temporary.
   pipeline_builder&& observe(std::shared_ptr<observer> listener) && {
@@ -116,14 +118,16 @@ class HAWSER_API pipeline_builder {
 
   /// Masks the texts that leave a call: details of errors, what exceptions said, names, ids and
   /// causes in reports, names and ids in events. Your literals are in none of them; the built-in
-  /// rules hold as they do without it. The last one given counts.
+  /// rules hold as they do without it. The last one given counts. Throws `config_error` for
+  /// none.
   pipeline_builder& redact(std::shared_ptr<const redactor> masks) &;
   /// The same on a temporary.
   pipeline_builder&& redact(std::shared_ptr<const redactor> masks) && {
     return std::move(redact(std::move(masks)));
   }
 
-  /// The most attempts that one call may cause, over all stacked retries.
+  /// The most attempts that one call may cause, over all stacked retries. Throws `config_error` for
+  /// 0.
   pipeline_builder& max_amplification(unsigned limit) &;
   /// The same on a temporary.
   pipeline_builder&& max_amplification(unsigned limit) && {

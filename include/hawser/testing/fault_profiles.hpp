@@ -18,7 +18,8 @@
 
 namespace hawser::inline v0::testing {
 
-/// Which share of requests fails, and how. Shares are probabilities in [0, 1], their sum at most 1.
+/// Which share of requests fails, and how. Shares are probabilities in [0, 1], their sum, without
+/// that of spikes, at most 1. Durations must not be negative.
 /// The n-th request draws the n-th numbers: the same seed gives the same faults in the same order.
 struct fault_mix {
   std::uint64_t seed = 1;               ///< The same seed gives the same faults in the same order.

@@ -711,6 +711,32 @@ TEST_F(order, a_limiter_outside_the_breaker_is_not_paid_for_what_the_breaker_ref
   EXPECT_EQ(rate->snapshot(env.now()).tokens, 10);
 }
 
+TEST_F(order, a_call_that_costs_nothing_passes_an_empty_limiter) {
+  auto rate = std::make_shared<rate_limiter_policy>(rate_limiter{.permits = 1, .per = 1h});
+  const pipeline p = builder().add(rate).build(env);
+  const scripted_operation op{env, {scripted_end::ok(1)}};
+  EXPECT_EQ(run(p, op).value, 1);
+  EXPECT_EQ(run(p, op).error, errc::rate_limited);
+  EXPECT_EQ(run(p, op, {.cost = 0}).value, 1);
+  EXPECT_EQ(rate->snapshot(env.now()).tokens, 0);
+}
+
+TEST_F(order, a_breaker_outside_a_bulkhead_or_a_limiter_does_not_count_what_they_refuse) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1});
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1});
+  auto rate = std::make_shared<rate_limiter_policy>(rate_limiter{.permits = 1, .per = 1h});
+  const scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  const bulkhead_permit slot = slots->try_acquire();
+  const rate_permit token = rate->try_acquire(env.now());
+  EXPECT_EQ(run(builder().add(breaker).add(slots).build(env), op).error, errc::bulkhead_full);
+  EXPECT_EQ(run(builder().add(breaker).add(rate).build(env), op).error, errc::rate_limited);
+  EXPECT_EQ(breaker->snapshot(env.now()).calls, 0U);
+  EXPECT_EQ(breaker->snapshot(env.now()).state, circuit_state::closed);
+  EXPECT_EQ(run(builder().add(breaker).build(env), op).error, connection_reset);
+  EXPECT_EQ(breaker->snapshot(env.now()).state, circuit_state::open);
+}
+
 TEST_F(order, pipelines_to_one_destination_share_one_retry_budget) {
   const auto shared = make_budget(token_budget{.tokens = 10, .timeout_cost = 5});
   const retry how{.max_attempts = 3, .delay = steady(1s), .budget = shared};

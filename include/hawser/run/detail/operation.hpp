@@ -28,7 +28,7 @@ struct call_options {
   /// be run again unless you say `effect::unsafe`: then it is repeated only when nothing of it can
   /// have happened. An `http::client` takes the stricter of this and what the request says.
   std::optional<hawser::effect> effect{};
-  /// How much of a rate limiter's tokens it takes.
+  /// How many of a rate limiter's tokens it takes; 0: none, and it needs none.
   std::uint32_t cost = 1;
   /// Higher is served first where calls queue.
   int priority = 0;
