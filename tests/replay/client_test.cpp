@@ -6,16 +6,24 @@
 
 #include "replay/scripted_network.hpp"
 #include "replay/shop_rig.hpp"
+#include "replay/touchy_observer.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/strand.hpp>
 
 #include <array>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <ostream>
+#include <stdexcept>
+#include <string>
 
 namespace hawser::test::client_test {
 namespace {
@@ -70,7 +78,8 @@ struct keep_answer {
 
 /// A client on the scripted network, on virtual time.
 struct shop : shop_rig {
-  shop(fuse* f, const scenario& s, std::size_t connections = 8) : shop_rig(2), net(f) {
+  shop(fuse* f, const scenario& s, std::size_t connections = 8, const user_callbacks& mine = {})
+      : shop_rig(2), net(f) {
     net.tls = s.tls;
     net.named = true;
     net.sluggish = s.sluggish;
@@ -83,7 +92,7 @@ struct shop : shop_rig {
     carrier = net.transport(env, pool, times);
     http::client_options options;
     options.transport = carrier;
-    api.emplace(env.env(), "http://api.test", stack(), std::move(options));
+    api.emplace(env.env(), "http://api.test", stack(mine), std::move(options));
   }
   ~shop() {
     api.reset();
@@ -97,12 +106,15 @@ struct shop : shop_rig {
     check_permits();
   }
 
-  void start(answered& a, what kind, call_report* report = nullptr) {
+  static http::request make(what kind) {
     http::request r = kind == what::get ? http::request::get("/v1/charges/1")
                                         : http::request::post("/v1/charges");
     if (kind != what::get) r = std::move(r).body(R"({"amount":7})", "application/json");
     if (kind == what::keyed_post) r = std::move(r).idempotency_key("order-1");
-    api->async_send(std::move(r), {.report = report},
+    return r;
+  }
+  void start(answered& a, what kind, call_report* report = nullptr) {
+    api->async_send(make(kind), {.report = report},
                     asio::bind_cancellation_slot(signal.slot(), keep_answer{&a}));
     EXPECT_EQ(a.count, 0) << "completed inline";
   }
@@ -175,7 +187,6 @@ TEST_P(replay_of_a_call, each_step_of_the_channel_fails) {
       shop s(&f, how);
       s.net.set(goes_wrong);
       if (how.kept) s.check_health();
-      s.env.advance(5s);
       const std::size_t before = s.net.requests().size();
       answered a;
       call_report report;
@@ -193,7 +204,7 @@ TEST_P(replay_of_a_call, each_step_of_the_channel_fails) {
 
 // Between any two handlers or timers of four calls over two connections: one of them gets its
 // answer on a kept connection, one waits for it, one in the pool, two in the bulkhead.
-enum class interruption { close, destroy, cancel, shut_down };
+enum class interruption { close, destroy, cancel, shut_down, leap };
 
 void interrupt(shop& s, interruption by) {
   switch (by) {
@@ -205,13 +216,14 @@ void interrupt(shop& s, interruption by) {
       s.env.shut_down();
       s.gone = true;
       break;
+    case interruption::leap: leap(s.env, 1h); break;
   }
 }
 
 TEST_P(replay_of_a_call, is_interrupted_before_each_step) {
   const scenario& how = GetParam();
   for (const interruption by : {interruption::close, interruption::destroy, interruption::cancel,
-                                interruption::shut_down}) {
+                                interruption::shut_down, interruption::leap}) {
     SCOPED_TRACE(static_cast<int>(by));
     const std::size_t steps = fail_at_each_step([&](fuse& f) {
       shop s(nullptr, how, 1);
@@ -229,16 +241,158 @@ TEST_P(replay_of_a_call, is_interrupted_before_each_step) {
         ASSERT_EQ(a.count, 1);
         if (*a.got || a.got->error() == errc::outcome_unknown) continue;
         EXPECT_TRUE(f.burnt());
-        EXPECT_EQ(a.got->error(), condition::canceled) << a.got->error().message();
+        if (by == interruption::leap && a.got->error() == errc::bulkhead_timeout) continue;
+        EXPECT_EQ(a.got->error(),
+                  by == interruption::leap ? condition::timeout : condition::canceled)
+            << a.got->error().message();
       }
       s.check_permits();
       if (how.kind == what::unsafe_post) {
         EXPECT_LE(s.net.requests().size(), calls.size());
       }
-      if (by == interruption::cancel || !f.burnt()) s.check_health();
+      const bool lives = by == interruption::cancel || by == interruption::leap;
+      if (lives || !f.burnt()) s.check_health();
     });
     EXPECT_GE(steps, 4u);
   }
+}
+
+// --- callbacks that throw
+
+enum class callback { observer, classifier, condition, source };
+
+/// One of them is the fuse's; the others do as a user's would. With a fallback there is no second
+/// attempt, so that it has something to stand in for.
+user_callbacks all_but_one_well(fuse& f, callback touchy, std::function<void()> on_failure) {
+  const auto step = [&f, touchy](callback which) {
+    if (which == touchy && f.burns()) throw std::runtime_error("a user's callback");
+  };
+  const bool gives_up = touchy == callback::condition || touchy == callback::source;
+  user_callbacks all;
+  if (touchy == callback::observer) all.listener = std::make_shared<touchy_observer>(f);
+  all.transient = [step, gives_up, next = std::move(on_failure)](const outcome&) {
+    next();
+    step(callback::classifier);
+    return gives_up ? std::optional<bool>(false) : std::nullopt;
+  };
+  if (!gives_up) return all;
+  const auto make = [step](const outcome&) {
+    step(callback::source);
+    http::response r;
+    r.set_status(203);
+    r.mutable_body() = "a substitute";
+    return r;
+  };
+  const auto covers = [step](const outcome&) {
+    step(callback::condition);
+    return true;
+  };
+  all.substitute = fallback::from(make).when(covers).even_if_unknown();
+  return all;
+}
+
+// Two calls over one connection, of which the first two answers are cut: whose callback throws is
+// told so, unless it is an observer's; the other call does not notice.
+TEST_P(replay_of_a_call, each_callback_throws) {
+  const scenario& how = GetParam();
+  for (const callback touchy :
+       {callback::observer, callback::classifier, callback::condition, callback::source}) {
+    SCOPED_TRACE(static_cast<int>(touchy));
+    const bool stands_in = touchy == callback::condition || touchy == callback::source;
+    const std::size_t steps = fail_at_each_step([&](fuse& f) {
+      f.arm(false);
+      network* line = nullptr;
+      int cuts = 0;
+      const auto on_failure = [&] {
+        if (--cuts > 0) line->cut_next_answer(20);
+      };
+      shop s(nullptr, how, 1, all_but_one_well(f, touchy, on_failure));
+      line = &s.net;
+      if (how.kept) s.check_health();
+      const std::size_t before = s.net.requests().size();
+      cuts = 2;
+      s.net.cut_next_answer(20);
+      f.arm();
+      answered mine;
+      answered other;
+      call_report report;
+      s.start(mine, how.kind, &report);
+      s.start(other, what::get);
+      s.env.run_until_idle();
+      f.arm(false);
+
+      int hurt = 0;
+      const auto check = [&](const answered& a, what kind) {
+        ASSERT_EQ(a.count, 1);
+        if (*a.got) {
+          if ((*a.got)->status() == 200)
+            EXPECT_EQ((*a.got)->body(), R"({"id":1})");
+          else
+            EXPECT_EQ((*a.got)->body(), "a substitute");
+          return;
+        }
+        if (kind != what::unsafe_post || stands_in) ++hurt;
+        const errc plain = touchy == callback::source ? errc::truncated_response
+                                                      : errc::operation_threw;
+        EXPECT_EQ(a.got->error(), kind == what::get ? plain : errc::outcome_unknown)
+            << a.got->error().message();
+      };
+      check(mine, how.kind);
+      check(other, what::get);
+      if (how.kind == what::unsafe_post) {
+        std::size_t posts = 0;
+        for (std::size_t i = before; i < s.net.requests().size(); ++i)
+          if (s.net.requests()[i].text.starts_with("POST")) ++posts;
+        EXPECT_EQ(posts, 1u) << report.to_string();
+      }
+      const bool noticed = f.burnt() && touchy != callback::observer;
+      if (how.kind != what::unsafe_post || stands_in) {
+        EXPECT_EQ(hurt, noticed ? 1 : 0) << report.to_string();
+      }
+      if (!*mine.got) {
+        EXPECT_EQ(report.delivery, evidence::maybe_applied) << report.to_string();
+      }
+      s.check_permits();
+      s.check_health();
+    });
+    EXPECT_GE(steps, touchy == callback::observer ? 8u : 2u);
+  }
+}
+
+// What a completion handler throws comes out of the run function. Every second handler has an
+// executor of its own.
+TEST_P(replay_of_a_call, each_completion_handler_throws) {
+  const scenario& how = GetParam();
+  const std::size_t steps = fail_at_each_step([&](fuse& f) {
+    shop s(nullptr, how, 1);
+    s.net.cut_next_answer(20);
+    constexpr std::size_t calls = 4;
+    std::array<int, calls> ends{};
+    for (std::size_t i = 0; i < calls; ++i) {
+      const auto handler = [&ends, &f, i](const result<http::response>&) {
+        ++ends[i];
+        if (f.burns()) throw std::runtime_error("the handler");
+      };
+      if (i % 2 == 0)
+        s.api->async_send(shop::make(how.kind), handler);
+      else
+        s.api->async_send(shop::make(how.kind),
+                          asio::bind_executor(asio::make_strand(s.env.get_executor()), handler));
+    }
+    int thrown = 0;
+    for (bool more = true; more;) {
+      try {
+        more = s.step();
+      } catch (const std::runtime_error&) {
+        ++thrown;
+      }
+    }
+    EXPECT_THAT(ends, ::testing::Each(1));
+    EXPECT_EQ(thrown, f.burnt() ? 1 : 0);
+    s.check_permits();
+    s.check_health();
+  });
+  EXPECT_EQ(steps, 4u);
 }
 
 INSTANTIATE_TEST_SUITE_P(every, replay_of_a_call, ::testing::ValuesIn(scenarios),

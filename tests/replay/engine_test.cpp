@@ -9,6 +9,7 @@
 #include "hawser/run/coroutine.hpp"
 #include "hawser/run/execute.hpp"
 
+#include "replay/touchy_observer.hpp"
 #include "support/each_step.hpp"
 #include "support/virtual_time.hpp"
 
@@ -28,18 +29,6 @@ namespace hawser::test::engine_test {
 namespace {
 
 namespace asio = boost::asio;
-
-/// Throws at each of its events that is the one.
-class touchy_observer final : public observer {
- public:
-  explicit touchy_observer(fuse& f) : fuse_(f) {}
-  void on_event(const event& /*what*/) override {
-    if (fuse_.burns()) throw std::runtime_error("the observer");
-  }
-
- private:
-  fuse& fuse_;
-};
 
 struct everything {
   explicit everything(fuse& fails) : f(fails) {
@@ -210,7 +199,7 @@ TEST(replay_of_the_engine, interruptions) {
           case interruption::cancel:
             for (auto& signal : signals) signal.emit(asio::cancellation_type::terminal);
             break;
-          case interruption::leap: e.env.advance(1h); break;
+          case interruption::leap: leap(e.env, 1h); break;
           case interruption::shut_down:
             e.env.on_leftover({});
             e.env.shut_down();

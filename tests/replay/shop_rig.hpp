@@ -2,8 +2,10 @@
 // stack of policies, of which nobody may hold anything after a run.
 #pragma once
 
+#include "hawser/observe/observer.hpp"
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/fallback.hpp"
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/timeout.hpp"
@@ -12,10 +14,19 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace hawser::test {
+
+/// What a user may put into the stack.
+struct user_callbacks {
+  std::shared_ptr<observer> listener{};
+  std::function<std::optional<bool>(const outcome&)> transient{};
+  std::optional<fallback> substitute{};  ///< Outermost.
+};
 
 struct shop_rig {
   explicit shop_rig(int max_concurrent)
@@ -24,12 +35,16 @@ struct shop_rig {
     env.on_leftover([](std::string_view left) { ADD_FAILURE() << "left behind: " << left; });
   }
 
-  [[nodiscard]] pipeline_builder stack() const {
-    return std::move(pipeline_builder("shop")
-                         .add(timeout{.after = 5min})
+  [[nodiscard]] pipeline_builder stack(const user_callbacks& mine = {}) const {
+    pipeline_builder b("shop");
+    if (mine.listener) b.observe(mine.listener);
+    if (mine.substitute) b.add(*mine.substitute);
+    retry again{.max_attempts = 3, .delay = steady(10ms)};
+    again.transient = mine.transient;
+    return std::move(b.add(timeout{.after = 5min})
                          .add(rate_limiter{.permits = 1'000, .burst = 1'000})
                          .add(slots)
-                         .add(retry{.max_attempts = 3, .delay = steady(10ms)})
+                         .add(std::move(again))
                          .add(breaker)
                          .add(timeout{.after = 1min}));
   }
