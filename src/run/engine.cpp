@@ -193,7 +193,7 @@ step engine::threw() {
   o.result = verdict::failed;
   o.from = origin::policy;
   o.countable = false;
-  o.delivery = unresolved_ ? evidence::maybe_applied : evidence::never_sent;
+  o.delivery = known_delivery();
   o.error = errc::operation_threw;
   return finish(o);
 }
@@ -319,6 +319,8 @@ step engine::inner_ended(int i) {
   }
   if (override_level_ == i) {
     override_level_ = outside;
+    // The stage could not know yet what would become of the attempt.
+    if (!override_->ok()) override_->delivery = known_delivery();
     return finish(*override_);
   }
   const step s = tell_stage(i);
@@ -374,6 +376,7 @@ void engine::limits_passed(time_point now) {
 /// The operation has ended with `slot_`, which is now seen in the light of a cancellation.
 void engine::launched(time_point now) {
   slot_.elapsed = now - attempt_started_;
+  delivery_of_last_ = slot_.delivery;
   where_ = place::stepping;
   if (slot_.result == verdict::ok) {
     unresolved_ = false;

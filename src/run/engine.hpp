@@ -121,6 +121,10 @@ class engine : public tick {
   }
   [[gnu::noinline]] bool note_that_caller_left() noexcept;
   [[nodiscard]] outcome cut_off() const noexcept;
+  /// What the attempts so far prove, for an ending that is not their own.
+  [[nodiscard]] evidence known_delivery() const noexcept {
+    return unresolved_ ? evidence::maybe_applied : delivery_of_last_;
+  }
   void set_timer(int i, time_point at) noexcept;
   void find_next_timer() noexcept;
   void conclude();
@@ -158,6 +162,7 @@ class engine : public tick {
   // Apart from the two that `ascend` reads together: a load that spans a store still on its way to
   // the cache waits for it.
   place where_ = place::stepping;
+  evidence delivery_of_last_ = evidence::never_sent;  // attempt that has ended
   time_point started_{};
   time_point attempt_started_{};
   // What few calls have, lest the others set it up and clear it away.

@@ -3,12 +3,16 @@
 #include "hawser/http/client.hpp"
 #include "hawser/http/json.hpp"
 #include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/policy.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/timeout.hpp"
+#include "hawser/run/async.hpp"
 #include "hawser/run/execute.hpp"
+#include "hawser/run/report.hpp"
 #include "hawser/testing/fake_transport.hpp"
 #include "hawser/testing/fault_server.hpp"
 #include "hawser/testing/manual_environment.hpp"
+#include "hawser/testing/scripted_operation.hpp"
 
 #include <gtest/gtest.h>
 
@@ -18,7 +22,9 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace hawser::test::client_effect_test {
@@ -32,7 +38,9 @@ using http::idempotency_profile;
 using http::request;
 using http::response;
 using http::standard_pipeline;
+using testing::scripted_end;
 using testing::scripted_exchange;
+using testing::scripted_operation;
 
 struct client_effect : ::testing::Test {
   testing::manual_environment env;
@@ -205,6 +213,78 @@ pipeline_builder queued_retry(std::shared_ptr<bulkhead_policy> slots) {
           .add(timeout{.after = 5s})
           .add(retry{.max_attempts = 3, .delay = constant{.each = 1s, .spread = jitter::none}})
           .add(std::move(slots)));
+}
+
+/// A stage around the attempt that throws when it hears of its end, or of its time, which comes
+/// while the attempt runs.
+struct throwing_stage : stage {
+  explicit throwing_stage(class throwing_policy& shared) : shared_(shared) {}
+  step enter(tick& t) override;
+  step inner_done(int, const outcome& o, tick& t) override;
+  step timer(tick&) override { throw std::runtime_error("a stage's timer"); }
+  throwing_policy& shared_;
+};
+
+class throwing_policy final : public policy_with<throwing_policy, throwing_stage> {
+ public:
+  explicit throwing_policy(bool on_time) : on_time_(on_time) {}
+  std::string_view kind() const noexcept override { return "throwing"; }
+  const bool on_time_;
+};
+
+step throwing_stage::enter(tick& t) {
+  return shared_.on_time_ ? step::call_inner_until(later(t.now(), 1s)) : step::call_inner();
+}
+step throwing_stage::inner_done(int, const outcome& o, tick& t) {
+  if (!shared_.on_time_) throw std::runtime_error("a stage's inner_done");
+  return t.finish(o);
+}
+
+TEST_F(client_effect, what_throws_after_an_answer_makes_no_request_unsent) {
+  retry around{.max_attempts = 3};
+  around.transient = [](const outcome&) { return true; };
+  retry throwing{.max_attempts = 2};
+  throwing.transient = [](const outcome&) -> std::optional<bool> {
+    throw std::runtime_error("the classifier");
+  };
+  const auto stack = [&] {
+    return std::move(pipeline_builder("api").max_amplification(10).add(around));
+  };
+  const auto expect_answered = [&](pipeline_builder policies) {
+    const client api = make({}, std::move(policies));
+    call_report report;
+    const auto r = api.send(post(), {.report = &report});
+    ASSERT_TRUE(r.has_error());
+    EXPECT_EQ(r.error(), errc::operation_threw) << r.error().message();
+    EXPECT_EQ(report.delivery, evidence::answered) << report.to_string();
+    EXPECT_EQ(net->requests().size(), 1u) << report.to_string();
+    net = std::make_shared<testing::fake_transport>(env);
+  };
+  net->script({scripted_exchange::answer(500)});
+  expect_answered(std::move(stack().add(throwing)));
+  net->script({scripted_exchange::answer(201)});
+  expect_answered(std::move(stack().add(std::make_shared<throwing_policy>(false))));
+}
+
+// A stage that throws while the attempt runs ends the call by what becomes of the attempt.
+TEST_F(client_effect, what_throws_during_an_attempt_makes_no_request_unsent) {
+  for (const bool deaf : {false, true}) {
+    SCOPED_TRACE(deaf);
+    scripted_operation op{env,
+                          {deaf ? scripted_end::ok(7).after(2s).deaf() : scripted_end::hang()}};
+    const pipeline p = pipeline_builder("api")
+                           .add(retry{.max_attempts = 3})
+                           .add(std::make_shared<throwing_policy>(true))
+                           .build(env);
+    call_report report;
+    error_code end;
+    p.wrap(op,
+           {.effect = effect::unsafe, .report = &report})([&](error_code ec, int) { end = ec; });
+    env.run_until_idle();
+    EXPECT_EQ(end, deaf ? errc::operation_threw : errc::outcome_unknown) << end.message();
+    EXPECT_EQ(report.delivery, deaf ? evidence::answered : evidence::maybe_applied);
+    EXPECT_EQ(op.starts(), 1);
+  }
 }
 
 TEST_F(client_effect, an_answer_stays_the_result_when_time_ends_before_the_next_attempt_begins) {

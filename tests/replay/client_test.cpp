@@ -332,8 +332,8 @@ TEST_P(replay_of_a_call, each_callback_throws) {
           return;
         }
         if (kind != what::unsafe_post || stands_in) ++hurt;
-        const errc plain = touchy == callback::source ? errc::truncated_response
-                                                      : errc::operation_threw;
+        const errc plain =
+            touchy == callback::source ? errc::truncated_response : errc::operation_threw;
         EXPECT_EQ(a.got->error(), kind == what::get ? plain : errc::outcome_unknown)
             << a.got->error().message();
       };

@@ -44,8 +44,8 @@ inline const error_code permission_denied =
 
 inline constant steady(duration each) { return {.each = each, .spread = jitter::none}; }
 
-/// Time passes, and every timer on the way expires, while what was ready waits to be run: as after a
-/// machine's sleep. `advance` would run it before the first timer.
+/// Time passes, and every timer on the way expires, while what was ready still waits to be run: as
+/// after a machine's sleep. `advance` would run it before the first timer.
 inline void leap(manual_environment& env, duration by) {
   const time_point until = later(env.now(), by);
   // On a thread that is not the environment's own the clock moves without running handlers.
