@@ -90,6 +90,7 @@ struct network::world {
   framing how = framing::length;
   std::size_t cut_answer_at = static_cast<std::size_t>(-1);
   fault cut_by = fault::end;
+  std::optional<fault> hangs_up_at_write;
 
   std::vector<seen_request> requests;
   std::size_t connections = 0;
@@ -264,6 +265,7 @@ class network::line_channel final : public beast::channel {
         default: go_wrong();
       }
     }
+    if (const auto how = std::exchange(world_->hangs_up_at_write, std::nullopt)) go_wrong(*how);
     return put(data, std::min(room, size), size, ec);
   }
 
@@ -402,8 +404,9 @@ class network::line_channel final : public beast::channel {
   void complain(const char* what) { (world_->violations += what) += "; "; }
 
   /// From now on the line is as the fault has it.
-  void go_wrong() {
-    dead_ = world_->goes_wrong;
+  void go_wrong() { go_wrong(world_->goes_wrong); }
+  void go_wrong(fault how) {
+    dead_ = how;
     if (peer_) peer_->in_doubt = true;
   }
 
@@ -506,6 +509,8 @@ void network::settle() {
 void network::cut_next_answer(std::size_t at) noexcept { world_->cut_answer_at = at; }
 
 void network::set(fault how_) noexcept { world_->goes_wrong = how_; }
+
+void network::hang_up_at_next_write(fault how_) noexcept { world_->hangs_up_at_write = how_; }
 
 const std::vector<network::seen_request>& network::requests() const noexcept {
   return world_->requests;

@@ -58,6 +58,8 @@ class network {
   /// The same once the transport is there.
   void cut_next_answer(std::size_t at) noexcept;
   void set(fault how) noexcept;
+  /// At the next write the peer turns out to be gone, though a look before it finds nothing.
+  void hang_up_at_next_write(fault how) noexcept;
 
   /// A request as the server saw it begin.
   struct seen_request {

@@ -7,9 +7,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <deque>
+#include <iterator>
 #include <ostream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace hawser::test::transport_test {
 namespace {
@@ -149,6 +155,44 @@ TEST_P(replay_of_an_exchange, each_step_of_the_channel_fails) {
   }
 }
 
+class replay_of_a_reuse : public replay_of_an_exchange {};
+
+// The server hangs up between the look at a kept connection and the first write, of which the system
+// takes nothing: the exchange goes to a new connection, be it one that found the connection idle or
+// one that waited for it.
+TEST_P(replay_of_a_reuse, finds_the_server_gone_between_the_look_and_the_first_write) {
+  const scenario& s = GetParam();
+  for (const fault how : {fault::reset, fault::end})
+    for (const bool waits : {false, true}) {
+      SCOPED_TRACE(::testing::Message() << to_string(how) << (waits ? ", waiting" : ""));
+      run r(s, nullptr);
+      r.transport = r.net.transport(r.env, {.max_connections = 1, .max_idle = 1});
+      one_exchange first;
+      first.get("/first");
+      if (waits) {
+        r.transport->start(first);
+        r.transport->start(r.ex);
+        EXPECT_EQ(r.transport->stats().pending, 1u);
+        const auto& seen = r.net.requests();
+        while (seen.empty() || !seen[0].complete) ASSERT_TRUE(r.env.run_one());
+        r.net.hang_up_at_next_write(how);
+      } else {
+        r.send(first);
+        r.net.hang_up_at_next_write(how);
+        r.transport->start(r.ex);
+      }
+      r.env.run_until_idle();
+      EXPECT_EQ(first.ends_, 1);
+      EXPECT_EQ(r.ex.ends_, 1);
+      EXPECT_FALSE(r.ex.ec_) << r.ex.ec_.message() << ": " << r.ex.detail_;
+      EXPECT_EQ(r.ex.delivery_, evidence::answered);
+      EXPECT_EQ(r.net.requests().size(), 2u) << "the first, and this one once";
+      EXPECT_EQ(r.net.connections(), 2u);
+      EXPECT_EQ(r.transport->stats().opened, 2u);
+      r.check_health();
+    }
+}
+
 class replay_of_an_answer : public replay_of_an_exchange {};
 
 // Cut after its last byte an answer is whole: the replay ends there.
@@ -188,6 +232,13 @@ TEST_P(replay_of_an_answer, is_cut_after_each_byte) {
 
 INSTANTIATE_TEST_SUITE_P(every, replay_of_an_exchange, ::testing::ValuesIn(scenarios),
                          [](const auto& which) { return std::string(which.param.name); });
+INSTANTIATE_TEST_SUITE_P(every, replay_of_a_reuse, ::testing::ValuesIn([] {
+                           std::vector<scenario> kept;
+                           std::ranges::copy_if(scenarios, std::back_inserter(kept),
+                                                &scenario::kept);
+                           return kept;
+                         }()),
+                         [](const auto& which) { return std::string(which.param.name); });
 INSTANTIATE_TEST_SUITE_P(
     every, replay_of_an_answer,
     ::testing::Values(
@@ -198,47 +249,124 @@ INSTANTIATE_TEST_SUITE_P(
         scenario{.name = "tls_post_kept", .post = true, .tls = true, .named = true, .kept = true}),
     [](const auto& which) { return std::string(which.param.name); });
 
-// Three exchanges over one connection at a time: whatever becomes of one, the others get theirs.
+/// Three exchanges over one connection at a time.
+struct queue {
+  explicit queue(bool tls = false, fuse* f = nullptr, fault how = fault::reset) : net(f) {
+    env.on_leftover([](std::string_view what) { ADD_FAILURE() << "left behind: " << what; });
+    net.goes_wrong = how;
+    net.tls = net.named = tls;
+    http::time_limits times;
+    times.pool_wait = 1h;  // those behind a silent server wait it out
+    transport = net.transport(env, {.max_connections = 1, .max_idle = 1}, times);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i].get("/" + std::to_string(i));
+  }
+  void start() {
+    for (one_exchange& one : all) transport->start(one);
+  }
+  /// Each ended once, the pool is whole, and nothing is left.
+  void check() {
+    for (const one_exchange& one : all) EXPECT_EQ(one.ends_, 1);
+    EXPECT_LE(transport->stats().connections, 1u);
+    EXPECT_EQ(transport->stats().pending, 0u);
+    one_exchange good;
+    good.get("/health");
+    transport->start(good);
+    env.run_until_idle();
+    EXPECT_EQ(good.ends_, 1);
+    EXPECT_FALSE(good.ec_) << good.detail_;
+    EXPECT_EQ(transport->stats().idle, 1u);
+    transport->close();
+    env.run_until_idle();
+    EXPECT_TRUE(env.expect_quiet());
+    transport.reset();
+    EXPECT_EQ(net.held(), 0u) << "a channel outlived its transport";
+    EXPECT_EQ(net.violations(), "");
+  }
+
+  manual_environment env;
+  network net;
+  std::shared_ptr<http::transport> transport;
+  std::array<one_exchange, 3> all;
+};
+
+// Whatever becomes of one, the others get theirs.
 TEST(replay_of_a_queue, each_step_of_the_channel_fails) {
   for (const fault how : faults) {
     SCOPED_TRACE(to_string(how));
     const std::size_t steps = fail_at_each_step([&](fuse& f) {
-      manual_environment env;
-      network net(&f);
-      net.goes_wrong = how;
+      queue q(false, &f, how);
+      q.start();
+      q.env.run_until_idle(10min);
       f.arm(false);
-      http::time_limits times;
-      times.pool_wait = 1h;  // those behind a silent server wait it out
-      const auto transport = net.transport(env, {.max_connections = 1, .max_idle = 1}, times);
-      f.arm();
-      std::deque<one_exchange> all;
-      for (int i = 0; i < 3; ++i) {
-        all.emplace_back().get("/" + std::to_string(i));
-        transport->start(all.back());
-      }
-      env.run_until_idle(10min);
-      f.arm(false);
-      int failed = 0;
-      for (const one_exchange& one : all) {
-        EXPECT_EQ(one.ends_, 1);
-        if (one.ec_) ++failed;
-      }
-      EXPECT_LE(failed, 1) << "one failure, more than one victim";
-      EXPECT_LE(transport->stats().connections, 1u);
-      EXPECT_EQ(transport->stats().pending, 0u);
-      one_exchange good;
-      good.get("/health");
-      transport->start(good);
-      env.run_until_idle();
-      EXPECT_EQ(good.ends_, 1);
-      EXPECT_FALSE(good.ec_) << good.detail_;
-      EXPECT_EQ(transport->stats().idle, 1u);
-      transport->close();
-      env.run_until_idle();
-      EXPECT_EQ(net.violations(), "");
+      const auto failed = [](const one_exchange& one) { return static_cast<bool>(one.ec_); };
+      EXPECT_LE(std::ranges::count_if(q.all, failed), 1) << "one failure, more than one victim";
+      q.check();
     });
     EXPECT_GE(steps, 7u);
   }
+}
+
+// What an exchange's end throws comes out of the run function, and the others get their turn.
+TEST(replay_of_a_queue, each_end_throws) {
+  for (const bool tls : {false, true}) {
+    const std::size_t steps = fail_at_each_step([&](fuse& f) {
+      queue q(tls);
+      for (one_exchange& one : q.all)
+        one.then_ = [&] {
+          if (f.burns()) throw std::runtime_error("a user's handler");
+        };
+      q.start();
+      int thrown = 0;
+      for (bool more = true; more;) {
+        try {
+          more = q.env.run_one();
+        } catch (const std::runtime_error&) {
+          ++thrown;
+        }
+      }
+      EXPECT_EQ(thrown, f.burnt() ? 1 : 0);
+      for (const one_exchange& one : q.all) EXPECT_FALSE(one.ec_) << one.detail_;
+      q.check();
+    });
+    EXPECT_EQ(steps, 3u);
+  }
+}
+
+// Every limit passes before what is on its way arrives; or somebody cancels.
+TEST(replay_of_a_queue, is_interrupted_before_each_step) {
+  for (const bool tls : {false, true})
+    for (const bool leaps : {false, true}) {
+      SCOPED_TRACE(leaps ? "time leaps" : "the first is cancelled");
+      const std::size_t steps = fail_at_each_step([&](fuse& f) {
+        queue q(tls);
+        q.start();
+        do {
+          if (!f.burns()) continue;
+          if (leaps)
+            leap(q.env, 2h);
+          else
+            q.transport->cancel(q.all[0]);
+        } while (q.env.run_one());
+        int failed = 0;
+        for (const one_exchange& one : q.all) {
+          if (!one.ec_) continue;
+          ++failed;
+          if (!leaps) {
+            EXPECT_EQ(one.ec_, condition::canceled) << one.ec_.message() << ": " << one.detail_;
+          } else if (one.ec_ != errc::pool_full) {  // waited too long for a connection
+            EXPECT_EQ(one.ec_, condition::timeout) << one.ec_.message() << ": " << one.detail_;
+          }
+        }
+        if (!f.burnt()) {
+          EXPECT_EQ(failed, 0);
+        }
+        if (!leaps) {
+          EXPECT_LE(failed, 1);
+        }
+        q.check();
+      });
+      EXPECT_GE(steps, 7u);
+    }
 }
 
 }  // namespace
