@@ -5,10 +5,21 @@
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/timeout.hpp"
+#include "hawser/run/execute.hpp"
 #include "hawser/testing/policy_contract.hpp"
 
+#include "support/each_step.hpp"
+#include "support/virtual_time.hpp"
+#include "testing/policy_contract_watch.hpp"
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -16,13 +27,14 @@
 #include <ostream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace hawser::test::contract_test {
 namespace {
 
-using namespace std::chrono_literals;
+namespace asio = boost::asio;
 using testing::contract_subject;
 
 std::string bulkhead_leftover(policy& p, time_point) {
@@ -36,10 +48,35 @@ std::string breaker_leftover(policy& p, time_point now) {
   return out == 0 ? std::string() : std::to_string(out) + " probes";
 }
 
+std::string limiter_leftover(policy& p, time_point now) {
+  const int waiting = static_cast<rate_limiter_policy&>(p).snapshot(now).waiting;
+  return waiting == 0 ? std::string() : std::to_string(waiting) + " waiting";
+}
+
+/// It tells no number: a failure must still get its substitute.
+std::string fallback_leftover(policy& p, time_point) {
+  manual_environment env;
+  const std::shared_ptr<policy> not_owned(std::shared_ptr<void>(), &p);
+  const pipeline alone = pipeline_builder("fallback").add(not_owned).build(env);
+  const auto fails = []() -> result<int> { return error(errc::connection_closed); };
+  return alone.execute(fails) ? std::string() : "a place among those inside the sources";
+}
+
 template <class Options>
 contract_subject subject(std::string name, Options options,
                          std::function<std::string(policy&, time_point)> leftover = {}) {
   return {std::move(name), [options] { return make_policy(options); }, std::move(leftover)};
+}
+
+/// A breaker that was put into a state by hand.
+contract_subject forced(std::string name, circuit_breaker options,
+                        void (circuit_breaker_policy::*into)(time_point) noexcept) {
+  const auto make = [options, into] {
+    auto made = std::make_shared<circuit_breaker_policy>(options);
+    ((*made).*into)(time_point(1h));
+    return made;
+  };
+  return {std::move(name), make, breaker_leftover};
 }
 
 std::vector<contract_subject> subjects() {
@@ -71,6 +108,11 @@ std::vector<contract_subject> subjects() {
       subject("fallback_with_throwing_condition",
               fallback::value(7).when(
                   [](const outcome&) -> bool { throw std::runtime_error("condition"); })),
+      subject("fallback_at_most",
+              fallback::from([](const outcome&) -> int { throw std::runtime_error("source"); })
+                  .or_value(7)
+                  .at_most(1),
+              fallback_leftover),
       subject("circuit_breaker", touchy, breaker_leftover),
       subject("circuit_breaker_slow_rule",
               circuit_breaker{.min_calls = 1,
@@ -79,6 +121,15 @@ std::vector<contract_subject> subjects() {
                               .open_for = 4ms,
                               .open_cap = 8ms},
               breaker_leftover),
+      subject("circuit_breaker_time_window",
+              circuit_breaker{.window = time_window{.span = 20ms, .buckets = 4},
+                              .min_calls = 1,
+                              .open_for = 4ms,
+                              .open_cap = 8ms},
+              breaker_leftover),
+      forced("circuit_breaker_metrics_only", touchy, &circuit_breaker_policy::metrics_only),
+      forced("circuit_breaker_disabled", touchy, &circuit_breaker_policy::disable),
+      forced("circuit_breaker_isolated", touchy, &circuit_breaker_policy::isolate),
       subject("bulkhead", bulkhead{.max_concurrent = 1}, bulkhead_leftover),
       subject("bulkhead_with_queue", bulkhead{.max_concurrent = 1, .max_queue = 2},
               bulkhead_leftover),
@@ -88,9 +139,25 @@ std::vector<contract_subject> subjects() {
                        .max_queue_wait = 6ms,
                        .order = queue_order::lifo_under_overload},
               bulkhead_leftover),
-      subject("rate_limiter", rate_limiter{.permits = 1, .per = 10ms, .burst = 1}),
+      subject("bulkhead_with_service_floor",
+              bulkhead{.max_concurrent = 1, .max_queue = 2, .service_floor = 4ms},
+              bulkhead_leftover),
+      subject("rate_limiter", rate_limiter{.permits = 1, .per = 10ms, .burst = 1},
+              limiter_leftover),
       subject("rate_limiter_with_wait",
-              rate_limiter{.permits = 1, .per = 4ms, .burst = 1, .max_wait = 9ms}),
+              rate_limiter{.permits = 1, .per = 4ms, .burst = 1, .max_wait = 9ms},
+              limiter_leftover),
+      subject(
+          "rate_limiter_fixed_window",
+          rate_limiter{
+              .permits = 1, .per = 4ms, .max_wait = 9ms, .algorithm = rate_algorithm::fixed_window},
+          limiter_leftover),
+      subject("rate_limiter_sliding_window",
+              rate_limiter{.permits = 1,
+                           .per = 4ms,
+                           .max_wait = 9ms,
+                           .algorithm = rate_algorithm::sliding_window},
+              limiter_leftover),
   };
 }
 
@@ -99,6 +166,66 @@ class contract : public ::testing::TestWithParam<std::size_t> {};
 TEST_P(contract, is_kept) {
   for (const std::string& broken : testing::check_policy_contract(subjects()[GetParam()]))
     ADD_FAILURE() << broken;
+}
+
+TEST_P(contract, is_of_the_policy_that_its_entry_names) {
+  const contract_subject s = subjects()[GetParam()];
+  EXPECT_TRUE(s.name.starts_with(s.make()->kind())) << s.name << ": " << s.make()->kind();
+}
+
+/// One call, its handler on a strand of its own.
+struct one_call {
+  int completions = 0;
+  int elsewhere = 0;
+};
+
+// Right before each handler and timer of the run every timer expires: the news of it comes behind
+// that of the end which is on its way.
+TEST_P(contract, is_kept_by_timers_that_fire_after_the_end) {
+  const contract_subject s = subjects()[GetParam()];
+  for (const scripted_end& end : {scripted_end::ok(1), scripted_end::ok(1).after(5ms),
+                                  scripted_end::fail(connection_reset).after(5ms)})
+    for (const bool limited : {false, true}) {
+      SCOPED_TRACE(limited ? "under a time limit" : "alone");
+      const std::size_t steps = fail_at_each_step([&](fuse& f) {
+        manual_environment env;
+        env.on_leftover([](std::string_view what) { ADD_FAILURE() << "left behind: " << what; });
+        const std::shared_ptr<policy> what = s.make();
+        testing::policy_watch seen;
+        pipeline_builder b("late");
+        if (limited) b.add(timeout{.after = 12ms});
+        b.add(std::make_shared<testing::watched_policy>(what, seen));
+        const auto call = b.build(env).wrap(scripted_operation(env, {end}));
+        std::array<one_call, 3> calls;
+        for (one_call& c : calls) {
+          const auto strand = asio::make_strand(env.get_executor());
+          call(asio::bind_executor(strand, [&c, strand](error_code, int) {
+            ++c.completions;
+            if (!strand.running_in_this_thread()) ++c.elsewhere;
+          }));
+          EXPECT_EQ(c.completions, 0) << "completed inline";
+        }
+        const auto runs = [](const one_call& c) { return c.completions == 0; };
+        do {
+          if (f.burns()) leap(env, 1h);
+        } while (std::ranges::any_of(calls, runs) && env.run_one());
+        env.run_ready();
+        EXPECT_EQ(env.waits(), 0u) << "a timer outlived its call";
+        leap(env, 1h);
+        env.run_ready();
+
+        for (const one_call& c : calls) {
+          EXPECT_EQ(c.completions, 1);
+          EXPECT_EQ(c.elsewhere, 0);
+        }
+        EXPECT_EQ(seen.entered(), seen.left());
+        EXPECT_THAT(seen.broken(), ::testing::IsEmpty());
+        if (s.leftover) {
+          EXPECT_EQ(s.leftover(*what, env.now()), "");
+        }
+      });
+      EXPECT_GE(steps, 3u);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(every, contract, ::testing::Range(std::size_t{0}, subjects().size()),

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Holds the tree to its floors: a room includes only rooms below it, public headers stay light,
-policies name no clock and no executor, and the build lists name every file.
+policies name no clock and no executor, every policy is held to the contract, and the build lists
+name every file.
 
     tests/floors/check_floors.py              # checks this tree; one line a finding
     tests/floors/check_floors.py --self-test  # breaks each rule in a small tree of its own
@@ -68,6 +69,9 @@ GLOBAL_STATE = re.compile(r"\b(?:getenv|setenv|std::srand|std::rand|std::signal)
 SECTIONS = ("options", "validation", "shared state", "stage", "factory")
 SECTION = re.compile(r"^// (?:-+ )?(" + "|".join(SECTIONS) + r")\b", re.I | re.M)
 MAKES_POLICY = re.compile(r"^std::shared_ptr<policy> make_policy\(", re.M)
+# A factory of the public headers, and the test whose entries name what it makes.
+DECLARES_POLICY = re.compile(r"\bstd::shared_ptr<policy>\s+make_policy\(\s*(?:const\s+)?(\w+)")
+CONTRACT = "tests/contract/contract_test.cpp"
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
 COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\')', re.S)
 
@@ -111,6 +115,7 @@ class Checker:
             self.check_blocks(path, includes)
             self.check_words(path, text, code)
             self.check_sections(path, text)
+            self.check_contract(path, code)
             self.check_listed(path, lists)
         return self.findings
 
@@ -226,6 +231,20 @@ class Checker:
             self.report(path, 1, f"its sections are: {', '.join(found) or 'none'}; a policy has: "
                                  f"{', '.join(SECTIONS)}, each opened by a comment of that name")
 
+    def check_contract(self, path, code):
+        """Each policy has an entry of its own name in the test of the contract."""
+        if not path.startswith("include/hawser/policy/"):
+            return
+        where = os.path.join(self.root, CONTRACT)
+        entries = ""
+        if os.path.exists(where):
+            with open(where, encoding="utf-8") as file:
+                entries = without_comments(file.read())
+        for name in DECLARES_POLICY.findall(code):
+            if not re.search(rf'\bsubject\(\s*"{name}"', entries):
+                self.report(path, 1, f"the policy {name} is not held to the contract: add "
+                                     f'subject("{name}", ...) to {CONTRACT}')
+
     # --- build lists ---------------------------------------------------------------------------
 
     def build_lists(self):
@@ -261,6 +280,8 @@ BROKEN = {
     "include/hawser/core/c.hpp": ("auto t = steady_clock::now();", "no executor, clock"),
     "include/hawser/policy/a.hpp": ("// Uses asio.", "policies name no executor"),
     "include/hawser/policy/b.hpp": ('#include "hawser/run/a.hpp"', "policy/ stands below run/"),
+    "include/hawser/policy/c.hpp": (
+        "std::shared_ptr<policy> make_policy(late options);", "late is not held to the contract"),
     "include/hawser/run/a.hpp": ("#include <boost/asio.hpp>", "include the headers that are used"),
     "include/hawser/run/b.hpp": ("#include <boost/asio/ssl.hpp>", "not for public headers of run/"),
     "include/hawser/run/c.hpp": ('#include "hawser/http/a.hpp"', "run/ stands below http/"),
@@ -298,6 +319,7 @@ BROKEN = {
 HARMLESS = {
     "include/hawser/core/fine.hpp": "// As boost::asio has it, steady_clock::now().",
     "include/hawser/http/json.hpp": "#include <nlohmann/json.hpp>",
+    "include/hawser/policy/fine.hpp": "std::shared_ptr<policy> make_policy(fine options);",
     "include/hawser/testing/matchers.hpp": "#include <gmock/gmock.h>",
     "src/http/beast/fine.cpp": '#include "hawser/http/a.hpp"\n\n#include "http/wire/reader.hpp"\n\n'
                                "#include <boost/beast/core.hpp>\n#include <openssl/evp.h>\n\n"
@@ -306,6 +328,7 @@ HARMLESS = {
                            "// ---- shared state: the queue ----\n// Stage.\n// Factory.\n"
                            "std::shared_ptr<policy> make_policy(fine options) {",
     "src/http/wire/reader.hpp": '#include "hawser/http/a.hpp"',
+    CONTRACT: 'subject("fine", fine{}); // subject("late", late{});',
 }
 
 
