@@ -88,7 +88,8 @@ class HAWSER_API client {
 
   /// Signature: `void(hawser::result<response>)`. Executor: the handler's associated one, else the
   /// environment's; never inline. Cancellation: all types end the call with `operation_aborted`.
-  /// Throws std::bad_alloc when there is no memory to begin with; then no handler is called.
+  /// Throws std::bad_alloc when there is no memory to begin with; then no handler is called. What
+  /// the handler throws comes out of its executor's run function; the call had ended before.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_send(request what, CompletionToken&& token = CompletionToken()) const {
     return boost::asio::async_initiate<CompletionToken, void(result<response>)>(
