@@ -181,6 +181,13 @@ std::size_t manual_environment::advance_to(time_point until) {
   return ran + source_->poll();
 }
 
+void manual_environment::leap(duration by) {
+  const time_point until = later(source_->now(), by);
+  while (source_->fire_next(until)) {
+  }
+  source_->move_to(until);
+}
+
 std::size_t manual_environment::run_until_idle(duration limit) {
   const time_point last = later(source_->now(), limit);
   std::size_t ran = source_->poll();

@@ -190,7 +190,7 @@ class scene {
       case disturbance::cancel_all:
         for (one_call& c : calls_) c.signal.emit(type);
         break;
-      case disturbance::leap: env_.advance(std::chrono::hours(1)); break;
+      case disturbance::leap: env_.leap(std::chrono::hours(1)); break;
       case disturbance::shut_down:
         env_.shut_down();
         down_ = true;

@@ -213,11 +213,11 @@ TEST_P(contract, is_kept_by_timers_that_fire_after_the_end) {
         }
         const auto runs = [](const one_call& c) { return c.completions == 0; };
         do {
-          if (f.burns()) leap(env, 1h);
+          if (f.burns()) env.leap(1h);
         } while (std::ranges::any_of(calls, runs) && env.run_one());
         env.run_ready();
         EXPECT_EQ(env.waits(), 0u) << "a timer outlived its call";
-        leap(env, 1h);
+        env.leap(1h);
         env.run_ready();
 
         for (const one_call& c : calls) {

@@ -236,7 +236,7 @@ void interrupt(shop& s, interruption by) {
       s.env.shut_down();
       s.gone = true;
       break;
-    case interruption::leap: leap(s.env, 1h); break;
+    case interruption::leap: s.env.leap(1h); break;
   }
 }
 

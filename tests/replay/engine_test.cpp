@@ -199,7 +199,7 @@ TEST(replay_of_the_engine, interruptions) {
           case interruption::cancel:
             for (auto& signal : signals) signal.emit(asio::cancellation_type::terminal);
             break;
-          case interruption::leap: leap(e.env, 1h); break;
+          case interruption::leap: e.env.leap(1h); break;
           case interruption::shut_down:
             e.env.on_leftover({});
             e.env.shut_down();

@@ -358,7 +358,7 @@ TEST(replay_of_a_queue, is_interrupted_before_each_step) {
         do {
           if (!f.burns()) continue;
           if (leaps)
-            leap(q.env, 2h);
+            q.env.leap(2h);
           else
             q.transport->cancel(q.all[by == interruption::cancel_the_first ? 0 : 1]);
         } while (q.turn());

@@ -25,7 +25,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
 
 namespace hawser::test {
 
@@ -43,17 +42,6 @@ inline const error_code permission_denied =
     boost::system::errc::make_error_code(boost::system::errc::permission_denied);
 
 inline constant steady(duration each) { return {.each = each, .spread = jitter::none}; }
-
-/// Time passes, and every timer on the way expires, while what was ready still waits to be run: as
-/// after a machine's sleep. `advance` would run it before the first timer.
-inline void leap(manual_environment& env, duration by) {
-  const time_point until = later(env.now(), by);
-  // On a thread that is not the environment's own the clock moves without running handlers.
-  std::thread elsewhere([&] {
-    while (env.now() < until) env.env().source().skip_to(until);
-  });
-  elsewhere.join();
-}
 
 /// How a call ended.
 struct ended {

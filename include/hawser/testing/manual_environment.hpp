@@ -92,6 +92,9 @@ class HAWSER_API manual_environment {
   std::size_t advance(duration by);
   /// The same up to a moment; one that has passed only runs what is ready.
   std::size_t advance_to(time_point until);
+  /// The clock jumps, as over a machine's sleep: every timer on the way expires before anything
+  /// that is ready runs. Runs nothing itself.
+  void leap(duration by);
   /// Goes from timer to timer until none is armed, or the next would come after `limit`. The clock
   /// stays at the last timer that fired. How many handlers ran.
   std::size_t run_until_idle(duration limit = std::chrono::hours(1));

@@ -2,12 +2,9 @@
 
 #include "hawser/http/json.hpp"
 #include "hawser/policy/retry.hpp"
-#include "hawser/run/async.hpp"
 #include "hawser/run/execute.hpp"
-#include "hawser/testing/scripted_operation.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -205,39 +202,6 @@ TEST(matchers, print_what_failed_with_secrets_masked) {
   const result<http::response> r = answer(503, "busy");
   EXPECT_EQ(::testing::PrintToString(r),
             "ok: 503 Service Unavailable\n  Content-Type: application/json\n  busy");
-}
-
-TEST(matchers, make_leftovers_fail_the_test) {
-  EXPECT_NONFATAL_FAILURE(
-      {
-        manual_environment env;
-        const auto op =
-            pipeline_builder{"p"}.build(env).wrap(scripted_operation(env, {scripted_end::hang()}));
-        op([](error_code, int) {});
-      },
-      "left behind: 1 timer armed, due in 31536000.000 s");
-}
-
-TEST(leftovers, end_the_program_where_no_framework_was_told_of) {
-  EXPECT_DEATH(
-      {
-        manual_environment::fail_leftovers_by(nullptr);
-        manual_environment env;
-        env.context().get_executor().on_work_started();
-      },
-      "left behind: 0 timers armed; operations under way .let the calls end");
-  EXPECT_EXIT(
-      {
-        manual_environment::fail_leftovers_by(nullptr);
-        try {
-          manual_environment env;
-          env.context().get_executor().on_work_started();
-          throw 7;
-        } catch (int) {
-        }
-        std::_Exit(0);
-      },
-      ::testing::ExitedWithCode(0), "left behind");
 }
 
 }  // namespace
