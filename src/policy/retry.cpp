@@ -157,7 +157,7 @@ class retry_policy::on_call final : public stage {
   /// Whether to ask a local policy again: it said when, or a deadline bounds the asking.
   [[nodiscard]] bool waits_for(const outcome& o, const tick& t) const {
     if (!options().wait_for_permission || t.canceling() || o.error == errc::circuit_isolated ||
-        o.why.because == reason::cost_over_burst)
+        o.why.because == reason::cost_over_burst || !may_resend(t.what(), o.delivery, t.body()))
       return false;
     if (o.why.until == never) return t.deadline() != never;
     return remaining(o.why.until, t.now()) <= options().max_server_wait;

@@ -505,7 +505,7 @@ outcome engine::cut_off() const noexcept {
   outcome o;
   o.result = verdict::ignored;
   o.from = origin::policy;
-  o.delivery = unresolved_ ? evidence::maybe_applied : evidence::never_sent;
+  o.delivery = known_delivery();
   o.error = canceled_error();
   return o;
 }

@@ -266,6 +266,68 @@ TEST_F(client_effect, what_throws_after_an_answer_makes_no_request_unsent) {
   expect_answered(std::move(stack().add(std::make_shared<throwing_policy>(false))));
 }
 
+/// A stage that gives up on a running attempt and calls that a rejection.
+struct giving_up_stage : stage {
+  explicit giving_up_stage(class giving_up_policy&) {}
+  step enter(tick& t) override { return step::call_inner_until(later(t.now(), 1s)); }
+  step inner_done(int, const outcome& o, tick& t) override { return t.finish(o); }
+  step timer(tick& t) override {
+    return t.finish(outcome::refuse(
+        errc::rate_limited, {"giving_up", reason::limit_elapsed, 0, 1, later(t.now(), 1s)}));
+  }
+};
+
+class giving_up_policy final : public policy_with<giving_up_policy, giving_up_stage> {
+ public:
+  std::string_view kind() const noexcept override { return "giving_up"; }
+};
+
+TEST_F(client_effect, waiting_for_permission_asks_the_resend_table_too) {
+  const pipeline p = pipeline_builder("api")
+                         .add(timeout{.after = 60s})
+                         .add(retry{.wait_for_permission = true})
+                         .add(std::make_shared<giving_up_policy>())
+                         .build(env);
+  for (const effect what : {effect::unsafe, effect::idempotent}) {
+    const bool again = what == effect::idempotent;
+    scripted_operation op{env, {scripted_end::hang(), scripted_end::ok(7)}};
+    call_report report;
+    error_code end = canceled_error();
+    p.wrap(op, {.effect = what, .report = &report})([&](error_code ec, int) { end = ec; });
+    env.run_until_idle();
+    EXPECT_EQ(op.starts(), again ? 2 : 1) << report.to_string();
+    EXPECT_EQ(end, again ? error_code() : errc::outcome_unknown) << report.to_string();
+  }
+}
+
+/// A stage that waits after a failure.
+struct resting_stage : stage {
+  explicit resting_stage(class resting_policy&) {}
+  step enter(tick&) override { return step::call_inner(); }
+  step inner_done(int, const outcome&, tick& t) override {
+    return step::sleep(later(t.now(), 10s));
+  }
+  step timer(tick&) override { return step::call_inner(); }
+};
+
+class resting_policy final : public policy_with<resting_policy, resting_stage> {
+ public:
+  std::string_view kind() const noexcept override { return "resting"; }
+};
+
+TEST_F(client_effect, what_is_cut_off_after_an_answer_was_sent) {
+  const scripted_operation op{env, {scripted_end::fail(errc::client_error)}};
+  const pipeline p = pipeline_builder("api")
+                         .add(timeout{.after = 5s})
+                         .add(std::make_shared<resting_policy>())
+                         .build(env);
+  call_report report;
+  p.wrap(op, {.effect = effect::unsafe, .report = &report})(
+      [](error_code ec, int) { EXPECT_EQ(ec, errc::call_timeout); });
+  env.run_until_idle();
+  EXPECT_EQ(report.delivery, evidence::answered) << report.to_string();
+}
+
 // A stage that throws while the attempt runs ends the call by what becomes of the attempt.
 TEST_F(client_effect, what_throws_during_an_attempt_makes_no_request_unsent) {
   for (const bool deaf : {false, true}) {

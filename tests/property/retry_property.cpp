@@ -195,7 +195,8 @@ class retry_life {
         errc::rate_limited, {.policy = "inner", .because = reason::rate, .until = until}));
     if (wallet_) same("asked of the budget", wallet_->asked, asked);
     const bool bounded =
-        until == never ? t_.deadline() != never : remaining(until, t_.now()) <= o.max_server_wait;
+        t_.body() == replay::replayable &&
+        (until == never ? t_.deadline() != never : remaining(until, t_.now()) <= o.max_server_wait);
     if (got.what() == verb::sleep) {
       require(o.wait_for_permission && bounded, "waits for permission unasked");
       require(until == never || got.at() >= until, "comes before it is told to");
