@@ -259,7 +259,7 @@ std::string shown(std::string_view value) {
 }  // namespace
 
 config_error::config_error(std::string_view field, std::string_view value, std::string_view rule)
-    : invalid_argument(std::string(field) + " = " + (value.empty() ? "\"\"" : shown(value)) + ": " +
+    : invalid_argument(shown(field) + " = " + (value.empty() ? "\"\"" : shown(value)) + ": " +
                        std::string(rule)),
       field_(field) {}
 

@@ -45,7 +45,6 @@ std::string hex(std::uint64_t value) {
   return text;
 }
 
-/// `taken` are the names that the client writes already.
 /// For the story of a call, which it can do without.
 template <class Tell>
 void if_memory_allows(Tell tell) {
@@ -55,6 +54,7 @@ void if_memory_allows(Tell tell) {
   }
 }
 
+/// `taken` are the names that the client writes already.
 void check_name(const std::optional<std::string>& name, std::string_view field,
                 std::initializer_list<std::string_view> taken) {
   if (!name) return;
@@ -445,8 +445,8 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (link_) link_->cut();
     if (std::exchange(listed_, false)) state_->leave(*this);
     if (why.code() == canceled_error() && state_->closed())
-      why = hawser::detail::with_story(
-          why, "the client is closed: make another, or call before close()", masks());
+      why = hawser::detail::with_story(why, "the client is closed; further calls need another",
+                                       masks());
     const bool failed = static_cast<bool>(why.code());
     if (auto* handler = std::get_if<send_handler>(&handler_))
       hand_over<result<response>>(

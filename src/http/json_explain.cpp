@@ -27,7 +27,7 @@ constexpr std::size_t most_work = 1'000'000;  // values looked at in all trials 
 constexpr std::size_t narrowing_factor = 16;  // times the document, beside half of that
 constexpr std::size_t few_members = 16;       // looked at one by one
 constexpr std::size_t most_members_of_a_struct = 256;
-constexpr std::size_t longest_array_tried = 1000;
+constexpr std::size_t longest_array_tried = 10'000;
 constexpr std::size_t longest_pointer = 8;  // steps of a path that is too deep
 
 std::size_t count_values(const json& node) {

@@ -852,7 +852,8 @@ TEST_F(three_calls, end_when_their_client_is_closed) {
   const result<response> r = api->send(request::get("/x"));
   ASSERT_TRUE(r.has_error());
   EXPECT_EQ(r.error(), canceled_error());
-  EXPECT_NE(r.error().detail().find("the client is closed: make another"), std::string_view::npos)
+  EXPECT_NE(r.error().detail().find("the client is closed; further calls need another"),
+            std::string_view::npos)
       << r.error().message();
   EXPECT_EQ(net->requests().size(), 2u) << "a closed client sends nothing";
 }

@@ -45,7 +45,7 @@ enum class replay : std::uint8_t {
 
 /// The enumerator's own name ("idempotent"): stable, fit for metric labels.
 [[nodiscard]] HAWSER_API std::string_view to_string(effect what) noexcept;
-/// The enumerator's own name ("maybe_applied"): stable, fit for metric labels.
+/// In words ("maybe applied"): stable, fit for metric labels.
 [[nodiscard]] HAWSER_API std::string_view to_string(evidence seen) noexcept;
 
 }  // namespace hawser::inline v0

@@ -35,7 +35,8 @@ struct HAWSER_API idempotency_profile {
   quoting style = quoting::sf_string;  ///< How the key is written into the header.
   /// Bytes of a key, without quotes. At least 36, the length of a minted key.
   std::size_t max_length = 255;
-  /// Where in a JSON body the key goes, as a JSON pointer (RFC 6901); off when not set.
+  /// Where in a JSON body the key goes, as a JSON pointer (RFC 6901); off when not set. Such a body
+  /// may be 1,000 levels deep, text of your own too.
   std::optional<std::string> body_field{};
   /// How long the server remembers a key; off when it does not say. An older key is not re-sent.
   std::optional<duration> retention{};

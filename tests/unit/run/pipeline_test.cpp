@@ -57,7 +57,11 @@ TEST_F(pipelines, names_with_control_bytes_are_refused) {
       refusal([&] { (void)pipeline_builder{"api"}.add(retry{.name = "a\tb"}).build(env); });
   EXPECT_EQ(text.rfind("pipeline.api.retry.name = a\\x09b: must have no control bytes", 0), 0U)
       << text;
+  for (const char c : {'\0', '\x1f', '\x7f'})
+    EXPECT_NE(refusal([&] { (void)pipeline_builder{std::string{'a', c}}.build(env); }), "accepted");
   EXPECT_EQ(refusal([&] { (void)pipeline_builder{"z\xC3\xBCrich ~"}.build(env); }), "accepted");
+  EXPECT_EQ(refusal([&] { pipeline_builder{"a\nb"}.observe(nullptr); }),
+            "pipeline.a\\x0ab.observe = null: give an observer");
 }
 
 TEST_F(pipelines, nested_retries_are_refused_with_the_product_shown) {
