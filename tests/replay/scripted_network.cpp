@@ -265,7 +265,7 @@ class network::line_channel final : public beast::channel {
         default: go_wrong();
       }
     }
-    if (const auto how = std::exchange(world_->hangs_up_at_write, std::nullopt)) go_wrong(*how);
+    if (const auto end = std::exchange(world_->hangs_up_at_write, std::nullopt)) go_wrong(*end);
     return put(data, std::min(room, size), size, ec);
   }
 
@@ -405,8 +405,8 @@ class network::line_channel final : public beast::channel {
 
   /// From now on the line is as the fault has it.
   void go_wrong() { go_wrong(world_->goes_wrong); }
-  void go_wrong(fault how) {
-    dead_ = how;
+  void go_wrong(fault end) {
+    dead_ = end;
     if (peer_) peer_->in_doubt = true;
   }
 

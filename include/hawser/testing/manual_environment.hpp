@@ -105,7 +105,7 @@ class HAWSER_API manual_environment {
   [[nodiscard]] std::size_t waits() const noexcept;
   /// Whether nothing is armed, ready or under way.
   [[nodiscard]] bool quiet();
-  /// Runs what is ready; reports through `on_leftover` unless `quiet()`. Whether it is.
+  /// Runs what is ready; unless `quiet()`, fails the test as the destructor does. Whether it is.
   bool expect_quiet();
   /// Where reports of leftovers go instead of failing the test. An empty function silences them.
   void on_leftover(std::function<void(std::string_view)> report);
