@@ -104,6 +104,8 @@ TEST(ClassifyRetryAfter, IsTheHintOfEveryFailedAnswer) {
   }
   EXPECT_FALSE(classify(answer(200, "7"), effect::safe).has_hint());
   EXPECT_FALSE(classify(answer(301, "7"), effect::safe).has_hint());
+  EXPECT_FALSE(classify(answer(404, "7"), effect::safe).has_hint());
+  EXPECT_FALSE(classify(answer(409, "7"), effect::unsafe).has_hint());
   EXPECT_FALSE(classify(answer(429, "soon"), effect::safe).has_hint());
 }
 

@@ -33,9 +33,13 @@ TEST(effect, a_consumed_body_is_never_sent_again) {
 
 TEST(effect, names) {
   EXPECT_EQ(to_string(effect::safe), "safe");
+  EXPECT_EQ(to_string(effect::idempotent), "idempotent");
+  EXPECT_EQ(to_string(effect::keyed), "keyed");
   EXPECT_EQ(to_string(effect::unsafe), "unsafe");
   EXPECT_EQ(to_string(evidence::never_sent), "never sent");
+  EXPECT_EQ(to_string(evidence::refused), "refused");
   EXPECT_EQ(to_string(evidence::maybe_applied), "maybe applied");
+  EXPECT_EQ(to_string(evidence::answered), "answered");
   EXPECT_EQ(to_string(static_cast<effect>(99)), "unknown effect");
   EXPECT_EQ(to_string(static_cast<evidence>(99)), "unknown evidence");
 }
