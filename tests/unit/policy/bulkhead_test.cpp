@@ -307,6 +307,43 @@ TEST(bulkhead, a_permit_is_given_back_once_only) {
   b.finish();
 }
 
+/// Asks for a permit by hand in the very moment in which it is given its own.
+class asks_when_woken final : public tick, public waker {
+ public:
+  explicit asks_when_woken(bulkhead_policy& p) : p_(p) { result_ = &result; }
+  waker& wake_handle() noexcept override { return *this; }
+  void wake() noexcept override { got = static_cast<bool>(p_.try_acquire(&refused)); }
+  bool substitute(substitute_source&, const outcome&) override { return false; }
+
+  outcome result;
+  refusal refused;
+  bool got = false;
+
+ private:
+  void deliver(event&) override {}
+  bulkhead_policy& p_;
+};
+
+TEST(bulkhead, a_permit_on_its_way_to_the_queue_is_told_as_taken) {
+  bulkhead_policy p({.max_concurrent = 1, .max_queue = 2});
+  call holder(p), second(p);
+  asks_when_woken first(p);
+  stage_under_test s(p);
+  EXPECT_EQ(holder.enter(), verb::call_inner);
+  EXPECT_EQ(s->enter(first).what(), verb::park);
+  EXPECT_EQ(second.enter(), verb::park);
+  p.set_max_concurrent(3);
+  EXPECT_FALSE(first.got);
+  EXPECT_EQ(first.refused.why.measured, 3) << "two are held, the third is meant for the second";
+  EXPECT_EQ(first.refused.why.threshold, 3);
+  EXPECT_EQ(s->woken(first).what(), verb::call_inner);
+  EXPECT_EQ(second.look(), verb::call_inner);
+  s->leave();
+  holder.finish();
+  second.finish();
+  EXPECT_EQ(counts(p), "0+0/3");
+}
+
 TEST(bulkhead, shrinking_waits_for_returns_and_growing_starts_the_queue) {
   bulkhead_policy p({.max_concurrent = 3, .max_queue = 8});
   std::list<call> calls;

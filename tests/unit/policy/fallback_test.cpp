@@ -175,11 +175,14 @@ TEST(fallback, covers_an_unknown_outcome_when_told_to) {
   fallback_policy p(fallback::value(7).even_if_unknown());
   call_of<int> t;
   t.set_effect(effect::unsafe);
+  t.observe();
   stage_under_test s(p);
   (void)s->enter(t);
   (void)s->inner_done(0, failed(errc::connection_closed, evidence::maybe_applied), t);
   EXPECT_TRUE(t.result.ok());
   EXPECT_EQ(t.result.delivery, evidence::maybe_applied) << "what is known of it stays known";
+  ASSERT_EQ(t.events.size(), 1U);
+  EXPECT_EQ(t.events[0].delivery, evidence::maybe_applied) << "to observers, too";
 }
 
 TEST(fallback, stands_in_for_rejections) {

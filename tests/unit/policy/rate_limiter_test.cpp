@@ -352,6 +352,22 @@ TEST(rate_limiter, nothing_is_given_back_across_a_reload) {
   EXPECT_EQ(p.snapshot(start_of_test).tokens, 0);
 }
 
+TEST(rate_limiter, what_is_granted_after_a_reload_is_given_back) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
+    EXPECT_EQ(drain(p, start_of_test), 1);
+    call a(p);
+    (void)a.enter();
+    p.set_rate(1, 2s, std::nullopt, start_of_test);
+    const time_point start = a.woken_at(start_of_test).at();
+    EXPECT_EQ(start, start_of_test + 2s);
+    EXPECT_EQ(a.timer_at(start).what(), verb::call_inner);
+    a.finish(outcome::refuse(errc::circuit_open, {}));
+    EXPECT_EQ(drain(p, start), 1);
+  }
+}
+
 // ---- told by the server ----
 
 TEST(rate_limiter, an_answer_429_drains_it_until_the_hint) {
@@ -497,6 +513,22 @@ TEST(rate_limiter, a_pause_moves_reservations_or_refuses_those_it_makes_too_late
     EXPECT_EQ(b.timer_at(start_of_test + 4s + 500ms).what(), verb::call_inner);
     EXPECT_EQ(drain(p, start_of_test + 5s + 499ms), 0);
     EXPECT_EQ(drain(p, start_of_test + 5s + 500ms), 1);
+  }
+}
+
+TEST(rate_limiter, a_reservation_is_kept_up_to_the_very_last_moment_it_may_wait_for) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
+    EXPECT_EQ(drain(p, start_of_test), 1);
+    call a(p);
+    EXPECT_EQ(a.enter().at(), start_of_test + 1s);
+    p.pause_until(start_of_test + 5s);
+    EXPECT_EQ(a.timer_at(start_of_test + 1s).at(), start_of_test + 5s);
+    p.pause_until(start_of_test + 5s + 1ns);
+    EXPECT_EQ(a.woken_at(start_of_test + 1s).what(), verb::finish);
+    EXPECT_EQ(a.t.result.why.because, reason::rate);
+    a.s->leave();
   }
 }
 

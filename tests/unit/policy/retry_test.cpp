@@ -99,6 +99,24 @@ TEST(retry, sleeps_for_the_backoff) {
   EXPECT_EQ(t.events[1].why.because, reason::own_delay);
 }
 
+TEST(retry, tells_which_failure_it_waits_after_and_which_it_stops_at) {
+  retry_policy p(retry{.max_attempts = 2, .delay = steady(1s)});
+  stage_driver t;
+  stage_under_test s(p);
+  (void)s->enter(t);
+  (void)s->inner_done(0, hinted(2s), t);
+  t.advance(2s);
+  (void)s->timer(t);
+  (void)s->inner_done(0, hinted(3s), t);
+  ASSERT_EQ(t.events.size(), 2U);
+  EXPECT_EQ(t.events[0].kind, event_kind::waiting);
+  EXPECT_EQ(t.events[0].error, errc::server_error);
+  EXPECT_EQ(t.events[1].kind, event_kind::retry_stopped);
+  EXPECT_EQ(t.events[1].error, errc::server_error);
+  EXPECT_EQ(t.events[1].status, 503);
+  EXPECT_EQ(t.events[1].delivery, evidence::refused);
+}
+
 TEST(retry, full_jitter_by_default_draws_within_the_base) {
   retry_policy p(retry{.max_attempts = 2, .delay = exponential{.first = 1s, .cap = 4s}});
   bool differs = false;
@@ -202,6 +220,8 @@ TEST(retry, never_starts_an_attempt_that_cannot_finish) {
     } else {
       EXPECT_EQ(next.what(), verb::finish);
       EXPECT_EQ(t.result.why.because, reason::deadline);
+      EXPECT_EQ(t.result.why.measured, 3) << "the wait and the quickest success";
+      EXPECT_EQ(t.result.why.threshold, std::chrono::duration<double>(left).count());
     }
   }
 }

@@ -113,6 +113,19 @@ TEST(timeout, keeps_a_reserve_of_the_time_left_around_it) {
   EXPECT_EQ(s->enter(t).at(), t.now() + 3s);
 }
 
+TEST(timeout, tells_the_time_that_it_allowed_not_the_configured_one) {
+  timeout_policy p(timeout{.after = 10s, .reserve = 1s});
+  stage_driver t;
+  t.set_deadline(t.now() + 4s);
+  stage_under_test s(p);
+  (void)s->enter(t);
+  t.advance(3s);
+  (void)s->timer(t);
+  ASSERT_EQ(t.events.size(), 1U);
+  EXPECT_EQ(t.events[0].elapsed, 3s);
+  EXPECT_EQ(t.events[0].why.threshold, 3);
+}
+
 TEST(timeout, the_configured_limit_stands_when_it_is_the_tighter) {
   timeout_policy p(timeout{.after = 2s, .reserve = 1s});
   stage_driver t;
