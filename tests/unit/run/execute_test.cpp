@@ -308,6 +308,25 @@ TEST_F(execute, the_classifier_may_give_a_whole_outcome) {
   EXPECT_EQ(env.now(), time_point{} + 1h + 10s);
 }
 
+TEST_F(execute, an_answer_in_the_end_leaves_no_doubt_about_what_may_be_repeated) {
+  for (const effect what : {effect::idempotent, effect::keyed}) {
+    int calls = 0;
+    call_report report;
+    (void)retrying(2).execute([&] { return ++calls; }, {.effect = what, .report = &report},
+                              [](int v) {
+                                outcome o;
+                                o.result = verdict::failed;
+                                o.transient = true;
+                                o.delivery = v == 1 ? evidence::maybe_applied : evidence::answered;
+                                o.status = v == 1 ? 0 : 503;
+                                return o;
+                              });
+    EXPECT_EQ(calls, 2);
+    EXPECT_EQ(report.delivery,
+              what == effect::keyed ? evidence::maybe_applied : evidence::answered);
+  }
+}
+
 TEST_F(execute, the_classifier_reads_calls_that_return_nothing) {
   int calls = 0;
   const auto r = retrying().execute([&] { ++calls; }, {},
@@ -497,6 +516,19 @@ TEST_F(execute, exceptions_of_a_users_callback_leak_nothing_and_are_masked) {
   EXPECT_EQ(r.error(), errc::operation_threw);
   EXPECT_EQ(r.error().message().find("abcdef0123456789"), std::string::npos) << r.error().message();
   EXPECT_EQ(slots->snapshot().in_flight, 0);
+}
+
+TEST_F(execute, what_a_users_callback_throws_says_nothing_about_the_dependency) {
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
+  const pipeline p = pipeline_builder{"test"}
+                         .add(breaker)
+                         .add(retry{.transient = [](const outcome&) -> std::optional<bool> {
+                           throw std::runtime_error("the callback's own trouble");
+                         }})
+                         .build(env);
+  const auto r = p.execute([]() -> result<int> { return error(reset); });
+  EXPECT_EQ(r.error(), errc::operation_threw);
+  EXPECT_EQ(breaker->snapshot(env.now()).calls, 0U);
 }
 
 TEST_F(execute, a_nested_pipeline_keeps_its_error) {

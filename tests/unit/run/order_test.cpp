@@ -76,6 +76,20 @@ TEST_F(order, without_a_timeout_of_the_whole_call_attempts_and_waits_add_up) {
   EXPECT_EQ(e.at, begin + 15min + 10s + 15min + 10s + 15min);
 }
 
+TEST_F(order, an_attempt_tells_which_limit_cut_it_off) {
+  const pipeline p = builder()
+                         .add(timeout{.after = 4s})
+                         .add(retry{.max_attempts = 3, .delay = steady(1s)})
+                         .add(timeout{.after = 2s})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  (void)run(p, op);
+  const auto attempts = seen->events(event_kind::attempt_finished);
+  ASSERT_EQ(attempts.size(), 2U);
+  EXPECT_EQ(attempts[0].error, errc::attempt_timeout);
+  EXPECT_EQ(attempts[1].error, errc::call_timeout);
+}
+
 TEST_F(order, attempt_timeout_call_timeout_cancellation_and_rejection_are_distinct) {
   auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
   const pipeline attempt_limit =
@@ -180,6 +194,10 @@ TEST_F(order, a_call_within_no_time_starts_nothing) {
   for (const duration none : {0s, -1s}) {
     EXPECT_EQ(run(p, op, {.within = none}).error, errc::call_timeout);
     EXPECT_EQ(op.starts(), 0);
+    EXPECT_EQ(seen->count(event_kind::call_finished), 1);
+    EXPECT_EQ(seen->events().back().because, reason::limit_elapsed);
+    EXPECT_EQ(seen->events().back().threshold, std::chrono::duration<double>(none).count());
+    seen->clear();
   }
 }
 
@@ -367,6 +385,18 @@ TEST_F(order, stacked_retries_multiply) {
   EXPECT_EQ(run(p, op).error, connection_reset);
   EXPECT_EQ(op.starts(), 6);
   EXPECT_EQ(p.amplification(), 6U);
+}
+
+TEST_F(order, each_attempt_is_measured_from_its_own_start) {
+  const pipeline p = builder().add(retry{.max_attempts = 2, .delay = steady(10s)}).build(env);
+  const scripted_operation op{env,
+                              {scripted_end::fail(connection_reset).after(1s),
+                               scripted_end::fail(connection_reset).after(2s)}};
+  (void)run(p, op);
+  const auto attempts = seen->events(event_kind::attempt_finished);
+  ASSERT_EQ(attempts.size(), 2U);
+  EXPECT_EQ(attempts[0].elapsed, 1s);
+  EXPECT_EQ(attempts[1].elapsed, 2s);
 }
 
 TEST_F(order, waits_are_exact) {
@@ -576,6 +606,25 @@ TEST_F(order, a_wait_cut_off_after_a_doubtful_attempt_leaves_the_outcome_unknown
   scripted_operation op{env, {scripted_end::fail(connection_reset).after(1s)}};
   EXPECT_EQ(run(p, op, {.effect = effect::keyed, .within = 60s}).error, errc::outcome_unknown);
   EXPECT_EQ(op.starts(), 3);
+}
+
+TEST_F(order, what_is_cut_off_in_a_queue_keeps_the_doubt_of_the_attempt_before_it) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 1});
+  const pipeline p = builder()
+                         .add(retry{.max_attempts = 2, .delay = steady(2s)})
+                         .add(timeout{.after = 2s})
+                         .add(slots)
+                         .build(env);
+  scripted_operation op{env, {scripted_end::fail(connection_reset)}};
+  ended e;
+  start(p, op, e);
+  env.advance(1s);
+  const bulkhead_permit taken = slots->try_acquire();
+  env.advance(10s);
+  EXPECT_EQ(e.error, errc::attempt_timeout);
+  EXPECT_EQ(op.starts(), 1);
+  ASSERT_EQ(seen->count(event_kind::retry_stopped), 1);
+  EXPECT_EQ(seen->events(event_kind::retry_stopped)[0].delivery, evidence::maybe_applied);
 }
 
 TEST_F(order, a_success_settles_a_doubtful_attempt) {
@@ -897,6 +946,20 @@ TEST_F(order, a_success_after_a_cancellation_is_delivered) {
   env.advance(1s);
   EXPECT_FALSE(e.error);
   EXPECT_EQ(e.value, 7);
+}
+
+TEST_F(order, a_cancellation_after_the_limit_is_still_the_callers) {
+  const pipeline p = builder().build(env);
+  scripted_operation op{env, {scripted_end::hang().winding_up(10s)}};
+  call_report report;
+  ended e;
+  start(p, op, e, {.effect = effect::unsafe, .within = 1s, .report = &report});
+  env.advance(2s);  // the limit has passed, and what it cancelled takes its time
+  cancel();
+  env.advance(10s);
+  EXPECT_EQ(e.error, canceled_error());
+  EXPECT_EQ(report.stopped, reason::canceled);
+  EXPECT_EQ(op.cancellations(), 2);
 }
 
 TEST_F(order, a_cancellation_after_the_end_is_harmless) {

@@ -217,6 +217,35 @@ TEST_F(pipelines, a_stage_that_cancels_nothing_ends) {
   EXPECT_EQ(p.execute([] { return 1; }).error(), condition::canceled);
 }
 
+/// A stage that ends its call a second in, whatever goes on inside.
+class impatient final : public policy {
+ public:
+  std::string_view kind() const noexcept override { return "impatient"; }
+  std::size_t stage_size() const noexcept override { return sizeof(on_call); }
+  std::size_t stage_alignment() const noexcept override { return alignof(on_call); }
+  stage* make_stage(void* memory) override { return ::new (memory) on_call; }
+
+ private:
+  struct on_call final : stage {
+    step enter(tick& t) override { return step::call_inner_until(t.now() + 1s); }
+    step timer(tick& t) override { return t.finish(outcome::refuse(errc::rate_limited, {})); }
+  };
+};
+
+TEST_F(pipelines, a_stage_that_ends_its_call_does_not_change_how_the_attempt_ended) {
+  auto seen = std::make_shared<event_recorder>();
+  const pipeline p =
+      pipeline_builder{"p"}.observe(seen).add(std::make_shared<impatient>()).build(env);
+  const auto r = p.execute([&] {
+    env.advance(2s);
+    return 1;
+  });
+  EXPECT_EQ(r.error(), errc::rate_limited);
+  const auto attempts = seen->events(event_kind::attempt_finished);
+  ASSERT_EQ(attempts.size(), 1U);
+  EXPECT_FALSE(attempts[0].error) << seen->to_string();
+}
+
 // Reports.
 
 TEST_F(pipelines, a_report_tells_the_whole_story) {
