@@ -6,12 +6,12 @@ namespace hawser::inline v0 {
 
 namespace {
 
+/// An unreachable host or network is not among them: where the route goes after a request went out,
+/// the read of its answer ends so.
 bool never_left(const error_code& ec) noexcept {
-  namespace generic = boost::system::errc;
-  return ec == generic::connection_refused || ec == generic::host_unreachable ||
-         ec == generic::network_unreachable || ec == generic::network_down ||
-         ec == errc::resolve_timeout || ec == errc::connect_timeout || ec == errc::tls_timeout ||
-         ec == condition::tls_failure || ec == condition::invalid_input ||
+  return ec == boost::system::errc::connection_refused || ec == errc::resolve_timeout ||
+         ec == errc::connect_timeout || ec == errc::tls_timeout || ec == condition::tls_failure ||
+         ec == condition::invalid_input ||
          std::string_view(ec.category().name()).ends_with(".netdb");
 }
 
