@@ -64,6 +64,10 @@ function(hawser_library target)
 
   add_library(${target} ${sources})
   add_library(hawser::${arg_EXPORT_NAME} ALIAS ${target})
+  # Another project builds what it links, unless it installs all.
+  if(NOT PROJECT_IS_TOP_LEVEL AND NOT HAWSER_INSTALL)
+    set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
+  endif()
   target_sources(${target} PUBLIC FILE_SET HEADERS
                  BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES ${headers})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
