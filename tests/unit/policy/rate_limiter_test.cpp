@@ -23,6 +23,9 @@ using test::verb;
 
 constexpr time_point start_of_test = time_point{} + 1h;
 
+constexpr rate_algorithm every_algorithm[] = {rate_algorithm::gcra, rate_algorithm::fixed_window,
+                                              rate_algorithm::sliding_window};
+
 struct call {
   explicit call(rate_limiter_policy& p, time_point now = start_of_test, std::uint32_t cost = 1)
       : s(p) {
@@ -104,8 +107,7 @@ TEST(rate_limiter, a_long_gap_is_clamped_to_the_burst) {
 }
 
 TEST(rate_limiter, a_clock_that_reads_backwards_mints_nothing) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : every_algorithm) {
     rate_limiter_policy p({.permits = 5, .per = 1s, .algorithm = algorithm});
     EXPECT_EQ(drain(p, start_of_test), 5);
     EXPECT_EQ(drain(p, start_of_test - 10s), 0);
@@ -155,8 +157,7 @@ TEST(rate_limiter, takes_the_cost_of_the_call) {
 }
 
 TEST(rate_limiter, a_cost_over_the_burst_is_refused_at_once) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : every_algorithm) {
     rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 4s, .algorithm = algorithm});
     call a(p, start_of_test, 11);
     EXPECT_EQ(a.enter().what(), verb::finish);
@@ -213,8 +214,7 @@ TEST(rate_limiter, does_not_wait_past_the_deadline) {
 }
 
 TEST(rate_limiter, a_canceled_waiter_gets_its_refund) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : every_algorithm) {
     rate_limiter_policy p({.permits = 2, .per = 1s, .max_wait = 10s, .algorithm = algorithm});
     EXPECT_EQ(drain(p, start_of_test), 2);
     call a(p, start_of_test, 2), b(p);
@@ -327,8 +327,7 @@ TEST(rate_limiter, leaving_without_a_word_is_a_cancellation) {
 }
 
 TEST(rate_limiter, a_call_refused_further_inside_gives_its_tokens_back) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : every_algorithm) {
     rate_limiter_policy p({.permits = 2, .per = 1s, .algorithm = algorithm});
     call a(p), b(p);
     (void)a.enter();
@@ -353,8 +352,7 @@ TEST(rate_limiter, nothing_is_given_back_across_a_reload) {
 }
 
 TEST(rate_limiter, what_is_granted_after_a_reload_is_given_back) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : every_algorithm) {
     rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
     EXPECT_EQ(drain(p, start_of_test), 1);
     call a(p);
@@ -476,8 +474,7 @@ TEST(rate_limiter, an_absurd_hint_is_cut) {
 }
 
 TEST(rate_limiter, a_shorter_hint_does_not_shorten_a_pause) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : every_algorithm) {
     rate_limiter_policy p({.permits = 1, .per = 1s, .algorithm = algorithm, .spread = 0.0});
     seeded_entropy random(1);
     p.server_said_wait(10s, start_of_test, random);
@@ -490,8 +487,7 @@ TEST(rate_limiter, a_shorter_hint_does_not_shorten_a_pause) {
 }
 
 TEST(rate_limiter, a_pause_moves_reservations_or_refuses_those_it_makes_too_late) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : every_algorithm) {
     rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
     EXPECT_EQ(drain(p, start_of_test), 1);
     call a(p), b(p), c(p);
@@ -517,8 +513,7 @@ TEST(rate_limiter, a_pause_moves_reservations_or_refuses_those_it_makes_too_late
 }
 
 TEST(rate_limiter, a_reservation_is_kept_up_to_the_very_last_moment_it_may_wait_for) {
-  for (const rate_algorithm algorithm :
-       {rate_algorithm::gcra, rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+  for (const rate_algorithm algorithm : every_algorithm) {
     rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 5s, .algorithm = algorithm});
     EXPECT_EQ(drain(p, start_of_test), 1);
     call a(p);

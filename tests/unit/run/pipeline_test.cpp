@@ -218,18 +218,15 @@ TEST_F(pipelines, a_stage_that_cancels_nothing_ends) {
 }
 
 /// A stage that ends its call a second in, whatever goes on inside.
-class impatient final : public policy {
+struct impatient_stage : stage {
+  explicit impatient_stage(class impatient&) {}
+  step enter(tick& t) override { return step::call_inner_until(t.now() + 1s); }
+  step timer(tick& t) override { return t.finish(outcome::refuse(errc::rate_limited, {})); }
+};
+
+class impatient final : public policy_with<impatient, impatient_stage> {
  public:
   std::string_view kind() const noexcept override { return "impatient"; }
-  std::size_t stage_size() const noexcept override { return sizeof(on_call); }
-  std::size_t stage_alignment() const noexcept override { return alignof(on_call); }
-  stage* make_stage(void* memory) override { return ::new (memory) on_call; }
-
- private:
-  struct on_call final : stage {
-    step enter(tick& t) override { return step::call_inner_until(t.now() + 1s); }
-    step timer(tick& t) override { return t.finish(outcome::refuse(errc::rate_limited, {})); }
-  };
 };
 
 TEST_F(pipelines, a_stage_that_ends_its_call_does_not_change_how_the_attempt_ended) {
