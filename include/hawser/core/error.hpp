@@ -58,7 +58,7 @@ enum class errc {
   invalid_url,              ///< Not an http or https URL this client can use.
   invalid_header,           ///< A field that RFC 9110 forbids, or that the client writes itself.
   invalid_route,            ///< A route template or its parameters.
-  invalid_method,           ///< A method that is not a token.
+  invalid_method,           ///< A method that is not a token, or CONNECT.
   invalid_body,             ///< A body that cannot be sent.
   invalid_idempotency_key,  ///< A key the profile does not admit.
 
