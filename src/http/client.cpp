@@ -276,6 +276,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     answer_->set_json_depth(state_->options.bounds.json_depth);
     answer_->set_masks(state_->policies.plan()->masks);
     if (options_.name.empty()) options_.name = request_.name();
+    if (options_.key.empty()) options_.key = request_.name();
     settle_effect();
     if (!problem_) put_target();
     if (!problem_) put_fields();
