@@ -15,10 +15,10 @@ standard_options::standard_options() {
   server_waits->max_wait = 60s;
   origin_breaker.emplace();
   origin_breaker->hears = failure_scope::connections;
-  origin_breaker->max_wait = 10s;
+  origin_breaker->max_wait = 60s;
   breaker.emplace();
   breaker->failure_ratio = 0.75;
-  breaker->max_wait = 10s;
+  breaker->max_wait = 60s;
   route_bulkhead.emplace();
   route_bulkhead->max_concurrent = 128;
   route_bulkhead->max_queue = 1024;

@@ -39,7 +39,7 @@ struct HAWSER_API standard_options {
   std::optional<hawser::rate_limiter> server_waits{};
   /// One for the whole client, which hears of connections alone.
   std::optional<hawser::circuit_breaker> origin_breaker{};
-  /// One per route. Calls wait up to 10 s for it to close, as far as their time allows.
+  /// One per route. Calls wait for it to close as long as their time allows.
   std::optional<hawser::circuit_breaker> breaker{};
   /// Attempts in flight per route, so that none takes all of the client's: 128, and 1,024 waiting
   /// for at most 2 s.
