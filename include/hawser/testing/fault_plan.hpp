@@ -179,9 +179,11 @@ class HAWSER_API plan {
   plan&& outage(duration how_long) &&;
 
   /// All of it, to be read.
-  [[nodiscard]] const parts& get() const noexcept { return parts_; }
+  [[nodiscard]] const parts& get() const& noexcept { return parts_; }
+  /// The same of a temporary.
+  [[nodiscard]] parts get() && { return std::move(parts_); }
   /// All of it, to be changed.
-  [[nodiscard]] parts& edit() noexcept { return parts_; }
+  [[nodiscard]] parts& edit() & noexcept { return parts_; }
 
  private:
   plan&& break_at(std::size_t byte, bool of_body, break_point::manner how);
