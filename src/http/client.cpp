@@ -281,12 +281,13 @@ class client::call final : public hawser::detail::async_operation, private excha
 
   /// Of an answer after which nobody knows whether the work was done, the key is part.
   [[nodiscard]] error story_of_answer(const hawser::detail::ending& end) const {
-    const bool unknown = end.delivery == hawser::evidence::maybe_applied;
-    if (!unknown || *options_.effect != hawser::effect::keyed) return end.why;
+    const bool twice_matters =
+        *options_.effect == hawser::effect::unsafe || *options_.effect == hawser::effect::keyed;
+    if (end.delivery != hawser::evidence::maybe_applied || !twice_matters) return end.why;
     error told = end.why;
     if_memory_allows([&] {
-      const std::string note = key_note();
-      told = hawser::detail::with_story(told, std::string_view(note).substr(2), masks());
+      if (const std::string note = key_note(); !note.empty())
+        told = hawser::detail::with_story(told, std::string_view(note).substr(2), masks());
     });
     return told;
   }
@@ -466,8 +467,10 @@ class client::call final : public hawser::detail::async_operation, private excha
       return o;
     } catch (...) {
       answered_ = false;
-      failure_ = hawser::detail::describe(std::current_exception(), masks())
-                     .about_answer(by_status.status);
+      failure_ = hawser::detail::describe(std::current_exception(), masks());
+      if (failure_ != errc::operation_threw)
+        if_memory_allows([&] { failure_ = error(errc::operation_threw, failure_.message()); });
+      failure_ = failure_.about_answer(by_status.status);
       return unjudged(by_status);
     }
   }

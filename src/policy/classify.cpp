@@ -15,7 +15,7 @@ bool never_left(const error_code& ec) noexcept {
          std::string_view(ec.category().name()).ends_with(".netdb");
 }
 
-/// Our codes for answers that came whole and say that it is over. A 429 is told apart before. A server error does not: without
+/// Our codes for answers that came whole and say that it is over. A server error does not: without
 /// its status it may be a gateway's, which does not know what became of the request.
 bool was_answered(const error_code& ec) noexcept {
   return ec == errc::client_error || ec == errc::unexpected_status || ec == errc::json_malformed ||

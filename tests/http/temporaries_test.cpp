@@ -4,6 +4,7 @@
 #include "hawser/core/secret.hpp"
 #include "hawser/http/client.hpp"
 #include "hawser/run/pipeline.hpp"
+#include "hawser/testing/fake_transport.hpp"
 #include "hawser/testing/fault_plan.hpp"
 #include "hawser/testing/test_certificates.hpp"
 
@@ -64,6 +65,8 @@ HAWSER_OWNS(pipeline_builder, name());
 HAWSER_OWNS(http::client, env());
 HAWSER_OWNS(http::client, policies());
 HAWSER_OWNS(testing::plan, get());
+HAWSER_OWNS(testing::received_request, header("a"));
+HAWSER_OWNS(testing::sent_request, header("a"));
 HAWSER_OWNS(testing::test_authority, certificate());
 #undef HAWSER_OWNS
 static_assert(owns<decltype(to_string(std::declval<method>()))>);

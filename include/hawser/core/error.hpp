@@ -165,7 +165,7 @@ class HAWSER_API error {
   /// The same of a temporary.
   [[nodiscard]] std::string detail() const&& { return std::string(detail()); }
 
-  /// The HTTP status of the answer that this error speaks of; 0 when it speaks of none. Thread-safe.
+  /// The HTTP status of the answer that this error speaks of; 0 when of none. Thread-safe.
   [[nodiscard]] int status() const noexcept;
   /// The `type` of that answer's problem details (RFC 9457), a URI reference: "about:blank" where
   /// they have none, empty for an answer of another kind. Masked, at most 200 bytes. Valid as

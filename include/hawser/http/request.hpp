@@ -70,8 +70,8 @@ class HAWSER_API request {
   request&& param(std::string_view name, std::string_view value) &&;
   /// The body and its Content-Type (none is sent when empty). errc::invalid_header.
   request&& body(std::string bytes, std::string_view content_type) &&;
-  /// A JSON body. errc::invalid_body, naming the field by its JSON pointer (RFC 6901), when it holds
-  /// what JSON cannot: a number that is not finite, a string that is not UTF-8, binary data, a
+  /// A JSON body. errc::invalid_body, naming the field by its JSON pointer (RFC 6901), for what
+  /// JSON cannot hold: a number that is not finite, a string that is not UTF-8, binary data, a
   /// discarded value; or when more than 1,000 arrays and objects are inside each other.
   request&& json(const nlohmann::json& value) &&;
   /// A JSON body from a type that nlohmann/json converts; include "hawser/http/json.hpp".

@@ -80,8 +80,8 @@ class HAWSER_API response {
   /// The body as a type that nlohmann/json converts, whatever the status; needs
   /// <hawser/http/json.hpp>. errc::json_malformed, errc::json_too_deep; errc::json_wrong_type,
   /// naming the field; errc::no_content for 204, 205 and any answer without a body. Where one may
-  /// have none, ask for `std::optional<T>`: nullopt, as for a JSON null. `as<void>()` reads nothing,
-  /// and objects as `ensure_success()` does. The errors know the `status()`.
+  /// have none, ask for `std::optional<T>`: nullopt, as for a JSON null. `as<void>()` reads
+  /// nothing, and objects as `ensure_success()` does. The errors know the `status()`.
   template <class T>
   [[nodiscard]] result<T> as() const {
     return as<T>(own_limits());

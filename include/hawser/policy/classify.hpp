@@ -13,8 +13,8 @@ namespace hawser::inline v0 {
 /// own mistake, a broken trust, or an answer that would be the same the next time. Refused
 /// connections and unresolved names count as never sent; `too_many_requests` as refused by a
 /// server's limit, which is no matter of health; `client_error`, `unexpected_status` and answers
-/// that hold no such value as was asked for as answered; all else as maybe applied, an unreachable host too: the read
-/// of an answer also ends so, when the route goes after the request did.
+/// that hold no such value as was asked for as answered; all else as maybe applied, an unreachable
+/// host too: the read of an answer also ends so, when the route goes after the request did.
 [[nodiscard]] HAWSER_API outcome classify(const error_code& ec) noexcept;
 
 }  // namespace hawser::inline v0
