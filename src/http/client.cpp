@@ -8,6 +8,7 @@
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "http/judgement.hpp"
 #include "run/cancel_link.hpp"
 #include "run/resume.hpp"
 
@@ -17,6 +18,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <initializer_list>
 #include <mutex>
 #include <new>
@@ -52,6 +54,11 @@ void if_memory_allows(Tell tell) {
     tell();
   } catch (const std::bad_alloc&) {
   }
+}
+
+/// A report is of one call, also where that one is refused or begins nothing.
+void forget_earlier_call(const call_options& options) noexcept {
+  if (options.report != nullptr) options.report->clear();
 }
 
 /// `taken` are the names that the client writes already.
@@ -93,10 +100,24 @@ class client::state {
     check_name(options.attempt_header, "client.attempt_header",
                {key, options.correlation_header.value_or("")});
     prefix = base.path();
-    while (!prefix.empty() && prefix.back() == '/') prefix.pop_back();
+    if (prefix.back() == '/') prefix.pop_back();  // a request's path begins with it
     carrier = options.transport ? options.transport
                                 : make_beast_transport(env, base, options.pool, options.tls,
                                                        options.bounds, options.times);
+  }
+
+  /// The report of a call that never began.
+  void tell_refusal(call_report& report, const call_options& about, const request& what,
+                    const error_code& why) const {
+    const redactor* const masks = policies.plan()->masks.get();
+    const auto shown = [&](std::string_view text) {
+      return masks == nullptr ? std::string(text) : masks->text(text);
+    };
+    report.clear();
+    report.pipeline = policies.name();
+    report.operation = shown(about.name.empty() ? what.name() : about.name);
+    report.correlation = shown(about.correlation);
+    report.error = why;
   }
 
   void enter(call& c);
@@ -159,13 +180,8 @@ class client::call final : public hawser::detail::async_operation, private excha
   /// Ends a call that never began, by its handler.
   void refuse() {
     error why = hawser::detail::with_story(*problem_, {}, masks());
-    if (call_report* report = options_.report) {
-      report->clear();
-      report->pipeline = state_->policies.name();
-      report->operation = shown(options_.name);
-      report->correlation = shown(options_.correlation);
-      report->error = why.code();
-    }
+    if (options_.report != nullptr)
+      state_->tell_refusal(*options_.report, options_, request_, why.code());
     deliver(std::move(why), true);
   }
 
@@ -224,7 +240,8 @@ class client::call final : public hawser::detail::async_operation, private excha
     *answer_ = std::move(*given);
     answer_->set_json_depth(state_->options.bounds.json_depth);
     answer_->set_masks(state_->policies.plan()->masks);
-    answer_->set_story({});  // another call's
+    answer_->set_story({});  // another call's, and the next
+    answer_->set_judgement({});
     answer_->set_exchange(*options_.effect, failed.delivery);
     answered_ = true;
     return true;
@@ -241,7 +258,7 @@ class client::call final : public hawser::detail::async_operation, private excha
       // A fallback's answer keeps what is known of the request: see substitute().
       if (end.from == origin::operation)
         answer_->set_exchange(*options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
-      if (!end.ok) answer_->set_story(end.why);
+      if (!end.ok) answer_->set_story(story_of_answer(end));
       deliver(error(), initiating);
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.why.detail(), masks()), initiating);
@@ -258,8 +275,21 @@ class client::call final : public hawser::detail::async_operation, private excha
         if (end.why == errc::outcome_unknown) story += key_note();
       });
       if (masks() != nullptr) story = masks()->text(story);
-      deliver(error(end.why.code(), std::move(story)), initiating);
+      deliver(error(end.why.code(), std::move(story)).about_answer_of(failure_), initiating);
     }
+  }
+
+  /// Of an answer after which nobody knows whether the work was done, the key is part.
+  [[nodiscard]] error story_of_answer(const hawser::detail::ending& end) const {
+    const bool twice_matters =
+        *options_.effect == hawser::effect::unsafe || *options_.effect == hawser::effect::keyed;
+    if (end.delivery != hawser::evidence::maybe_applied || !twice_matters) return end.why;
+    error told = end.why;
+    if_memory_allows([&] {
+      if (const std::string note = key_note(); !note.empty())
+        told = hawser::detail::with_story(told, std::string_view(note).substr(2), masks());
+    });
+    return told;
   }
 
   // The list of running calls, under the state's lock.
@@ -315,9 +345,6 @@ class client::call final : public hawser::detail::async_operation, private excha
   /// The pipeline's own, if it has one.
   [[nodiscard]] const redactor* masks() const noexcept {
     return state_->policies.plan()->masks.get();
-  }
-  [[nodiscard]] std::string shown(std::string_view text) const {
-    return masks() == nullptr ? std::string(text) : masks()->text(text);
   }
 
   [[nodiscard]] const idempotency_profile& profile() const noexcept {
@@ -425,8 +452,28 @@ class client::call final : public hawser::detail::async_operation, private excha
                    options_.effect == hawser::effect::keyed ? &profile() : nullptr, wall_clock());
       if (o.status == 408 && delivery != hawser::evidence::answered)
         o.delivery = hawser::evidence::refused;  // of a request that it did not have yet
+      if (state_->options.classify) o = judged(o);
     }
     keep->attempt_done(o);
+  }
+
+  /// What the user's function makes of an answer.
+  [[nodiscard]] outcome judged(const outcome& by_status) {
+    answer_->set_exchange(*options_.effect, by_status.delivery);
+    try {
+      const outcome o = within_bounds(state_->options.classify(std::as_const(*answer_), by_status),
+                                      by_status, *options_.effect);
+      if (o.result != by_status.result || o.error != by_status.error)
+        answer_->set_judgement(o.error);
+      return o;
+    } catch (...) {
+      answered_ = false;
+      failure_ = hawser::detail::describe(std::current_exception(), masks());
+      if (failure_ != errc::operation_threw)
+        if_memory_allows([&] { failure_ = error(errc::operation_threw, failure_.message()); });
+      failure_ = failure_.about_answer(by_status.status);
+      return unjudged(by_status);
+    }
   }
 
   void on_abandoned() noexcept override { keep_ = {}; }
@@ -540,14 +587,19 @@ void client::close() noexcept {
   if (state_) state_->close();
 }
 
-const environment& client::env() const noexcept { return state_->env; }
+const environment& client::env() const& noexcept { return state_->env; }
 
-const hawser::pipeline& client::policies() const noexcept { return state_->policies; }
+const hawser::pipeline& client::policies() const& noexcept { return state_->policies; }
+
+environment client::env() && { return state_->env; }
+
+hawser::pipeline client::policies() && { return state_->policies; }
 
 transport_stats client::stats() const noexcept { return state_->carrier->stats(); }
 
 void client::start(request&& what, const call_options& options, send_handler handler,
                    way_out out) const {
+  forget_earlier_call(options);
   auto made = std::make_unique<call>(state_, std::move(what), options,
                                      call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
@@ -557,6 +609,7 @@ void client::start(request&& what, const call_options& options, send_handler han
 
 void client::start_to(const request& what, response& answer, const call_options& options,
                       send_to_handler handler, way_out out) const {
+  forget_earlier_call(options);
   auto made = std::make_unique<call>(state_, what, answer, options,
                                      call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
@@ -601,8 +654,15 @@ class waiting_room {
 
 }  // namespace
 
+error client::would_deadlock(const request& what, const call_options& options) const {
+  forget_earlier_call(options);
+  if (options.report != nullptr)
+    state_->tell_refusal(*options.report, options, what, errc::would_deadlock);
+  return errc::would_deadlock;
+}
+
 result<response> client::send(request what, const call_options& options) const {
-  if (env().runs_here()) return error(errc::would_deadlock);
+  if (env().runs_here()) return would_deadlock(what, options);
   auto room = std::make_shared<waiting_room<response>>();
   start(std::move(what), options,
         send_handler([room](result<response> r) { room->put(std::move(r)); }),
@@ -612,7 +672,7 @@ result<response> client::send(request what, const call_options& options) const {
 
 result<void> client::send(const request& what, response& answer,
                           const call_options& options) const {
-  if (env().runs_here()) return error(errc::would_deadlock);
+  if (env().runs_here()) return would_deadlock(what, options);
   auto room = std::make_shared<waiting_room<void>>();
   start_to(what, answer, options,
            send_to_handler([room](result<void> r) { room->put(std::move(r)); }),

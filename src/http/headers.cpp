@@ -88,17 +88,29 @@ void headers::reserve(std::size_t fields, std::size_t bytes) {
   block_.reserve(bytes);
 }
 
-std::optional<std::string_view> headers::find(std::string_view name) const noexcept {
+std::optional<std::string_view> headers::find(std::string_view name) const& noexcept {
   for (std::size_t i = 0; i < entries_.size(); ++i)
     if (const field f = (*this)[i]; same_name(f.name, name)) return f.value;
   return std::nullopt;
 }
 
-std::vector<std::string_view> headers::all(std::string_view name) const {
+std::optional<std::string> headers::find(std::string_view name) && {
+  const headers& named = *this;
+  const auto value = named.find(name);
+  return value ? std::optional<std::string>(*value) : std::nullopt;
+}
+
+std::vector<std::string_view> headers::all(std::string_view name) const& {
   std::vector<std::string_view> values;
   for (const field f : *this)
     if (same_name(f.name, name)) values.push_back(f.value);
   return values;
+}
+
+std::vector<std::string> headers::all(std::string_view name) && {
+  const headers& named = *this;
+  const std::vector<std::string_view> values = named.all(name);
+  return {values.begin(), values.end()};
 }
 
 bool headers::contains(std::string_view name) const noexcept { return find(name).has_value(); }

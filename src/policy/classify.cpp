@@ -19,7 +19,7 @@ bool never_left(const error_code& ec) noexcept {
 /// its status it may be a gateway's, which does not know what became of the request.
 bool was_answered(const error_code& ec) noexcept {
   return ec == errc::client_error || ec == errc::unexpected_status || ec == errc::json_malformed ||
-         ec == errc::json_too_deep || ec == errc::json_wrong_type;
+         ec == errc::json_too_deep || ec == errc::json_wrong_type || ec == errc::no_content;
 }
 
 }  // namespace
@@ -33,6 +33,14 @@ outcome classify(const error_code& ec) noexcept {
     o.from = origin::operation;
     o.error = ec;
     o.transient = ec == condition::transient;
+    return o;
+  }
+  if (ec == errc::too_many_requests) {  // as its status says, see http/classify.hpp
+    o.result = verdict::failed;
+    o.delivery = evidence::refused;
+    o.transient = true;
+    o.countable = false;
+    o.throttled = true;
     return o;
   }
   o.delivery = never_left(ec)     ? evidence::never_sent

@@ -23,7 +23,7 @@ namespace hawser::inline v0::testing {
 
 // --- values ------------------------------------------------------------------------------------
 
-std::optional<std::string_view> sent_request::header(std::string_view name) const noexcept {
+std::optional<std::string_view> sent_request::header(std::string_view name) const& noexcept {
   for (const auto& [key, value] : headers)
     if (http::same_name(key, name)) return std::string_view(value);
   return std::nullopt;

@@ -17,7 +17,7 @@ bool same_name(std::string_view a, std::string_view b) noexcept {
 
 }  // namespace
 
-std::optional<std::string_view> received_request::header(std::string_view name) const noexcept {
+std::optional<std::string_view> received_request::header(std::string_view name) const& noexcept {
   for (const auto& field : headers)
     if (same_name(field.first, name)) return std::string_view(field.second);
   return std::nullopt;

@@ -37,7 +37,12 @@ struct HAWSER_API received_request {
   std::string client_name{};  ///< Common name of the client's certificate, when it showed one.
 
   /// The first field of that name (case-insensitive).
-  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::optional<std::string> header(std::string_view name) && {
+    const auto value = header(name);
+    return value ? std::optional<std::string>(*value) : std::nullopt;
+  }
 };
 
 /// Ways to break HTTP/1.1 on the wire.
@@ -179,9 +184,11 @@ class HAWSER_API plan {
   plan&& outage(duration how_long) &&;
 
   /// All of it, to be read.
-  [[nodiscard]] const parts& get() const noexcept { return parts_; }
+  [[nodiscard]] const parts& get() const& noexcept { return parts_; }
+  /// The same of a temporary.
+  [[nodiscard]] parts get() && { return std::move(parts_); }
   /// All of it, to be changed.
-  [[nodiscard]] parts& edit() noexcept { return parts_; }
+  [[nodiscard]] parts& edit() & noexcept { return parts_; }
 
  private:
   plan&& break_at(std::size_t byte, bool of_body, break_point::manner how);

@@ -2,6 +2,7 @@
 
 #include "hawser/run/detail/value.hpp"
 
+#include "http/bytes.hpp"
 #include "run/process_end.hpp"
 
 #include <openssl/bio.h>
@@ -83,7 +84,9 @@ struct pem_text {
 };
 
 pem_text read_pem(std::string_view option, const std::string& path) {
-  pem_text pem{"tls." + std::string(option) + " '" + path + "'", {}};
+  pem_text pem{"tls." + std::string(option) + " '" + bytes::shown(path) + "'", {}};
+  if (path.find('\0') != std::string::npos)  // the system would open what stands before it
+    bad_credentials(pem.what, "a path holds no NUL; " + std::string(check_path));
   std::ifstream file(path, std::ios::binary);
   if (!file)
     bad_credentials(pem.what, std::string("cannot be opened: ") + std::strerror(errno) + "; " +

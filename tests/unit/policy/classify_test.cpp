@@ -37,6 +37,8 @@ const row failures[] = {
     {errc::json_malformed, answered, false, true},
     {errc::json_too_deep, answered, false, true},
     {errc::json_wrong_type, answered, false, true},
+    {errc::no_content, answered, false, true},
+    {errc::too_many_requests, evidence::refused, true, false},
     {make_error_code(sys::connection_reset), maybe, true, true},
     // A route may go while an answer is waited for: then these come out of a read.
     {make_error_code(sys::host_unreachable), maybe, true, true},
@@ -68,6 +70,7 @@ TEST(classify, gives_each_error_its_meaning) {
     EXPECT_EQ(o.countable, want.countable) << want.ec.message();
     EXPECT_EQ(o.from, origin::operation);
     EXPECT_FALSE(o.rejected) << want.ec.message();
+    EXPECT_EQ(o.throttled, want.ec == errc::too_many_requests) << want.ec.message();
   }
 }
 
