@@ -9,6 +9,7 @@
 #include "hawser/run/detail/value.hpp"
 
 #include "http/judgement.hpp"
+#include "http/literal_routes.hpp"
 #include "run/cancel_link.hpp"
 #include "run/resume.hpp"
 
@@ -132,6 +133,7 @@ class client::state {
   std::string prefix;
   std::shared_ptr<http::transport> carrier;
   const idempotency_profile ietf = idempotency_profile::ietf();
+  literal_routes literals;
 
  private:
   std::mutex mutex_;
@@ -306,10 +308,18 @@ class client::call final : public hawser::detail::async_operation, private excha
     answer_->set_json_depth(state_->options.bounds.json_depth);
     answer_->set_masks(state_->policies.plan()->masks);
     if (options_.name.empty()) options_.name = request_.name();
-    if (options_.key.empty()) options_.key = request_.name();
+    if (options_.key.empty() && is_route()) options_.key = request_.name();
     settle_effect();
     if (!problem_) put_target();
     if (!problem_) put_fields();
+  }
+
+  /// Whether the request's name tells a route: somebody chose it, or it is a template; of targets
+  /// without parameters only the first few are believed to be one.
+  [[nodiscard]] bool is_route() const {
+    const std::string_view route = request_.route();
+    return !request_.name().ends_with(route) || route.find('{') != std::string_view::npos ||
+           state_->literals.admits(request_.name());
   }
 
   void put_target() {

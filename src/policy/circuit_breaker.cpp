@@ -234,7 +234,8 @@ class circuit_breaker_stage final : public stage {
     w.wake = &t.wake_handle();
     w.is_new = t.attempts() == 0;
     // At the deadline itself the stage that set it ends the call.
-    w.latest = std::min(later(t.now(), *core_.options().max_wait), later(t.deadline(), duration(-1)));
+    w.latest =
+        std::min(later(t.now(), *core_.options().max_wait), later(t.deadline(), duration(-1)));
     time_point until = never;
     permit_ = core_.acquire_or_wait(w, t.now(), t.random(), t.deadline(), &why, &until);
     core_.announce(t);

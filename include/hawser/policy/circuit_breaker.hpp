@@ -40,7 +40,7 @@ struct time_window {
 
 /// Which failures a circuit breaker hears of.
 enum class failure_scope : std::uint8_t {
-  all,          ///< All that count (`outcome::countable`).
+  all,  ///< All that count (`outcome::countable`).
   /// Those on the way to the other side alone: no connection, or one that broke (no answer, and
   /// no time-out either). For a breaker of a whole origin beside those of its routes: a route that
   /// fails does not close the others.
