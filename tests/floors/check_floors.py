@@ -28,7 +28,7 @@ CORE = ("core",)
 DECISIONS = CORE + ("observe", "policy")
 ENGINE = DECISIONS + ("run",)
 FLOORS = {
-    "core": (CORE, ("boost/system/",), ()),
+    "core": (CORE, ("boost/system/", "boost/version.hpp"), ()),
     "observe": (CORE + ("observe",), ("boost/system/",), ()),
     "policy": (DECISIONS, ("boost/system/",), ()),
     "run": (ENGINE, ("boost/system/",) + LIGHT_ASIO, ("boost/asio/", "boost/smart_ptr/")),
