@@ -2,7 +2,8 @@
 
 # Our own code only: third-party headers are system headers.
 function(hawser_compile_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+                         -Wnon-virtual-dtor)
   # g++ 12 sees overlaps and overflows in its own std::string when optimising (GCC PR 105329, 105651), and
   # reads of what a variant does not hold.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
