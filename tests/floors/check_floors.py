@@ -250,7 +250,7 @@ class Checker:
     def build_lists(self):
         """Every file that a CMakeLists.txt names, as a path below the root."""
         named = set()
-        for top in ("src", "tests", "tests/fuzz", "examples", "bench"):
+        for top in ("src", "tests", "tests/fuzz", "examples", "examples/fault_server", "bench"):
             path = os.path.join(self.root, top, "CMakeLists.txt")
             if not os.path.exists(path):
                 continue
