@@ -32,6 +32,9 @@ foreach(library IN LISTS libraries)
 endforeach()
 
 if(HAWSER_FAULT_SERVER)
+  # Its libraries are found wherever the whole is moved to.
+  file(RELATIVE_PATH to_libraries ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+  set_target_properties(hawser-fault-server PROPERTIES INSTALL_RPATH "$ORIGIN/${to_libraries}")
   install(TARGETS hawser-fault-server
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT testing_runtime)
 endif()

@@ -2,8 +2,7 @@
 
 # Our own code only: third-party headers are system headers.
 function(hawser_compile_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-                         -Wnon-virtual-dtor)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
   # g++ 12 sees overlaps and overflows in its own std::string when optimising (GCC PR 105329, 105651), and
   # reads of what a variant does not hold.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
@@ -107,6 +106,8 @@ function(hawser_library target)
     hawser_precompiled_by(${target} ${arg_PRECOMPILED_BY})
   endif()
   hawser_compile_options(${target})
+  # What users derive from. (g++ means every error category of Boost's, too, so not in programs.)
+  target_compile_options(${target} PRIVATE -Wnon-virtual-dtor)
   set_property(GLOBAL APPEND PROPERTY HAWSER_LIBRARIES ${target})
 endfunction()
 
