@@ -91,6 +91,7 @@ class client::state {
         throw config_error("client.default_headers",
                            is_token(f.name) ? f.name : std::string_view("a field"),
                            fit.error().message());
+    take_user_agent();
     validate(options.bounds);
     validate(options.times);
     validate(options.pool);
@@ -136,6 +137,19 @@ class client::state {
   literal_routes literals;
 
  private:
+  /// Among the default fields, so that calls need not look for it.
+  void take_user_agent() {
+    constexpr std::string_view name = "User-Agent";
+    const std::string_view own = options.user_agent ? *options.user_agent : std::string_view();
+    if (const result<void> fit = check_field(name, own); !fit)
+      throw config_error("client.user_agent", "given", fit.error().message());
+    const auto by_default = options.default_headers.find(name);
+    if (by_default && by_default->empty())
+      options.default_headers.remove(name);
+    else if (!by_default && !own.empty())
+      options.default_headers.add(name, own);
+  }
+
   std::mutex mutex_;
   call* first_ = nullptr;            // running calls
   std::atomic<bool> closed_{false};  // set under the lock

@@ -73,6 +73,10 @@ const row rows[] = {
     {errc::certificate_name_mismatch, insecure, "no subject alternative name", ""},
     {errc::certificate_rejected, insecure, "did not pass verification", ""},
     {errc::tls_bad_credentials, insecure, "our own CA file, certificate or key", ""},
+    {errc::tls_broken,
+     {condition::tls_failure, condition::transient},
+     "broke after its handshake",
+     "check what stands in between"},
 };
 
 TEST(Codes, SayWhatHappenedAndWhatToDo) {
