@@ -62,6 +62,7 @@ circuit_breaker validated(circuit_breaker o) {
     check(!o.consecutive_failures || *o.suspect_failures <= *o.consecutive_failures,
           "suspect_failures", *o.suspect_failures, "must be at most consecutive_failures");
   }
+  if (!o.consecutive_failures) o.suspect_failures.reset();  // a row means nothing then
   check(o.hears <= failure_scope::connections, "hears", static_cast<int>(o.hears),
         "must be one of failure_scope's values");
   if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures)

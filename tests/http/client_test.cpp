@@ -68,6 +68,7 @@ standard_options brisk(int attempts = 3) {
   o.retry.max_attempts = attempts;
   o.retry.delay = constant{.each = 1ms, .spread = jitter::none};
   o.breaker.consecutive_failures.reset();
+  o.breaker.window = time_window{};
   o.breaker.min_calls = 10'000;
   return o;
 }

@@ -238,14 +238,14 @@ report run(const scenario& what, std::uint64_t seed) {
     clients.emplace_back(env.env(), "http://dependency.example", stack, std::move(set));
   }
   std::deque<call_record> calls;
-  std::deque<call_report> reports;
+  std::deque<call_report> stories;
   const time_point last = later(start, what.lasts);
   std::function<void()> arrive = [&] {
     const time_point now = env.now();
     if (now >= last) return;
     offered.add(now);
     call_record& c = calls.emplace_back();
-    call_report& story = reports.emplace_back();
+    call_report& story = stories.emplace_back();
     c.started = now;
     c.route = static_cast<int>(chance.next() % static_cast<std::uint64_t>(what.routes));
     const auto who =

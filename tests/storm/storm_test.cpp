@@ -49,10 +49,13 @@ TEST(storm, the_model_serves_what_it_can_and_refuses_the_rest) {
   s.lasts = std::chrono::seconds(30);
   s.tune = [](hawser::http::standard_options& o) {
     o.retry.max_attempts = 1;
-    o.breaker.reset();
+    o.breaker.min_calls = 100;
+    o.breaker.failure_ratio = 1;
+    o.breaker.consecutive_failures = 1'000'000;
+    o.breaker.suspect_failures.reset();
     o.origin_breaker.reset();
     o.route_bulkhead.reset();
-    o.bulkhead.reset();
+    o.bulkhead.max_concurrent = 100'000;
   };
   const report r = run(s, 1);
   EXPECT_NEAR(r.served_share, 0.5, 0.02);

@@ -77,7 +77,7 @@ struct circuit_breaker {
   duration consecutive_span = std::chrono::seconds(1);
   /// At this many failures in a row, over half of `consecutive_span`, the circuit goes half open
   /// without having been open: one call at a time finds out whether it was chance. Only
-  /// `consecutive_failures` in a row open it then. At least 1; off: no such step.
+  /// `consecutive_failures` in a row open it then. At least 1; off, or without that rule: no such step.
   std::optional<int> suspect_failures = 3;
   /// Which failures it hears of; see there.
   failure_scope hears = failure_scope::all;
