@@ -70,4 +70,12 @@ outcome classify(const response& answer, effect what, const idempotency_profile*
   return o;
 }
 
+outcome outcome_of(const response& answer) {
+  if (answer.status() == 0) return {};  // none came: somebody's empty object
+  outcome o = classify(answer, answer.effect());
+  if (o.result == verdict::failed && answer.evidence() == evidence::maybe_applied)
+    o.delivery = evidence::maybe_applied;
+  return o;
+}
+
 }  // namespace hawser::inline v0::http

@@ -312,6 +312,7 @@ TEST(replay_of_the_engine, blocking_calls_that_are_stopped) {
                            .add(retry{.max_attempts = 3, .delay = steady(10ms)})
                            .add(e.breaker)
                            .observe(std::make_shared<stopper>(f, caller))
+                           .calls_are(effect::idempotent)
                            .build(e.env);
     int made = 0;
     const auto got = p.execute(

@@ -19,8 +19,9 @@
 #include <string_view>
 
 namespace hawser::inline v0 {
+struct outcome;
 class redactor;
-}
+}  // namespace hawser::inline v0
 
 namespace hawser::inline v0::http {
 
@@ -135,6 +136,10 @@ class HAWSER_API response {
   std::shared_ptr<const redactor> masks_;
   hawser::error story_;
 };
+
+/// How a pipeline around a client reads an answer that is returned to it: as the client's own does.
+/// It is delivered as a value all the same.
+[[nodiscard]] HAWSER_API outcome outcome_of(const response& answer);
 
 /// The phrase RFC 9110 section 15 gives a status ("Not Found"); empty for unknown ones.
 [[nodiscard]] HAWSER_API std::string_view reason_phrase(int status) noexcept;

@@ -230,6 +230,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void move_up_locked(waiter& gone) noexcept;
   std::int64_t reserved_locked(std::int64_t interval) const noexcept;
   void pause_locked(time_point end) noexcept;
+  [[nodiscard]] reason whose_limit(time_point now) const noexcept;
   cause why_refused(const grant& g, std::uint32_t cost, time_point now,
                     duration allowed) const noexcept;
   void drain_locked(time_point now) noexcept;
@@ -258,7 +259,9 @@ class HAWSER_API rate_limiter_policy final : public policy {
   // gcra: where spending would stand without the latest pause.
   std::int64_t unpaused_ = time_point::min().time_since_epoch().count();
   time_point server_end_ = time_point::min();  // of the server's pause, before it was spread
-  double share_ = 0;                           // of the spread; drawn once per pause
+  // And after: who is refused before that is told that it is the server's. Read without the lock.
+  std::atomic<time_point::rep> server_pause_until_{time_point::min().time_since_epoch().count()};
+  double share_ = 0;  // of the spread; drawn once per pause
 };
 
 /// The policy of a pipeline's own. Throws `config_error` naming the field.
