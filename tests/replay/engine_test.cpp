@@ -66,6 +66,7 @@ struct everything {
         .add(std::move(again))
         .add(breaker)
         .add(timeout{.after = 1s})
+        .calls_are(effect::idempotent)
         .observe(std::make_shared<touchy_observer>(f))
         .build(env);
   }
