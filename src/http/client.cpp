@@ -21,6 +21,7 @@
 #include <mutex>
 #include <new>
 #include <tuple>
+#include <typeinfo>
 #include <utility>
 #include <variant>
 
@@ -434,6 +435,12 @@ class client::call final : public hawser::detail::async_operation, private excha
                    options_.effect == hawser::effect::keyed ? &profile() : nullptr, wall_clock());
       if (o.status == 408 && delivery != hawser::evidence::answered)
         o.delivery = hawser::evidence::refused;  // of a request that it did not have yet
+    }
+    if (const auto& judges = state_->policies.plan()->judges; !judges.empty()) {
+      if (ec)
+        judge_seen(judges, typeid(error_code), &ec, o);
+      else
+        judge_seen(judges, typeid(response), answer_, o);
     }
     keep->attempt_done(o);
   }

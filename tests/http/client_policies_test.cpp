@@ -240,6 +240,25 @@ TEST_F(client_policies, exhausted_retries_deliver_the_last_answer_with_its_evide
   EXPECT_EQ((*r).ensure_success().error(), errc::server_error);
 }
 
+// Some APIs say only in the body that it was too much.
+TEST_F(client_policies, a_pipeline_reads_answers_by_its_own_rules) {
+  net->script({scripted_exchange::answer(403, R"({"error":"rate_limit"})"),
+               scripted_exchange::answer(200)});
+  pipeline_builder policies = standard_pipeline("api");
+  policies.classify<response>([](const response& answer, outcome& o) {
+    if (answer.status() != 403 || answer.body().find("rate_limit") == std::string_view::npos)
+      return;
+    o.result = verdict::failed;
+    o.transient = o.throttled = true;
+    o.delivery = evidence::refused;
+  });
+  const client api = over(std::move(policies));
+  const result<response> r = api.send(charge());
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 200);
+  EXPECT_EQ(net->requests().size(), 2u);
+}
+
 // The pool is ours, too: its refusal is no attempt and hides nothing.
 TEST_F(client_policies, a_full_pool_ends_the_call_at_once) {
   net->handle([](const sent_request&) {

@@ -169,7 +169,7 @@ struct code_first_traits {
     if (value_of<First>::failed(std::get<0>(a))) return judge(std::get<0>(a));
     if constexpr (tail::may_fail) {
       if (value_of<Rest...>::failed(std::get<1>(a)))
-        return judge(value_of<Rest...>::cause_of(std::get<1>(a)));
+        return value_of<Rest...>::show(std::get<1>(a), judge);
     }
     if constexpr (sizeof...(Rest) == 1) show_value(std::get<1>(a), judge);
   }
@@ -215,7 +215,7 @@ struct signature_traits<void(boost::system::result<T, E>)> {
   }
   template <class Judge>
   static void show(const arguments& a, Judge judge) {
-    if (failed(a)) return judge(std::get<0>(a).error());
+    if (failed(a)) return value_of<own>::show(std::get<0>(a), judge);
     if constexpr (!std::is_void_v<T>) judge(*std::get<0>(a));
   }
   static arguments failure(const error& why) { return arguments(failure_as<own>(why)); }
@@ -369,7 +369,7 @@ class wrapped_call final : public stranded_operation {
     if (failed) o = classify(traits::why(a, masks()).code());
     traits::show(a, [&](const auto& shown) {
       if (!failed) read_value(shown, o);
-      if (!how_.judges.empty()) judge_shown(shown, o);
+      if (!how_.judges.empty()) judge_one(how_.judges, shown, o);
     });
     if constexpr (wants_attempt<Init>) {
       if (attempt_) attempt_->amend(o);
@@ -383,14 +383,6 @@ class wrapped_call final : public stranded_operation {
       refusal_.reset();
     }
     return o;
-  }
-
-  template <class T>
-  void judge_shown(const T& shown, outcome& o) {
-    if constexpr (std::is_same_v<T, std::exception_ptr>)
-      judge_thrown(how_.judges, shown, o);
-    else
-      judge_seen(how_.judges, typeid(T), &shown, o);
   }
 
   /// What the operation itself said of its failure.

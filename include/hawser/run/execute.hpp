@@ -115,7 +115,7 @@ class callable final : public operation {
           } else if constexpr (std::is_same_v<returned, verdict>) {
             o.result = r;
           } else if (!how_.judges.empty()) {
-            judge_cause(traits::cause_of(r), o);
+            traits::show(r, [&](const auto& cause) { judge_one(how_.judges, cause, o); });
           }
         } else {
           if constexpr (std::is_void_v<value>)
@@ -151,15 +151,6 @@ class callable final : public operation {
     return true;
   }
 
-  template <class E>
-  void judge_cause(const E& e, outcome& o) {
-    if constexpr (std::is_same_v<E, std::exception_ptr>) {
-      if (e) judge_thrown(how_.judges, e, o);
-    } else {
-      judge_seen(how_.judges, typeid(E), &e, o);
-    }
-  }
-
   bool renew_stop() noexcept {
     try {
       stop_ = std::stop_source();
@@ -173,7 +164,7 @@ class callable final : public operation {
     only_refused_ = false;
     if constexpr (!std::is_void_v<value>) {
       read_value(**kept_, o);
-      if (!how_.judges.empty()) judge_seen(how_.judges, typeid(value), &**kept_, o);
+      if (!how_.judges.empty()) judge_one(how_.judges, **kept_, o);
     }
     if constexpr (!judged)
       return;

@@ -130,8 +130,9 @@ class HAWSER_API pipeline_builder {
   pipeline_builder&& calls_are(effect what) && { return std::move(calls_are(what)); }
 
   /// How attempts that ended with a `T` are read: thrown (by a type derived from it, too), as the
-  /// error in a failed result, as an error code, or as a returned value. `correct(const T&,
-  /// outcome&)` is given the library's own reading and changes what it knows better: `result`,
+  /// error in a failed result, as an error code (`error_code` stands for codes of all sorts), or as
+  /// a returned value; of `http::client` as an `error_code` or an `http::response`. `correct(const
+  /// T&, outcome&)` is given the library's own reading and changes what it knows better: `result`,
   /// `transient`, `delivery` (the re-send table goes by it), `countable`, `throttled`,
   /// `server_wait`, `error`. It never changes what the caller gets in the end. The first that fits
   /// decides; what it throws is ignored. Called by many threads at once.

@@ -213,6 +213,48 @@ TEST_F(attempts, returned_values_and_errors_are_read_by_their_type) {
   EXPECT_EQ(p.execute([&] { return quote{}; })->price, 0);
 }
 
+TEST_F(attempts, codes_of_all_sorts_are_read_as_codes) {
+  const pipeline p = built(
+      std::move(pipeline_builder("p").classify<error_code>([](const error_code& ec, outcome& o) {
+        if (ec == boost::system::errc::connection_reset) o.delivery = evidence::refused;
+      })));
+  int count = 0;
+  const auto made = [&](auto how) {
+    count = 0;
+    EXPECT_TRUE(p.execute([&] { return ++count, how; }).has_error());
+    return count;
+  };
+  EXPECT_EQ(made(connection_reset), 3);
+  EXPECT_EQ(made(error(connection_reset, "peer")), 3);
+  EXPECT_EQ(made(result<int>(error(connection_reset))), 3);
+  EXPECT_EQ(made(std::make_error_code(std::errc::connection_reset)), 3);
+  EXPECT_EQ(made(permission_denied), 1);
+}
+
+/// An expected that holds an exception, of which asking for its error is a mistake.
+struct torn {
+  using value_type = int;
+  [[nodiscard]] bool has_value() const { return false; }
+  [[nodiscard]] bool has_exception() const { return true; }
+  [[nodiscard]] std::exception_ptr exception() const {
+    return std::make_exception_ptr(not_connected("no"));
+  }
+  [[nodiscard]] error_code error() const { throw std::logic_error("there is none"); }
+  [[nodiscard]] int value() const { return 0; }
+};
+
+TEST_F(attempts, an_exception_that_is_returned_is_read_by_its_type) {
+  const pipeline p = built(std::move(pipeline_builder("p").classify<not_connected>(
+      [](const not_connected&, outcome& o) { o.delivery = evidence::never_sent; })));
+  int count = 0;
+  EXPECT_TRUE(p.execute([&] { return ++count, torn(); }).has_error());
+  EXPECT_EQ(count, 3);
+  count = 0;
+  EXPECT_TRUE(
+      p.execute([&] { return ++count, std::make_exception_ptr(not_connected("no")); }).has_error());
+  EXPECT_EQ(count, 3);
+}
+
 TEST_F(attempts, a_failure_may_be_declared_fine_and_is_still_delivered) {
   const pipeline p = built(std::move(pipeline_builder("p").classify<std::out_of_range>(
       [](const std::out_of_range&, outcome& o) { o.result = verdict::ok; })));

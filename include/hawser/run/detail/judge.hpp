@@ -52,10 +52,11 @@ class typed_judge final : public judge {
 
 using judges = std::vector<std::shared_ptr<const judge>>;
 
-/// The first judge whose type it is corrects `o`, which arrives as the library's own reading.
-HAWSER_API void judge_thrown(const judges& all, const std::exception_ptr& thrown,
+/// The first judge whose type it is corrects `o`, which arrives as the library's own reading. False
+/// when it is nobody's.
+HAWSER_API bool judge_thrown(const judges& all, const std::exception_ptr& thrown,
                              outcome& o) noexcept;
-HAWSER_API void judge_seen(const judges& all, const std::type_info& what, const void* seen,
+HAWSER_API bool judge_seen(const judges& all, const std::type_info& what, const void* seen,
                            outcome& o) noexcept;
 
 }  // namespace hawser::inline v0::detail

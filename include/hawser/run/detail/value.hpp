@@ -4,6 +4,7 @@
 #include "hawser/core/result.hpp"
 #include "hawser/policy/classify.hpp"
 #include "hawser/policy/policy.hpp"
+#include "hawser/run/detail/judge.hpp"
 #include "hawser/run/detail/not_an_outcome.hpp"
 
 #include <boost/system/result.hpp>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace hawser::inline v0 {
@@ -147,6 +149,25 @@ void read_value(const T& v, outcome& o) {
   }
 }
 
+/// Has the judges look at what failed, or at a value: at codes of all sorts as at an `error_code`,
+/// too.
+template <class E>
+void judge_one(const judges& all, const E& e, outcome& o) {
+  if constexpr (std::is_same_v<E, std::exception_ptr>) {
+    if (e) judge_thrown(all, e, o);
+  } else if (judge_seen(all, typeid(E), &e, o)) {
+    return;
+  } else if constexpr (!std::is_same_v<E, error_code>) {
+    if constexpr (std::is_convertible_v<const E&, error_code>) {
+      const error_code code = e;
+      judge_seen(all, typeid(error_code), &code, o);
+    } else if constexpr (std::is_convertible_v<const E&, std::error_code>) {
+      const error_code code = static_cast<std::error_code>(e);
+      judge_seen(all, typeid(error_code), &code, o);
+    }
+  }
+}
+
 /// How a returned type is read. `may_fail`: it carries failure, so `failed` and `why` say whether
 /// and how. `type`: the T of the `result<T>`.
 template <class R>
@@ -169,8 +190,11 @@ struct value_of<R> {
       return static_cast<bool>(r);
   }
   static error why(const R& r, const redactor* masks) { return error_of(r, masks); }
-  /// What failed, for judges.
-  static const R& cause_of(const R& r) noexcept { return r; }
+  /// Tells `judge` what failed.
+  template <class Judge>
+  static void show(const R& r, Judge judge) {
+    judge(r);
+  }
 };
 
 template <class R>
@@ -189,15 +213,21 @@ struct value_of<R> {
 
   static bool failed(const R& r) { return !r.has_value(); }
   static error why(const R& r, const redactor* masks) {
+    error found;
+    show(r, [&](const auto& cause) { found = error_of(cause, masks); });
+    return found;
+  }
+  /// Tells `judge` what failed.
+  template <class Judge>
+  static void show(const R& r, Judge judge) {
     if constexpr (requires {
                     { r.has_exception() } -> std::convertible_to<bool>;
                     { r.exception() } -> std::convertible_to<std::exception_ptr>;
                   }) {
-      if (r.has_exception()) return error_of(std::exception_ptr(r.exception()), masks);
+      if (r.has_exception()) return judge(std::exception_ptr(r.exception()));
     }
-    return error_of(r.error(), masks);
+    judge(r.error());
   }
-  static decltype(auto) cause_of(const R& r) { return r.error(); }
   template <class Returned>
   static type take(Returned&& r) {
     if constexpr (requires { *std::forward<Returned>(r); })
@@ -215,7 +245,10 @@ struct value_of<R> {
   static constexpr bool may_fail = true;
   static bool failed(const R& r) noexcept { return !to_outcome(r).ok(); }
   static error why(const R& r, const redactor* /*masks*/) { return error(to_outcome(r).error); }
-  static const R& cause_of(const R& r) noexcept { return r; }
+  template <class Judge>
+  static void show(const R& r, Judge judge) {
+    judge(r);
+  }
 };
 
 }  // namespace hawser::inline v0::detail
