@@ -92,6 +92,17 @@ error with_last_words(const error& end, const error& own, const redactor* masks)
   }
 }
 
+error with_refusal(const error& end, const error& refusal, const redactor* masks) noexcept {
+  if (refusal.detail().empty()) return end;
+  try {
+    std::string text(end.detail());
+    text.append(text.empty() ? "" : "; ").append("refused by ").append(refusal.detail());
+    return error(end.code(), masks != nullptr ? masks->text(text) : std::move(text));
+  } catch (const std::bad_alloc&) {
+    return end;
+  }
+}
+
 error_code out_of_memory() noexcept {
   return boost::system::errc::make_error_code(boost::system::errc::not_enough_memory);
 }

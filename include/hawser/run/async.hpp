@@ -453,8 +453,9 @@ constexpr void require_operation() {
 /// An operation under policies; made by `pipeline::wrap`, started as often as you like. Copyable as
 /// its operation is; each start copies the operation. Thread-safe as far as that copy is.
 ///
-/// Completion signature: the operation's own. A policy's refusal or timeout comes as its
-/// `error_code`, as a `call_error` in its `exception_ptr`, or as its `result`'s error.
+/// Completion signature: the operation's own. A policy's refusal or timeout comes as its error
+/// code, as a `call_error` in its `exception_ptr`, or as its `result`'s error; where a coroutine
+/// returns a `result` or an error code, in that.
 /// Executor: the handler's associated executor; without one, the environment's. Never completes
 /// inline from the initiating function.
 /// Exceptions: what the completion handler throws comes out of its executor's run function, as with

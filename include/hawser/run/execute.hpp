@@ -84,7 +84,10 @@ class callable final : public operation {
 
   result<value> take(ending& end) {
     const bool own = end.from == origin::operation || end.ok;
-    if (own && end.refused_inside && refusal_) kept_ = std::move(refusal_);
+    if (own && refusal_ && end.refused_inside)
+      kept_ = std::exchange(refusal_, std::nullopt);
+    else if (own && refusal_)
+      end.why = with_refusal(end.why, refusal_->error(), how_.masks.get());
     if (own && kept_ && kept_->has_value()) return std::move(*kept_);
     if (own && kept_)
       return result<value>(boost::system::in_place_error,

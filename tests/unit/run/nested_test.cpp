@@ -70,6 +70,8 @@ TEST_F(nested, refusal_hides_no_error_before_it) {
   EXPECT_NE(r.error().detail().find("mid sentence"), std::string_view::npos) << r.error().detail();
   // And it is the reason why there was no further try.
   EXPECT_NE(r.error().detail().find("rate_limited"), std::string_view::npos) << r.error().detail();
+  EXPECT_NE(r.error().detail().find("refused by quota: our own rate"), std::string_view::npos)
+      << r.error().detail();
   EXPECT_EQ(counted(), 1U);
   const auto stopped = seen->events(event_kind::retry_stopped);
   ASSERT_EQ(stopped.size(), 1U);

@@ -55,6 +55,10 @@ inline outcome to_outcome(outcome o) noexcept {
 [[nodiscard]] HAWSER_API error with_story(const error& own, std::string_view story,
                                           const redactor* masks) noexcept;
 
+/// Why a call ended, and what the policy inside the operation said that refused its last try.
+[[nodiscard]] HAWSER_API error with_refusal(const error& end, const error& refusal,
+                                            const redactor* masks) noexcept;
+
 /// What a policy ended the call with, and what the operation's last error had to say.
 [[nodiscard]] HAWSER_API error with_last_words(const error& end, const error& own,
                                                const redactor* masks) noexcept;
