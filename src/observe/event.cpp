@@ -86,6 +86,11 @@ std::string time(double seconds) {
       std::chrono::duration<double>(std::clamp(seconds, -1e9, 1e9))));
 }
 
+/// A wait that was allowed and is too short; `until` says what it would have taken.
+std::string allowing(double seconds) {
+  return seconds > 0 ? ", wait allowed " + time(seconds) : std::string();
+}
+
 /// What a reason says with its numbers, and what to do about it where that is in our hands.
 std::string words_of(reason because, double measured, double threshold) {
   switch (because) {
@@ -103,11 +108,8 @@ std::string words_of(reason because, double measured, double threshold) {
     case reason::concurrency: return of(measured, threshold) + " in flight";
     case reason::queue_full: return of(measured, threshold) + " places in the queue taken";
     case reason::queue_wait: return "waited " + time(measured) + " of " + time(threshold);
-    case reason::rate:
-      return "our own rate, tokens in " + time(measured) + ", wait allowed " + time(threshold);
-    case reason::server_pause:
-      return "the server asked for a pause, " + time(measured) + " left, wait allowed " +
-             time(threshold);
+    case reason::rate: return "our own rate" + allowing(threshold);
+    case reason::server_pause: return "the server asked for a pause" + allowing(threshold);
     case reason::cost_over_burst:
       return "cost " + number(measured) + " is over the burst of " + number(threshold);
     case reason::deadline:

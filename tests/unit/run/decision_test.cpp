@@ -39,8 +39,7 @@ TEST(decision, is_told_when_its_pipeline_is_gone) {
     manual_environment env;
     why = refused_by("tokens", pipeline_builder("billing"), env);
   }
-  EXPECT_EQ(why->detail(),
-            "tokens: our own rate, tokens in 2 s, wait allowed 0 ms, next try in 2 s");
+  EXPECT_EQ(why->detail(), "tokens: our own rate, next try in 2 s");
   EXPECT_EQ(why->message(),
             error_code(errc::rate_limited).message() + ": " + std::string(why->detail()));
 }
@@ -79,7 +78,7 @@ TEST(decision, is_one_text_for_all_copies_and_threads) {
     for (std::thread& t : threads) t.join();
     for (const std::string_view text : told) {
       EXPECT_EQ(text.data(), why.detail().data());
-      EXPECT_EQ(text, "tokens: our own rate, tokens in 2 s, wait allowed 0 ms, next try in 2 s");
+      EXPECT_EQ(text, "tokens: our own rate, next try in 2 s");
     }
   }
 }
