@@ -28,7 +28,7 @@ constexpr entry table[] = {
     {errc::bulkhead_timeout, "bulkhead_timeout",
      "no bulkhead permit came free within max_queue_wait; shed load or raise the limit"},
     {errc::rate_limited, "rate_limited",
-     "the rate limiter has no tokens in time; call less often, or raise its rate or burst"},
+     "the rate limiter has no tokens in time; come back at the time it names, or call less often"},
     {errc::pool_full, "pool_full",
      "no connection came free in time: the pool's caps are reached; raise them or call less"},
     {errc::call_timeout, "call_timeout",

@@ -456,7 +456,7 @@ TEST_F(bad_servers, a_body_until_close_is_whole_only_when_the_end_was_meant) {
                                "look at its log"});
 }
 
-TEST_F(bad_servers, that_drip_for_ever_end_with_the_calls_time) {
+TEST_F(bad_servers, that_drip_for_ever_end_with_their_time) {
   fault_server server;
   client_options options = tight(server);
   options.times.first_byte = options.times.between_bytes = 10s;
@@ -469,8 +469,8 @@ TEST_F(bad_servers, that_drip_for_ever_end_with_the_calls_time) {
     server.script({plan::raw(endless).drip(1, 1ms)});
     const result<response> r = api.send(request::get("/"), {.report = &report});
     ASSERT_TRUE(r.has_error());
-    expect_refusal(r.error(),
-                   {errc::call_timeout, too_late, "the call did not finish", "raise the timeout"});
+    expect_refusal(r.error(), {errc::attempt_timeout, too_late, "the attempt did not finish",
+                               "raise the timeout"});
     EXPECT_LT(report.elapsed, 10s);
     EXPECT_EQ(api.stats().connections, 0u);
     EXPECT_EQ(permits->snapshot().in_flight, 0);

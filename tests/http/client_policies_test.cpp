@@ -241,6 +241,61 @@ TEST_F(client_policies, exhausted_retries_deliver_the_last_answer_with_its_evide
   EXPECT_EQ((*r).ensure_success().error(), errc::server_error);
 }
 
+// Some APIs say only in the body that it was too much.
+TEST_F(client_policies, a_pipeline_reads_answers_by_its_own_rules) {
+  net->script({scripted_exchange::answer(403, R"({"error":"rate_limit"})"),
+               scripted_exchange::answer(200)});
+  pipeline_builder policies = standard_pipeline("api");
+  policies.classify<response>([](const response& answer, outcome& o) {
+    if (answer.status() != 403 || answer.body().find("rate_limit") == std::string_view::npos)
+      return;
+    o.result = verdict::failed;
+    o.transient = o.throttled = true;
+    o.delivery = evidence::refused;
+  });
+  const client api = over(std::move(policies));
+  const result<response> r = api.send(charge());
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 200);
+  EXPECT_EQ(net->requests().size(), 2u);
+}
+
+// The pool is ours, too: its refusal is no attempt and hides nothing.
+TEST_F(client_policies, a_full_pool_ends_the_call_at_once) {
+  net->handle([](const sent_request&) {
+    return scripted_exchange::fail(errc::pool_full, evidence::never_sent, "all 8 are taken");
+  });
+  const client api = make();
+  const result<response> r = api.send(request::get("/x"), told);
+  EXPECT_EQ(r.error(), errc::pool_full);
+  EXPECT_NE(r.error().detail().find("all 8 are taken"), std::string_view::npos);
+  EXPECT_EQ(net->requests().size(), 1u);
+  EXPECT_EQ(seen->count(event_kind::waiting), 0);
+}
+
+TEST_F(client_policies, a_full_pool_hides_no_answer_before_it) {
+  net->script({scripted_exchange::answer(503, R"({"why":"ill"})"),
+               scripted_exchange::fail(errc::pool_full, evidence::never_sent)});
+  const client api = make();
+  const result<response> r = api.send(request::get("/x"), told);
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->status(), 503);
+  EXPECT_EQ(r->body(), R"({"why":"ill"})");
+  EXPECT_EQ(report.stopped, reason::local_rejection);
+  const error why = (*r).ensure_success().error();
+  EXPECT_NE(why.detail().find("pool_full"), std::string_view::npos) << why.detail();
+}
+
+TEST_F(client_policies, a_full_pool_hides_no_error_before_it) {
+  net->script({scripted_exchange::fail(reset, evidence::maybe_applied, "after 3 bytes"),
+               scripted_exchange::fail(errc::pool_full, evidence::never_sent)});
+  const client api = make();
+  const result<response> r = api.send(request::get("/x"), told);
+  EXPECT_EQ(r.error(), reset);
+  EXPECT_NE(r.error().detail().find("after 3 bytes"), std::string_view::npos);
+  EXPECT_NE(r.error().detail().find("pool_full"), std::string_view::npos) << r.error().detail();
+}
+
 TEST_F(client_policies, a_gateways_answer_to_an_unsafe_request_leaves_the_outcome_unknown) {
   const client api = make();
   for (const int status : {502, 504}) {
@@ -667,7 +722,7 @@ TEST_F(client_policies, an_answer_that_is_an_error_says_why_there_was_no_further
   ASSERT_TRUE(api.send(request::get("/x"), answer));
   const std::string text = std::as_const(answer).ensure_success().error().message();
   EXPECT_NE(text.find("3 attempts (2 retries)"), std::string::npos) << text;
-  EXPECT_NE(text.find("max_attempts"), std::string::npos) << text;
+  EXPECT_NE(text.find("3 of 3 tries made"), std::string::npos) << text;
   ASSERT_TRUE(api.send(request::get("/x"), answer));  // into the same memory
   const std::string other = std::as_const(answer).ensure_success().error().message();
   EXPECT_EQ(other.find("attempts"), std::string::npos) << other;
@@ -745,7 +800,7 @@ TEST_F(client_policies, an_attempt_and_a_call_that_hang_end_at_their_own_limits)
     net->script({scripted_exchange::hang()});
     const time_point start = env.now();
     expect_error(api.send(request::get("/x")).error(), errc::call_timeout, condition::timeout,
-                 {"call timeout", "seconds allowed 5"});
+                 {"call timeout", "limit 5 s"});
     EXPECT_EQ(env.now() - start, 5s);
     net->script({scripted_exchange::hang()});
     call_options hurried;
@@ -1249,7 +1304,7 @@ TEST_F(client_policies, a_pause_that_ends_too_late_for_a_call_refuses_it_at_once
       {30s, "27", {}},
       {30s, "31", reason::deadline},
       {1h, "54", {}},
-      {1h, "61", reason::rate},
+      {1h, "61", reason::server_pause},
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.hint);

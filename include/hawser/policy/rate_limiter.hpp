@@ -239,6 +239,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void move_up_locked(waiter& gone) noexcept;
   std::int64_t reserved_locked(std::int64_t interval) const noexcept;
   void pause_locked(time_point end) noexcept;
+  [[nodiscard]] reason whose_limit(time_point now) const noexcept;
   void write_rate_locked(const rate& to) noexcept;
   void begin_ramp_locked(time_point now) noexcept;
   void end_ramp_locked() noexcept;
@@ -273,7 +274,9 @@ class HAWSER_API rate_limiter_policy final : public policy {
   // gcra: where spending would stand without the latest pause.
   std::int64_t unpaused_ = time_point::min().time_since_epoch().count();
   time_point server_end_ = time_point::min();  // of the server's pause, before it was spread
-  double share_ = 0;                           // of the spread; drawn once per pause
+  // And after: who is refused before that is told that it is the server's. Read without the lock.
+  std::atomic<time_point::rep> server_pause_until_{time_point::min().time_since_epoch().count()};
+  double share_ = 0;  // of the spread; drawn once per pause
   // A row of pauses by the server, until everybody who waited has gone.
   bool server_pause_ = false;  // one has begun, and its ramp has not
   bool ramping_ = false;
