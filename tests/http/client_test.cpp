@@ -70,6 +70,8 @@ standard_options brisk(int attempts = 3) {
   o.breaker.consecutive_failures.reset();
   o.breaker.window = time_window{};
   o.breaker.min_calls = 10'000;
+  o.origin_breaker.reset();
+  o.retry.budget = make_budget(token_budget{.tokens = 1'000'000});
   return o;
 }
 
@@ -561,13 +563,14 @@ TEST_F(client_test, destroying_a_client_ends_its_calls_promptly) {
   standard_options patient = brisk();
   patient.call_timeout = 1h;
   patient.attempt_timeout = 1h;
-  patient.bulkhead.max_concurrent = 2;
+  patient.bulkhead.max_concurrent = 1;  // which a call in a back-off does not hold
+  patient.bulkhead.max_queue_wait.reset();
   std::optional<client> api(make(patient));
   std::vector<std::future<result<response>>> calls;
-  calls.push_back(api->async_send(request::get("/stall"), asio::use_future));
-  ASSERT_TRUE(server.wait_for([](const fault_counters& c) { return c.stalls == 1; }, 10s));
   calls.push_back(api->async_send(request::get("/back-off"), asio::use_future));
   ASSERT_TRUE(server.wait_for([](const fault_counters& c) { return c.answers == 1; }, 10s));
+  calls.push_back(api->async_send(request::get("/stall"), asio::use_future));
+  ASSERT_TRUE(server.wait_for([](const fault_counters& c) { return c.stalls == 1; }, 10s));
   calls.push_back(api->async_send(request::get("/parked"), asio::use_future));
   api.reset();
   for (auto& call : calls) {
@@ -585,7 +588,8 @@ TEST_F(client_test, calls_are_let_go_when_their_context_is_destroyed) {
   });
   auto io = std::make_unique<asio::io_context>();
   standard_options two = brisk();
-  two.bulkhead.max_concurrent = 2;
+  two.bulkhead.max_concurrent = 1;  // which a call in a back-off does not hold
+  two.bulkhead.max_queue_wait.reset();
   std::optional<client> api(std::in_place, environment{io->get_executor()}, server.url(),
                             standard_pipeline("api", two));
   const auto held = std::make_shared<int>(0);
