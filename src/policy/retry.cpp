@@ -80,7 +80,7 @@ class retry_policy::on_call final : public stage {
     if (!o.ok()) return not_done(o, t);
     if (o.from == origin::operation) {
       if (options().skip_hopeless) shared_.learn(o.elapsed, t.now());
-      if (options().budget) options().budget->succeeded(t.now());
+      if (options().budget) options().budget->succeeded(paid_, t.now());
     }
     return t.finish(o);
   }
@@ -135,9 +135,12 @@ class retry_policy::on_call final : public stage {
                  ? stop(t, reason::server_wait, in_seconds(wait), in_seconds(left), until)
                  : stop(t, reason::deadline, in_seconds(wait) + in_seconds(floor),
                         in_seconds(left));
-    if (options().budget && !options().budget->try_spend(o, t.now()))
-      return stop(t, reason::budget, options().budget->balance(t.now()),
-                  options().budget->price(o));
+    if (options().budget) {
+      const double price = options().budget->price(o);
+      if (!options().budget->try_spend(o, t.now()))
+        return stop(t, reason::budget, options().budget->balance(t.now()), price);
+      paid_ = price;
+    }
     return sleep(t, until, wait, because);
   }
 
@@ -196,6 +199,7 @@ class retry_policy::on_call final : public stage {
   std::optional<outcome> failure_;  // the last real one
   duration wait_{};
   duration refusal_wait_{};
+  double paid_ = 0;  // by the last retry
   int made_ = 0;
   int failed_at_ = 0;  // how many attempts had been started then
   int refusals_ = 0;

@@ -8,12 +8,20 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 namespace hawser::inline v0 {
 
-// Options are in the header.
+// Options are in the header, but for the sets with a name.
+
+token_budget token_budget::aws_standard() { return {}; }
+
+token_budget token_budget::aws_2026() {
+  return {.retry_cost = 14, .timeout_cost = 14, .throttle_cost = 5};
+}
 
 // Validation
 
@@ -21,6 +29,13 @@ namespace {
 
 using detail::in_seconds;
 using detail::require;
+
+// Counts are in millionths, so that ten calls at 0.1 make exactly one.
+constexpr std::int64_t unit = 1'000'000;
+
+std::int64_t in_units(double amount) noexcept {
+  return std::llround(amount * static_cast<double>(unit));
+}
 
 retry_budget validated(retry_budget o) {
   using namespace std::chrono_literals;
@@ -36,27 +51,43 @@ retry_budget validated(retry_budget o) {
   return o;
 }
 
+void require_cost(int cost, int tokens, std::string_view field) {
+  require(cost >= 1 && cost <= tokens, field, cost, "must be from 1 to tokens");
+}
+
+void require_part(double given, double most, std::string_view field, std::string_view rule) {
+  require(given >= 0 && given <= most, field, given, rule);
+}
+
 token_budget validated(token_budget o) {
   if (o.name.empty()) o.name = "token_budget";
   require(o.tokens >= 1, "token_budget.tokens", o.tokens, "must be at least 1");
-  require(o.retry_cost >= 1 && o.retry_cost <= o.tokens, "token_budget.retry_cost", o.retry_cost,
-          "must be from 1 to tokens");
-  require(o.timeout_cost >= 1 && o.timeout_cost <= o.tokens, "token_budget.timeout_cost",
-          o.timeout_cost, "must be from 1 to tokens");
-  require(o.success_refund >= 1, "token_budget.success_refund", o.success_refund,
-          "must be at least 1: nothing else refills it");
+  const int initial = o.initial.value_or(o.tokens);
+  require(initial >= 0 && initial <= o.tokens, "token_budget.initial", initial,
+          "must be from 0 to tokens");
+  require_cost(o.retry_cost, o.tokens, "token_budget.retry_cost");
+  require_cost(o.timeout_cost, o.tokens, "token_budget.timeout_cost");
+  require_cost(o.throttle_cost, o.tokens, "token_budget.throttle_cost");
+  require_part(o.retry_refund, 1, "token_budget.retry_refund", "must be from 0 to 1");
+  require_part(o.success_refund, o.tokens, "token_budget.success_refund",
+               "must be from 0 to tokens");
+  require_part(o.per_call, o.tokens, "token_budget.per_call", "must be from 0 to tokens");
+  require_part(o.per_second, 10'000, "token_budget.per_second", "must be from 0 to 10000");
+  // What retries give back does not count: without tokens there are no retries to succeed.
+  require(in_units(std::max({o.success_refund, o.per_call, o.per_second})) > 0,
+          "token_budget.success_refund", o.success_refund,
+          "must be over 0 when per_call and per_second are 0: nothing else refills it");
   return o;
 }
 
 // Shared state
 
-/// Counts in millionths of an attempt, so that ten calls at 0.1 make exactly one.
 class window_budget final : public budget {
  public:
   explicit window_budget(retry_budget options)
       : options_(validated(std::move(options))),
-        per_call_(std::llround(options_.ratio * unit)),
-        reserve_(std::llround(options_.reserve_per_second * in_seconds(options_.window) * unit)),
+        per_call_(in_units(options_.ratio)),
+        reserve_(in_units(options_.reserve_per_second * in_seconds(options_.window))),
         recent_(options_.window + options_.window / tenths, tenths + 1) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return options_.name; }
@@ -80,7 +111,7 @@ class window_budget final : public budget {
     calls_.add(0);
   }
 
-  void succeeded(time_point /*now*/) noexcept override {}
+  void succeeded(double /*last_payment*/, time_point /*now*/) noexcept override {}
 
   [[nodiscard]] double balance(time_point now) const noexcept override {
     const std::lock_guard lock(mutex_);
@@ -94,7 +125,6 @@ class window_budget final : public budget {
     std::int64_t spent = 0;
   };
 
-  static constexpr std::int64_t unit = 1'000'000;
   // One bucket more than makes the window: what was spent stays spent for all of it.
   static constexpr int tenths = 10;
   // More calls than this in a window earn no more: keeps the product with `per_call_` in range.
@@ -126,10 +156,18 @@ class window_budget final : public budget {
   mutable detail::sharded_counter calls_;
 };
 
+/// All of the state that is spent from is one word, so that every step is one compare-and-swap. It
+/// holds the tokens less those that time has given since the start; a level over the capacity is
+/// cut when it is next looked at.
 class bucket_budget final : public budget {
  public:
   explicit bucket_budget(token_budget options)
-      : options_(validated(std::move(options))), tokens_(options_.tokens) {}
+      : options_(validated(std::move(options))),
+        capacity_(options_.tokens * unit),
+        success_refund_(in_units(options_.success_refund)),
+        per_call_(in_units(options_.per_call)),
+        per_second_(static_cast<std::uint64_t>(in_units(options_.per_second))),
+        level_(options_.initial.value_or(options_.tokens) * unit) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return options_.name; }
 
@@ -137,39 +175,97 @@ class bucket_budget final : public budget {
     return cost_of(failed);
   }
 
-  [[nodiscard]] bool try_spend(const outcome& failed, time_point /*now*/) noexcept override {
-    const int cost = cost_of(failed);
-    int held = tokens_.load(std::memory_order_relaxed);
+  [[nodiscard]] bool try_spend(const outcome& failed, time_point now) noexcept override {
+    const std::int64_t cost = cost_of(failed) * unit;
+    start_clock(now);
+    // Only here: a healthy call need not write the time. A reading that went back is no time.
+    if (per_second_ != 0) raise(latest_, now.time_since_epoch().count());
+    const std::int64_t by_time = minted(now);
+    std::int64_t level = level_.load(std::memory_order_relaxed);
+    std::int64_t held = 0;
     do {
-      if (held < cost) return false;
-    } while (!tokens_.compare_exchange_weak(held, held - cost, std::memory_order_relaxed));
+      held = std::min(level, capacity_ - by_time);
+      if (held + by_time < cost) return false;
+    } while (!level_.compare_exchange_weak(level, held - cost, std::memory_order_relaxed));
     return true;
   }
 
-  void call_started(time_point /*now*/) noexcept override {}
+  void call_started(time_point now) noexcept override {
+    start_clock(now);
+    give(per_call_, now);
+  }
 
-  /// A full bucket, the healthy case, is only read.
-  void succeeded(time_point /*now*/) noexcept override {
-    int held = tokens_.load(std::memory_order_relaxed);
-    while (held < options_.tokens) {
-      const int room = options_.tokens - held;
-      if (tokens_.compare_exchange_weak(held, held + std::min(options_.success_refund, room),
-                                        std::memory_order_relaxed))
+  void succeeded(double last_payment, time_point now) noexcept override {
+    if (!(last_payment > 0)) return give(success_refund_, now);
+    give(in_units(options_.retry_refund * std::min<double>(last_payment, options_.tokens)), now);
+  }
+
+  [[nodiscard]] double balance(time_point now) const noexcept override {
+    const std::int64_t held = level_.load(std::memory_order_relaxed) + minted(now);
+    return static_cast<double>(std::min(held, capacity_)) / static_cast<double>(unit);
+  }
+
+ private:
+  using instant = duration::rep;
+  static constexpr instant not_started = std::numeric_limits<instant>::min();
+  // More is never given by time: keeps the sums in range. Over a decade at the highest rate.
+  static constexpr std::uint64_t most_minted = std::uint64_t{1} << 62U;
+
+  [[nodiscard]] int cost_of(const outcome& failed) const noexcept {
+    if (failed.throttled) return options_.throttle_cost;
+    return failed.error == condition::timeout ? options_.timeout_cost : options_.retry_cost;
+  }
+
+  /// Adds what there is room for. A full bucket, the healthy case, is only read.
+  void give(std::int64_t amount, time_point now) noexcept {
+    if (amount <= 0) return;
+    const std::int64_t full = capacity_ - minted(now);
+    std::int64_t level = level_.load(std::memory_order_relaxed);
+    while (level < full) {
+      if (level_.compare_exchange_weak(level, level + std::min(amount, full - level),
+                                       std::memory_order_relaxed))
         return;
     }
   }
 
-  [[nodiscard]] double balance(time_point /*now*/) const noexcept override {
-    return tokens_.load(std::memory_order_relaxed);
+  void start_clock(time_point now) noexcept {
+    if (per_second_ == 0 || since_.load(std::memory_order_relaxed) != not_started) return;
+    instant expected = not_started;
+    since_.compare_exchange_strong(expected,
+                                   std::max(now.time_since_epoch().count(), not_started + 1),
+                                   std::memory_order_relaxed);
   }
 
- private:
-  [[nodiscard]] int cost_of(const outcome& failed) const noexcept {
-    return failed.error == condition::timeout ? options_.timeout_cost : options_.retry_cost;
+  /// What time has given since the start, to the millionth: no remainder is lost, however often it
+  /// is asked.
+  [[nodiscard]] std::int64_t minted(time_point now) const noexcept {
+    if (per_second_ == 0) return 0;
+    const instant since = since_.load(std::memory_order_relaxed);
+    const instant at =
+        std::max(now.time_since_epoch().count(), latest_.load(std::memory_order_relaxed));
+    if (since == not_started || at <= since) return 0;
+    constexpr std::uint64_t second = 1'000'000'000;
+    const std::uint64_t elapsed =
+        static_cast<std::uint64_t>(at) - static_cast<std::uint64_t>(since);
+    if (elapsed / second >= most_minted / per_second_) return most_minted;
+    return static_cast<std::int64_t>(elapsed / second * per_second_ +
+                                     elapsed % second * per_second_ / second);
+  }
+
+  static void raise(std::atomic<instant>& latest, instant to) noexcept {
+    instant seen = latest.load(std::memory_order_relaxed);
+    while (seen < to && !latest.compare_exchange_weak(seen, to, std::memory_order_relaxed)) {
+    }
   }
 
   const token_budget options_;
-  alignas(64) std::atomic<int> tokens_;
+  const std::int64_t capacity_;
+  const std::int64_t success_refund_;
+  const std::int64_t per_call_;
+  const std::uint64_t per_second_;
+  alignas(64) std::atomic<std::int64_t> level_;
+  std::atomic<instant> since_{not_started};
+  std::atomic<instant> latest_{not_started};
 };
 
 }  // namespace

@@ -61,6 +61,8 @@ TEST = re.compile(r"^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)", re.M)
 GATE = re.compile(r"^gate (\w+) ", re.M)
 GATE_ROW = re.compile(r"^\|\s*`(\w+)`\s*\|", re.M)
 MAKER = re.compile(r"\bmake_(?:policy|budget)\((\w+) \w+\)")
+# A set of options that has a name: a function of the struct, and no field.
+NAMED_SET = re.compile(r"  \[\[nodiscard\]\] HAWSER_API static \w+ \w+\(\);")
 FIELD = re.compile(r"  ([A-Za-z_][\w:]*(?:<.*>)?) (\w+)(?: = ([^;]+)|(\{[^;]*\}))?;")
 SPAN_OF_TIME = re.compile(r"std::chrono::(milliseconds|seconds|minutes|hours)\((\d+)\)")
 UNITS = {"milliseconds": "ms", "seconds": "s", "minutes": "min", "hours": "h"}
@@ -308,6 +310,8 @@ class Checker:
                 kind, name, given, braced = match.groups()
                 fields[name] = (kind.replace("std::", "").replace("hawser::", ""),
                                 self.default_of(struct, name, kind, given or braced or "{}"))
+            elif NAMED_SET.fullmatch(line):
+                continue
             elif line.strip() and head.group(1) == "struct":
                 self.report(path, 1, f"cannot read this field of {struct}: {line.strip()}")
         return fields

@@ -19,6 +19,11 @@ const std::vector<kind> budget_ways = {{"call", 45},          {"spend", 35},    
                                        {"clock_goes_back", 1}};
 
 outcome failure(const deed& d) {
+  if (d.once_in(4)) {
+    outcome o = failed(make_error_code(errc::server_error));
+    o.throttled = true;
+    return o;
+  }
   return failed(d.once_in(3) ? make_error_code(errc::attempt_timeout)
                              : make_error_code(errc::server_error));
 }
@@ -68,7 +73,7 @@ TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
         if (paid) known.push_back({tenth, -100});
         refused += paid ? 0U : 1U;
       } else if (d.name == "succeed") {
-        b->succeeded(now);  // makes no difference
+        b->succeeded(d.once_in(2) ? 1 : 0, now);  // makes no difference
       } else {
         const double got = b->balance(now);
         require(std::abs(got - static_cast<double>(balance) / 100) < 1e-5, "balance");
@@ -81,36 +86,56 @@ TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
   }
 }
 
+// A whole number of millionths, which whatever happens changes by what the options say of it and
+// then is cut to the capacity.
 TEST(token_budget_property, agrees_with_a_plain_number) {
   std::size_t refused = 0;
   holds("token budget", token_budget_events, [&] {
     token_budget o{.tokens = number("tokens", 1, 60)};
+    o.initial = number("initial", 0, o.tokens);
     o.retry_cost = std::min(o.tokens, number("retry_cost", 1, 8));
     o.timeout_cost = std::min(o.tokens, number("timeout_cost", 1, 12));
-    o.success_refund = number("success_refund", 1, 3);
+    o.throttle_cost = std::min(o.tokens, number("throttle_cost", 1, 12));
+    o.retry_refund = number("retry_refund, tenths", 0, 10) / 10.0;
+    o.success_refund = std::min<double>(o.tokens, number("success_refund, quarters", 1, 12) / 4.0);
+    o.per_call = std::min<double>(o.tokens, number("per_call, eighths", 0, 6) / 8.0);
+    o.per_second = number("per_second, thousandths", 0, 3) / 1000.0;
     const auto b = make_budget(o);
-    int held = o.tokens;
+    const auto units = [](double tokens) { return std::llround(tokens * 1'000'000); };
+    const std::int64_t full = units(o.tokens);
+    std::int64_t held = units(*o.initial);
+    const auto gain = [&](std::int64_t more) { held = std::min(full, held + more); };
     time_point now = time_point{} + 1h;
+    const time_point begin = now;
+    std::int64_t by_time = 0;
+    b->call_started(now);
+    gain(units(o.per_call));
     const auto all = *deeds(budget_ways, token_budget_events);
     for (const deed& d : all) {
-      now = passed(now, d, 10s);  // plays no part
+      if (d.name != "clock_goes_back") now = passed(now, d, 10s);
+      const std::int64_t due = (now - begin) / 1ns * units(o.per_second) / 1'000'000'000;
+      gain(due - by_time);
+      by_time = due;
       if (d.name == "call") {
         b->call_started(now);
+        gain(units(o.per_call));
       } else if (d.name == "spend") {
         const outcome failed_with = failure(d);
-        const int price =
-            failed_with.error == errc::attempt_timeout ? o.timeout_cost : o.retry_cost;
+        const int price = failed_with.throttled                        ? o.throttle_cost
+                          : failed_with.error == errc::attempt_timeout ? o.timeout_cost
+                                                                       : o.retry_cost;
         same("price", b->price(failed_with), static_cast<double>(price));
-        same("paid", b->try_spend(failed_with, now), held >= price);
-        if (held >= price)
-          held -= price;
+        same("paid", b->try_spend(failed_with, now), held >= units(price));
+        if (held >= units(price))
+          held -= units(price);
         else
           ++refused;
       } else if (d.name == "succeed") {
-        b->succeeded(now);
-        held = std::min(o.tokens, held + o.success_refund);
+        const int paid = d.once_in(2) ? 0 : d.once_in(3) ? o.retry_cost : o.timeout_cost;
+        b->succeeded(paid, now);
+        gain(paid == 0 ? units(o.success_refund) : units(o.retry_refund * paid));
       }
-      same("balance", b->balance(now), static_cast<double>(held));
+      same("balance", units(b->balance(now)), held);
     }
     return all.size();
   });

@@ -17,16 +17,20 @@ using namespace std::chrono_literals;
 /// Says yes or no as it is told, and counts who asked.
 struct told_budget final : budget {
   std::string_view name() const noexcept override { return "told"; }
-  double price(const outcome&) const noexcept override { return 1; }
+  double price(const outcome& failed) const noexcept override { return 1 + failed.status; }
   bool try_spend(const outcome&, time_point) noexcept override {
     ++asked;
     return pays;
   }
   void call_started(time_point) noexcept override { ++started; }
-  void succeeded(time_point) noexcept override { ++paid_back; }
+  void succeeded(double payment, time_point) noexcept override {
+    ++paid_back;
+    payment_told = payment;
+  }
   double balance(time_point) const noexcept override { return 0; }
   bool pays = true;
   int asked = 0, started = 0, paid_back = 0;
+  double payment_told = 0;
 };
 
 struct bounds {
@@ -176,7 +180,10 @@ class retry_life {
     const step got = ends(with);
     same("ends", got.what(), verb::finish);
     same("with the success", t_.result.status, with.status);
-    if (wallet_) same("paid back", wallet_->paid_back, before + 1);
+    if (wallet_) {
+      same("paid back", wallet_->paid_back, before + 1);
+      same("last payment", wallet_->payment_told, last_ ? 1.0 + last_->status : 0.0);
+    }
     leave();
   }
 

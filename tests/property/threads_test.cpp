@@ -124,7 +124,7 @@ TEST(policies_among_threads, a_budget_never_overspends) {
       if (window->try_spend(failure, start)) ++spent_window;
       if (i % 8 == n) {
         ++refunds;
-        tokens->succeeded(start);
+        tokens->succeeded(0, start);
         window->call_started(start);
       }
     }

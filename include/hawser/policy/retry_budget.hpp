@@ -3,8 +3,9 @@
 //
 //   auto extra = hawser::make_budget(hawser::retry_budget{.ratio = 0.2});
 //   extra->call_started(now);                            // once per call, not per attempt
+//   double paid = extra->price(failed);
 //   if (!extra->try_spend(failed, now)) stop_retrying(); // before the wait
-//   else if (later_ok) extra->succeeded(now);
+//   else if (later_ok) extra->succeeded(paid, now);
 #pragma once
 
 #include "hawser/core/export.hpp"
@@ -12,6 +13,7 @@
 #include "hawser/policy/policy.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,14 +32,35 @@ struct retry_budget {
                                                ///< per window.
 };
 
-/// Extra attempts out of a bucket that failures drain and successes refill, whatever the time.
-/// Source of the scheme and of the numbers: the AWS SDKs' standard retry mode.
+/// Extra attempts out of a bucket: each takes tokens, and what comes back is said by the options.
+/// The defaults are the AWS SDKs' standard retry mode. For a bucket that independent failures leave
+/// full and a dead dependency empties, whatever the number of calls that succeed meanwhile:
+///
+///   token_budget{.tokens = 50, .retry_cost = 1, .timeout_cost = 1, .throttle_cost = 1,
+///                .success_refund = 0, .per_call = 0.1}
+///
+/// What is given is never more than the capacity has room for. Tokens are counted in millionths.
 struct token_budget {
-  std::string name{};      ///< Empty: "token_budget".
-  int tokens = 500;        ///< Capacity; full at the start. At least 1.
-  int retry_cost = 5;      ///< Of an extra attempt. 1 to `tokens`.
-  int timeout_cost = 10;   ///< Of an extra attempt after a time-out. 1 to `tokens`.
-  int success_refund = 1;  ///< Paid back by each call that succeeds. At least 1.
+  std::string name{};            ///< Empty: "token_budget".
+  int tokens = 500;              ///< Capacity. At least 1.
+  std::optional<int> initial{};  ///< Tokens at the start. 0 to `tokens`; `tokens` when empty.
+  int retry_cost = 5;            ///< Of an extra attempt. 1 to `tokens`.
+  int timeout_cost = 10;         ///< Of an extra attempt after a time-out. 1 to `tokens`.
+  /// Of an extra attempt after `outcome::throttled`, a time-out or not. 1 to `tokens`.
+  int throttle_cost = 5;
+  /// Which part of what its last extra attempt took a call gives back when it succeeds. In [0, 1].
+  double retry_refund = 1;
+  /// Given by a call that succeeds without an extra attempt. In [0, `tokens`].
+  double success_refund = 1;
+  double per_call = 0;    ///< Given by each call as it starts. In [0, `tokens`].
+  double per_second = 0;  ///< Given by time. In [0, 10'000].
+
+  /// The AWS SDKs' standard mode, as the defaults have it: 5 a retry, 10 after a time-out; what
+  /// the last retry took comes back with its success, 1 with a clean first one.
+  [[nodiscard]] HAWSER_API static token_budget aws_standard();
+  /// Its form of 2026: 14 a retry, a time-out no different, 5 after a throttle. Goes with a
+  /// server's hint cut to the own wait and 5 s, which is an option of the retry.
+  [[nodiscard]] HAWSER_API static token_budget aws_2026();
 };
 
 /// A budget of extra attempts. All members are thread-safe.
@@ -56,10 +79,11 @@ class HAWSER_API budget {
   /// moment never spend more than there is.
   [[nodiscard]] virtual bool try_spend(const outcome& failed, time_point now) noexcept = 0;
   /// A call starts. Tell it once per call, whatever the number of attempts. Never blocks, and
-  /// writes at most one counter of the thread's own.
+  /// writes at most one counter of the thread's own; a full bucket of tokens is only read.
   virtual void call_started(time_point now) noexcept = 0;
-  /// A call ended well.
-  virtual void succeeded(time_point now) noexcept = 0;
+  /// A call ended well. `last_payment` is the price of its last extra attempt, 0 if it made none:
+  /// a call that paid is given back no more than that. Tell it once per call.
+  virtual void succeeded(double last_payment, time_point now) noexcept = 0;
   /// What is there to spend; may be negative while calls that earned it fall out of the window.
   [[nodiscard]] virtual double balance(time_point now) const noexcept = 0;
 };

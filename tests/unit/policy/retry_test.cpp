@@ -31,12 +31,16 @@ class counting_budget final : public budget {
     return left-- > 0;
   }
   void call_started(time_point) noexcept override { ++calls; }
-  void succeeded(time_point) noexcept override { ++successes; }
+  void succeeded(double payment, time_point) noexcept override {
+    ++successes;
+    last_payment = payment;
+  }
   double balance(time_point) const noexcept override { return left; }
   int left = 100;
   int asked = 0;
   int calls = 0;
   int successes = 0;
+  double last_payment = -1;
 };
 
 outcome hinted(duration wait) {
@@ -284,6 +288,18 @@ TEST(retry, the_budget_is_asked_before_the_sleep) {
   EXPECT_EQ(b->calls, 1) << "once per call, not per attempt";
   (void)s->inner_done(0, succeeded(), t);
   EXPECT_EQ(b->successes, 1);
+  EXPECT_EQ(b->last_payment, 1) << "what its retry paid";
+}
+
+TEST(retry, a_budget_hears_that_a_clean_success_paid_nothing) {
+  auto b = std::make_shared<counting_budget>();
+  retry_policy p(retry{.max_attempts = 3, .delay = steady(1s), .budget = b});
+  stage_driver t;
+  stage_under_test s(p);
+  (void)s->enter(t);
+  (void)s->inner_done(0, succeeded(), t);
+  EXPECT_EQ(b->successes, 1);
+  EXPECT_EQ(b->last_payment, 0);
 }
 
 TEST(retry, a_refusal_of_the_budget_stops_and_keeps_the_real_error) {
