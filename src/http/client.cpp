@@ -619,38 +619,31 @@ result<void> client::send(const request& what, response& answer,
   return room->wait(env().source());
 }
 
-namespace {
-
-request with_params(request&& r, const route_params& params) {
-  // A setter moves nothing away: it returns what it was called on.
-  for (const auto& [name, value] : params)
-    std::move(r).param(name, value);  // NOLINT(bugprone-use-after-move)
-  return std::move(r);
+prepared client::get(std::string_view target, const route_values& params) const {
+  return {*this, request::get(target, params)};
 }
-
-}  // namespace
-
-prepared client::get(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::get(target), params)};
+prepared client::head(std::string_view target, const route_values& params) const {
+  return {*this, request::head(target, params)};
 }
-prepared client::head(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::head(target), params)};
+prepared client::delete_(std::string_view target, const route_values& params) const {
+  return {*this, request::delete_(target, params)};
 }
-prepared client::delete_(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::delete_(target), params)};
+prepared client::post(std::string_view target, const route_values& params) const {
+  return {*this, request::post(target, params)};
 }
-prepared client::post(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::post(target), params)};
+prepared client::put(std::string_view target, const route_values& params) const {
+  return {*this, request::put(target, params)};
 }
-prepared client::put(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::put(target), params)};
-}
-prepared client::patch(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::patch(target), params)};
+prepared client::patch(std::string_view target, const route_values& params) const {
+  return {*this, request::patch(target, params)};
 }
 
 result<response> prepared::send(const call_options& options) && {
   return client_->send(std::move(request_), options);
+}
+
+result<response> prepared::send(const call_options& options) const& {
+  return client_->send(request_, options);
 }
 
 std::optional<error> prepared::send_for_success(response& answer, const call_options& options) {

@@ -152,26 +152,62 @@ struct include_hawser_http_json_hpp {
 
 }  // namespace detail
 
+namespace detail {
+
+// What is not to be converted: another basic_json, such as ordered_json, would be by recursion.
+template <class T>
+[[nodiscard]] std::optional<error> refused_as_too_deep(const T& value, std::size_t levels) {
+  if constexpr (requires {
+                  typename T::object_t;
+                  value.is_structured();
+                }) {
+    if (const auto path = path_beyond(value, levels); !path.empty()) return too_deep_to_send(path);
+  }
+  return std::nullopt;
+}
+
+inline std::optional<error> put_members(nlohmann::json& /*into*/) { return std::nullopt; }
+template <class T, class... More>
+[[nodiscard]] std::optional<error> put_members(nlohmann::json& into, std::string_view name,
+                                               const T& value, const More&... more) {
+  if (auto deep = refused_as_too_deep(value, most_levels_sent - 1)) return deep;
+  into[std::string(name)] = value;
+  return put_members(into, more...);
+}
+
+}  // namespace detail
+
 /// As declared in request.hpp.
 template <class T>
-requires(!std::convertible_to<const T*, const nlohmann::json*>) request
-    && request::json(const T& value) && {
+requires(!std::convertible_to<const T*, const nlohmann::json*>) request& request::json(
+    const T& value) & {
   try {
-    // Another basic_json, such as ordered_json, would be converted by recursion.
-    if constexpr (requires {
-                    typename T::object_t;
-                    value.is_structured();
-                  }) {
-      if (const auto path = detail::path_beyond(value, detail::most_levels_sent); !path.empty()) {
-        set_problem(detail::too_deep_to_send(path));
-        return std::move(*this);
-      }
+    if (auto deep = detail::refused_as_too_deep(value, detail::most_levels_sent)) {
+      set_problem(*std::move(deep));
+      return *this;
     }
     const nlohmann::json converted = value;
-    return std::move(*this).json(converted);
+    return json(converted);
   } catch (const std::exception& e) {
     set_problem(detail::unserialisable(e));
-    return std::move(*this);
+    return *this;
+  }
+}
+
+/// As declared in request.hpp.
+template <class T, class... More>
+requires(sizeof...(More) % 2 == 0) request& request::json(std::string_view name, const T& value,
+                                                          const More&... more) & {
+  try {
+    nlohmann::json object = nlohmann::json::object();
+    if (auto deep = detail::put_members(object, name, value, more...)) {
+      set_problem(*std::move(deep));
+      return *this;
+    }
+    return json(object);
+  } catch (const std::exception& e) {
+    set_problem(detail::unserialisable(e));
+    return *this;
   }
 }
 
