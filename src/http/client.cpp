@@ -1,5 +1,6 @@
 #include "hawser/http/client.hpp"
 
+#include "hawser/core/try_make.hpp"
 #include "hawser/http/classify.hpp"
 #include "hawser/http/url.hpp"
 #include "hawser/observe/redactor.hpp"
@@ -522,6 +523,16 @@ client::client(environment env, std::string_view base_url, const pipeline_builde
 
 client::client(environment env, std::string_view base_url)
     : client(std::move(env), base_url, standard_pipeline("http")) {}
+
+result<client> client::try_make(environment env, std::string_view base_url,
+                                const pipeline_builder& policies, client_options options) {
+  return hawser::try_make(
+      [&] { return client(std::move(env), base_url, policies, std::move(options)); });
+}
+
+result<client> client::try_make(environment env, std::string_view base_url) {
+  return hawser::try_make([&] { return client(std::move(env), base_url); });
+}
 
 client::client(client&& other) noexcept = default;
 

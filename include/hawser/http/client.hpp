@@ -72,6 +72,14 @@ class HAWSER_API client {
          client_options options = {});
   /// The same with `standard_pipeline("http")`.
   client(environment env, std::string_view base_url);
+  /// The same without throwing: the error is that of the exception, its detail naming the field.
+  /// A builder's `add` and `standard_pipeline` throw where they stand; `hawser::try_make` around
+  /// all of it has that as an error too.
+  [[nodiscard]] static result<client> try_make(environment env, std::string_view base_url,
+                                               const pipeline_builder& policies,
+                                               client_options options = {});
+  /// The same with `standard_pipeline("http")`.
+  [[nodiscard]] static result<client> try_make(environment env, std::string_view base_url);
   client(client&& other) noexcept;  ///< A moved-from client may only be destroyed or assigned to.
   /// Ends the calls of the client that stood here.
   client& operator=(client&& other) noexcept;
