@@ -9,6 +9,7 @@
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "run/brief_clients.hpp"
 #include "run/cancel_link.hpp"
 #include "run/resume.hpp"
 
@@ -17,7 +18,9 @@
 #include <boost/asio/prefer.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <initializer_list>
 #include <mutex>
 #include <new>
@@ -93,6 +96,7 @@ class client::state {
     check_name(options.correlation_header, "client.correlation_header", {key});
     check_name(options.attempt_header, "client.attempt_header",
                {key, options.correlation_header.value_or("")});
+    born = env.now();
     prefix = base.path();
     while (!prefix.empty() && prefix.back() == '/') prefix.pop_back();
     carrier = options.transport ? options.transport
@@ -103,6 +107,8 @@ class client::state {
   void enter(call& c);
   void leave(call& c) noexcept;
   void close() noexcept;
+  /// Its client goes.
+  void retire() noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
   environment env;
@@ -112,10 +118,15 @@ class client::state {
   std::string prefix;
   std::shared_ptr<http::transport> carrier;
   const idempotency_profile ietf = idempotency_profile::ietf();
+  time_point born;
 
  private:
+  void tell_of_short_lives(time_point now) const;
+
   std::mutex mutex_;
-  call* first_ = nullptr;            // running calls
+  call* first_ = nullptr;  // running calls
+  bool called_ = false;    // at least once
+  bool called_again_ = false;
   std::atomic<bool> closed_{false};  // set under the lock
 };
 
@@ -502,6 +513,7 @@ void client::state::enter(call& c) {
   if (first_ != nullptr) first_->previous = &c;
   first_ = &c;
   c.listed_ = true;
+  if (!called_again_) called_again_ = std::exchange(called_, true);
   if (closed_) c.cancel_from_client();
 }
 
@@ -515,6 +527,38 @@ void client::state::close() noexcept {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   for (call* c = first_; c != nullptr; c = c->next) c->cancel_from_client();
+}
+
+void client::state::retire() noexcept {
+  const time_point now = env.now();
+  if (now >= later(born, hawser::detail::brief_clients::span)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (called_again_) return;
+  }
+  try {
+    const std::uint64_t origin = std::hash<std::string>{}(base.origin());
+    if (env.source().brief_clients().gone(origin, now)) tell_of_short_lives(now);
+  } catch (const std::bad_alloc&) {  // it can do without
+  }
+}
+
+void client::state::tell_of_short_lives(time_point now) const {
+  using counted = hawser::detail::brief_clients;
+  const std::string origin = base.origin();
+  event e;
+  e.kind = event_kind::short_lived_clients;
+  e.at = now;
+  e.pipeline = policies.name();
+  e.operation = origin;
+  e.why = {"", reason::client_per_call, counted::too_many,
+           std::chrono::duration<double>(counted::span).count(), never};
+  for (const auto& listener : policies.plan()->observers) {
+    try {
+      listener->on_event(e);
+    } catch (...) {  // an observer's trouble is not the client's
+    }
+  }
 }
 
 client::client(environment env, std::string_view base_url, const pipeline_builder& policies,
@@ -539,12 +583,16 @@ client::client(client&& other) noexcept = default;
 client& client::operator=(client&& other) noexcept {
   if (this != &other) {
     close();
+    if (state_) state_->retire();
     state_ = std::move(other.state_);
   }
   return *this;
 }
 
-client::~client() { close(); }
+client::~client() {
+  close();
+  if (state_) state_->retire();
+}
 
 void client::close() noexcept {
   if (state_) state_->close();

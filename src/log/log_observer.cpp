@@ -22,7 +22,8 @@ level::level_enum level_of(const event& what) noexcept {
     case event_kind::attempt_started: return level::trace;
     case event_kind::attempt_finished: return failed ? level::warn : level::info;
     case event_kind::call_finished: return failed ? level::err : level::info;
-    case event_kind::state_changed: return level::warn;
+    case event_kind::state_changed:
+    case event_kind::short_lived_clients: return level::warn;
     default: return level::debug;
   }
 }

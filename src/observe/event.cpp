@@ -35,6 +35,7 @@ std::string_view to_string(reason because) noexcept {
     case reason::own_delay: return "own_delay";
     case reason::server_hint: return "server_hint";
     case reason::local_rejection: return "local_rejection";
+    case reason::client_per_call: return "client_per_call";
     case reason::canceled: return "canceled";
     case reason::succeeded: return "succeeded";
   }
@@ -54,6 +55,7 @@ std::string_view to_string(event_kind kind) noexcept {
     case event_kind::state_changed: return "state_changed";
     case event_kind::late_result: return "late_result";
     case event_kind::fallback_used: return "fallback_used";
+    case event_kind::short_lived_clients: return "short_lived_clients";
     case event_kind::call_finished: return "call_finished";
   }
   return "unknown";
@@ -94,6 +96,9 @@ wording words_of(reason because) {
     case reason::server_wait: return {"the server asks to wait seconds", "allowed"};
     case reason::own_delay: return {"seconds", ""};
     case reason::server_hint: return {"seconds", ""};
+    case reason::client_per_call:
+      return {"keep one client per origin: clients that made one call or none",
+              "within so many seconds"};
     default: return {};
   }
 }

@@ -59,6 +59,7 @@ std::string report_entry::to_string() const {
     case event_kind::state_changed: text += "state changed" + because_text; break;
     case event_kind::late_result: text += "late result, counted nowhere" + because_text; break;
     case event_kind::fallback_used: text += "fallback used" + because_text; break;
+    case event_kind::short_lived_clients: text += "short-lived clients" + because_text; break;
     case event_kind::call_finished:
       text += "call finished: " + describe(error) + " after " + in_millis(elapsed);
       break;

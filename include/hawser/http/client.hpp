@@ -61,6 +61,9 @@ struct client_options {
 
 class prepared;
 
+/// Keep one per origin, for as long as the origin is called: its connections, breaker, limiter and
+/// budget are what makes the next call cheap and safe. Who makes one per call is told by
+/// `event_kind::short_lived_clients`.
 /// Thread-safe. Destroying it ends running calls with `operation_aborted`; their handlers still
 /// run.
 class HAWSER_API client {

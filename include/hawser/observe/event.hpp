@@ -43,7 +43,9 @@ enum class reason : std::uint8_t {
   own_delay,        ///< A wait of our own choice; measured: seconds.
   server_hint,      ///< A wait the server asked for; measured: seconds.
   local_rejection,  ///< Another local policy refused.
-  canceled,         ///< By the caller.
+  /// Clients of one origin made one call or none each; measured: how many; threshold: seconds.
+  client_per_call,
+  canceled,  ///< By the caller.
   succeeded,
 };
 
@@ -75,6 +77,10 @@ enum class event_kind : std::uint8_t {
   state_changed,  ///< A circuit breaker moved; `from` and `to` name the states.
   late_result,    ///< A result of an earlier breaker generation: counted here only.
   fallback_used,
+  /// Of no call: a hundred clients of one origin (`operation` names it) came and went within a
+  /// minute, with one call or none each. Told once per origin and environment, when the last of
+  /// them goes, to its observers. Keep one client per origin instead.
+  short_lived_clients,
   call_finished,
 };
 
