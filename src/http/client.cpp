@@ -696,6 +696,9 @@ prepared client::put(std::string_view target, const route_values& params) const 
 prepared client::patch(std::string_view target, const route_values& params) const {
   return {*this, request::patch(target, params)};
 }
+prepared client::options(std::string_view target, const route_values& params) const {
+  return {*this, request::options(target, params)};
+}
 
 result<response> prepared::send(const call_options& options) && {
   return client_->send(std::move(request_), options);

@@ -1,7 +1,6 @@
 #include "hawser/run/pipeline.hpp"
 
 #include "hawser/core/error.hpp"
-#include "hawser/core/try_make.hpp"
 
 namespace hawser::inline v0 {
 
@@ -111,10 +110,6 @@ pipeline pipeline_builder::build(environment env) const {
     how->amplification = static_cast<unsigned>(product);
   }
   return pipeline(std::move(how));
-}
-
-result<pipeline> pipeline_builder::try_build(environment env) const {
-  return try_make([&] { return build(std::move(env)); });
 }
 
 }  // namespace hawser::inline v0

@@ -107,6 +107,22 @@ TEST_F(one_liners, parameters_in_braces_that_are_temporaries_themselves) {
               ElementsAre(RequestTo("DELETE", std::string(at) + "/" + std::string(40, 'x'))));
 }
 
+TEST_F(one_liners, each_method) {
+  run([](const auto& api) -> asio::awaitable<void> {
+    EXPECT_TRUE(co_await api.get("/{n}", {{"n", "1"}}).async_send());
+    EXPECT_TRUE(co_await api.head("/{n}", {{"n", "2"}}).async_send());
+    EXPECT_TRUE(co_await api.post("/{n}", {{"n", "3"}}).async_send());
+    EXPECT_TRUE(co_await api.put("/{n}", {{"n", "4"}}).async_send());
+    EXPECT_TRUE(co_await api.patch("/{n}", {{"n", "5"}}).async_send());
+    EXPECT_TRUE(co_await api.delete_("/{n}", {{"n", "6"}}).async_send());
+    EXPECT_TRUE(co_await api.options("/{n}", {{"n", "7"}}).async_send());
+  }(users));
+  EXPECT_THAT(net->requests(),
+              ElementsAre(RequestTo("GET", "/1"), RequestTo("HEAD", "/2"), RequestTo("POST", "/3"),
+                          RequestTo("PUT", "/4"), RequestTo("PATCH", "/5"),
+                          RequestTo("DELETE", "/6"), RequestTo("OPTIONS", "/7")));
+}
+
 TEST_F(one_liners, as_many_parameters_as_fit_in_braces) {
   run([](const auto& api) -> asio::awaitable<void> {
     const auto r = co_await api

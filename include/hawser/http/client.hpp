@@ -138,6 +138,8 @@ class HAWSER_API client {
   [[nodiscard]] prepared put(std::string_view target, const route_values& params = {}) const;
   /// A PATCH, likewise.
   [[nodiscard]] prepared patch(std::string_view target, const route_values& params = {}) const;
+  /// An OPTIONS, likewise.
+  [[nodiscard]] prepared options(std::string_view target, const route_values& params = {}) const;
 
   /// Ends running calls and those started later with `operation_aborted`. Idempotent.
   void close() noexcept;
