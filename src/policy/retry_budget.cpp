@@ -146,8 +146,7 @@ class window_budget final : public budget {
       sum.calls += b.calls;
       sum.spent += b.spent;
     }
-    const std::int64_t calls = std::min(sum.calls, most_calls);
-    return std::max(per_call_ * calls, reserve_) - unit * sum.spent;
+    return reserve_ + per_call_ * std::min(sum.calls, most_calls) - unit * sum.spent;
   }
 
   const retry_budget options_;

@@ -19,17 +19,16 @@
 
 namespace hawser::inline v0 {
 
-/// Extra attempts in proportion to the calls made: over any `window`, at most `ratio` of the calls,
-/// or a reserve where that is more, which serves clients of few calls. The whole reserve
+/// Extra attempts in proportion to the calls made: over any `window`, at most `ratio` of the calls
+/// plus a reserve, which alone serves clients of few calls. The whole reserve
 /// (`reserve_per_second * window`) may go in one burst; what was spent is back a window later, to
-/// the next tenth of it. Each client has a reserve of its own: in a fleet they add up, so it is
-/// small.
-/// Source of the scheme: Finagle's RetryBudget, which adds the reserve to the calls' part.
+/// the next tenth of it.
+/// Source of the scheme and of the numbers: Finagle's RetryBudget.
 struct retry_budget {
   std::string name{};                          ///< Empty: "retry_budget".
   double ratio = 0.2;                          ///< Extra attempts per call. In [0, 10].
   duration window = std::chrono::seconds(10);  ///< 1 ms to 1 h; slides in tenths.
-  double reserve_per_second = 1;               ///< In [0, 1'000'000]; with `ratio` 0 at least one
+  double reserve_per_second = 10;              ///< In [0, 1'000'000]; with `ratio` 0 at least one
                                                ///< per window.
 };
 
