@@ -92,16 +92,19 @@ constexpr entry table[] = {
      "the server closed the connection before the first byte of an answer"},
     {errc::client_error, "client_error",
      "the server answered with a client error (4xx); mend the request, or wait if it came "
-     "too early or too often (425, 429)"},
+     "too early (425)"},
     {errc::server_error, "server_error",
      "the server answered with a server error (5xx); try again later, unless it cannot do this at "
      "all (501, 505)"},
     {errc::unexpected_status, "unexpected_status",
      "the server's answer is not a success (2xx); redirects are not followed: ask for the new "
      "place"},
+    {errc::too_many_requests, "too_many_requests",
+     "the server asks for fewer calls (429); wait as long as it says, and call less often"},
     {errc::json_malformed, "json_malformed", "the text is not one JSON value"},
     {errc::json_too_deep, "json_too_deep", "the JSON is nested deeper than limits.json_depth"},
     {errc::json_wrong_type, "json_wrong_type", "the JSON has another shape than was asked for"},
+    {errc::no_content, "no_content", "the answer has no content to read a value from"},
     {errc::tls_handshake_failed, "tls_handshake_failed",
      "the TLS handshake failed; check versions, and that the port speaks TLS"},
     {errc::certificate_expired, "certificate_expired",
@@ -114,6 +117,9 @@ constexpr entry table[] = {
      "the server's certificate did not pass verification"},
     {errc::tls_bad_credentials, "tls_bad_credentials",
      "our own CA file, certificate or key cannot be used"},
+    {errc::tls_broken, "tls_broken",
+     "the TLS connection broke after its handshake: bytes were changed on the way, or the server "
+     "gave up; if it happens often, check what stands in between"},
 };
 
 const entry* find(int value) noexcept {
@@ -143,14 +149,21 @@ bool is_transient(const error_code& ec) noexcept {
   namespace generic = boost::system::errc;
   if (is_rejected(ec)) return ec != errc::circuit_isolated;
   if (is_timeout(ec)) return true;
-  return ec == errc::server_error || ec == errc::connection_closed ||
-         ec == errc::truncated_response || ec == errc::unexpected_bytes ||
+  return ec == errc::server_error || ec == errc::too_many_requests ||
+         ec == errc::connection_closed || ec == errc::truncated_response ||
+         ec == errc::unexpected_bytes || ec == errc::tls_broken ||
          ec == generic::connection_reset || ec == generic::connection_refused ||
          ec == generic::connection_aborted || ec == generic::broken_pipe ||
          ec == generic::host_unreachable || ec == generic::network_unreachable ||
          ec == generic::network_down || ec == generic::network_reset ||
          ec == generic::resource_unavailable_try_again || ec == generic::interrupted;
 }
+
+// Boost's base has no virtual destructor, and nobody deletes a category through it.
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+#endif
 
 class code_category final : public boost::system::error_category {
  public:
@@ -190,13 +203,17 @@ class kind_category final : public boost::system::error_category {
       case condition::invalid_input:
         return is_between(ec, errc::invalid_options, errc::invalid_idempotency_key);
       case condition::bad_response:
-        return is_between(ec, errc::malformed_response, errc::json_wrong_type);
+        return is_between(ec, errc::malformed_response, errc::no_content);
       case condition::tls_failure:
-        return is_between(ec, errc::tls_handshake_failed, errc::tls_bad_credentials);
+        return is_between(ec, errc::tls_handshake_failed, errc::tls_broken);
     }
     return false;
   }
 };
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 }  // namespace
 
@@ -225,8 +242,46 @@ error::error(error_code code, std::string detail) noexcept : code_(code) {
   }
 }
 
-std::string_view error::detail() const noexcept {
+std::string_view error::detail() const& noexcept {
   return story_ ? story_->text() : std::string_view();
+}
+
+int error::status() const noexcept {
+  const detail::answer_facts* const answer = story_ ? story_->answer() : nullptr;
+  return answer != nullptr ? answer->status : 0;
+}
+
+std::string_view error::problem_type() const& noexcept {
+  const detail::answer_facts* const answer = story_ ? story_->answer() : nullptr;
+  return answer != nullptr ? std::string_view(answer->problem_type) : std::string_view();
+}
+
+std::string_view error::problem_title() const& noexcept {
+  const detail::answer_facts* const answer = story_ ? story_->answer() : nullptr;
+  return answer != nullptr ? std::string_view(answer->problem_title) : std::string_view();
+}
+
+error error::about_answer(int status, std::string problem_type,
+                          std::string problem_title) const noexcept {
+  if (status == 0) return *this;
+  try {
+    auto facts = std::make_shared<const detail::answer_facts>(
+        detail::answer_facts{status, std::move(problem_type), std::move(problem_title)});
+    return {std::make_shared<const detail::story_of_answer>(story_, std::move(facts)), code_};
+  } catch (const std::bad_alloc&) {  // the error matters more than its story
+    return *this;
+  }
+}
+
+error error::about_answer_of(const error& other) const noexcept {
+  const detail::answer_facts* const answer = other.story_ ? other.story_->answer() : nullptr;
+  if (answer == nullptr) return *this;
+  try {
+    std::shared_ptr<const detail::answer_facts> facts(other.story_, answer);
+    return {std::make_shared<const detail::story_of_answer>(story_, std::move(facts)), code_};
+  } catch (const std::bad_alloc&) {
+    return *this;
+  }
 }
 
 std::string error::message() const {

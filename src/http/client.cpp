@@ -9,6 +9,8 @@
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "http/judgement.hpp"
+#include "http/literal_routes.hpp"
 #include "run/brief_clients.hpp"
 #include "run/cancel_link.hpp"
 #include "run/resume.hpp"
@@ -20,6 +22,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <initializer_list>
 #include <mutex>
@@ -58,6 +61,11 @@ void if_memory_allows(Tell tell) {
   }
 }
 
+/// A report is of one call, also where that one is refused or begins nothing.
+void forget_earlier_call(const call_options& options) noexcept {
+  if (options.report != nullptr) options.report->clear();
+}
+
 /// `taken` are the names that the client writes already.
 void check_name(const std::optional<std::string>& name, std::string_view field,
                 std::initializer_list<std::string_view> taken) {
@@ -87,6 +95,7 @@ class client::state {
         throw config_error("client.default_headers",
                            is_token(f.name) ? f.name : std::string_view("a field"),
                            fit.error().message());
+    take_user_agent();
     validate(options.bounds);
     validate(options.times);
     validate(options.pool);
@@ -98,10 +107,24 @@ class client::state {
                {key, options.correlation_header.value_or("")});
     born = env.now();
     prefix = base.path();
-    while (!prefix.empty() && prefix.back() == '/') prefix.pop_back();
+    if (prefix.back() == '/') prefix.pop_back();  // a request's path begins with it
     carrier = options.transport ? options.transport
                                 : make_beast_transport(env, base, options.pool, options.tls,
                                                        options.bounds, options.times);
+  }
+
+  /// The report of a call that never began.
+  void tell_refusal(call_report& report, const call_options& about, const request& what,
+                    const error_code& why) const {
+    const redactor* const masks = policies.plan()->masks.get();
+    const auto shown = [&](std::string_view text) {
+      return masks == nullptr ? std::string(text) : masks->text(text);
+    };
+    report.clear();
+    report.pipeline = policies.name();
+    report.operation = shown(about.name.empty() ? what.name() : about.name);
+    report.correlation = shown(about.correlation);
+    report.error = why;
   }
 
   void enter(call& c);
@@ -119,9 +142,22 @@ class client::state {
   std::shared_ptr<http::transport> carrier;
   const idempotency_profile ietf = idempotency_profile::ietf();
   time_point born;
+  literal_routes literals;
 
  private:
   void tell_of_short_lives(time_point now) const;
+  /// Among the default fields, so that calls need not look for it.
+  void take_user_agent() {
+    constexpr std::string_view name = "User-Agent";
+    const std::string_view own = options.user_agent ? *options.user_agent : std::string_view();
+    if (const result<void> fit = check_field(name, own); !fit)
+      throw config_error("client.user_agent", "given", fit.error().message());
+    const auto by_default = options.default_headers.find(name);
+    if (by_default && by_default->empty())
+      options.default_headers.remove(name);
+    else if (!by_default && !own.empty())
+      options.default_headers.add(name, own);
+  }
 
   std::mutex mutex_;
   call* first_ = nullptr;  // running calls
@@ -171,13 +207,8 @@ class client::call final : public hawser::detail::async_operation, private excha
   /// Ends a call that never began, by its handler.
   void refuse() {
     error why = hawser::detail::with_story(*problem_, {}, masks());
-    if (call_report* report = options_.report) {
-      report->clear();
-      report->pipeline = state_->policies.name();
-      report->operation = shown(options_.name);
-      report->correlation = shown(options_.correlation);
-      report->error = why.code();
-    }
+    if (options_.report != nullptr)
+      state_->tell_refusal(*options_.report, options_, request_, why.code());
     deliver(std::move(why), true);
   }
 
@@ -236,7 +267,8 @@ class client::call final : public hawser::detail::async_operation, private excha
     *answer_ = std::move(*given);
     answer_->set_json_depth(state_->options.bounds.json_depth);
     answer_->set_masks(state_->policies.plan()->masks);
-    answer_->set_story({});  // another call's
+    answer_->set_story({});  // another call's, and the next
+    answer_->set_judgement({});
     answer_->set_exchange(*options_.effect, failed.delivery);
     answered_ = true;
     return true;
@@ -253,7 +285,7 @@ class client::call final : public hawser::detail::async_operation, private excha
       // A fallback's answer keeps what is known of the request: see substitute().
       if (end.from == origin::operation)
         answer_->set_exchange(*options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
-      if (!end.ok) answer_->set_story(end.why);
+      if (!end.ok) answer_->set_story(story_of_answer(end));
       deliver(error(), initiating);
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.why.detail(), masks()), initiating);
@@ -270,8 +302,21 @@ class client::call final : public hawser::detail::async_operation, private excha
         if (end.why == errc::outcome_unknown) story += key_note();
       });
       if (masks() != nullptr) story = masks()->text(story);
-      deliver(error(end.why.code(), std::move(story)), initiating);
+      deliver(error(end.why.code(), std::move(story)).about_answer_of(failure_), initiating);
     }
+  }
+
+  /// Of an answer after which nobody knows whether the work was done, the key is part.
+  [[nodiscard]] error story_of_answer(const hawser::detail::ending& end) const {
+    const bool twice_matters =
+        *options_.effect == hawser::effect::unsafe || *options_.effect == hawser::effect::keyed;
+    if (end.delivery != hawser::evidence::maybe_applied || !twice_matters) return end.why;
+    error told = end.why;
+    if_memory_allows([&] {
+      if (const std::string note = key_note(); !note.empty())
+        told = hawser::detail::with_story(told, std::string_view(note).substr(2), masks());
+    });
+    return told;
   }
 
   // The list of running calls, under the state's lock.
@@ -288,9 +333,18 @@ class client::call final : public hawser::detail::async_operation, private excha
     answer_->set_json_depth(state_->options.bounds.json_depth);
     answer_->set_masks(state_->policies.plan()->masks);
     if (options_.name.empty()) options_.name = request_.name();
+    if (options_.key.empty() && is_route()) options_.key = request_.name();
     settle_effect();
     if (!problem_) put_target();
     if (!problem_) put_fields();
+  }
+
+  /// Whether the request's name tells a route: somebody chose it, or it is a template; of targets
+  /// without parameters only the first few are believed to be one.
+  [[nodiscard]] bool is_route() const {
+    const std::string_view route = request_.route();
+    return !request_.name().ends_with(route) || route.find('{') != std::string_view::npos ||
+           state_->literals.admits(request_.name());
   }
 
   void put_target() {
@@ -326,9 +380,6 @@ class client::call final : public hawser::detail::async_operation, private excha
   /// The pipeline's own, if it has one.
   [[nodiscard]] const redactor* masks() const noexcept {
     return state_->policies.plan()->masks.get();
-  }
-  [[nodiscard]] std::string shown(std::string_view text) const {
-    return masks() == nullptr ? std::string(text) : masks()->text(text);
   }
 
   [[nodiscard]] const idempotency_profile& profile() const noexcept {
@@ -436,8 +487,28 @@ class client::call final : public hawser::detail::async_operation, private excha
                    options_.effect == hawser::effect::keyed ? &profile() : nullptr, wall_clock());
       if (o.status == 408 && delivery != hawser::evidence::answered)
         o.delivery = hawser::evidence::refused;  // of a request that it did not have yet
+      if (state_->options.classify) o = judged(o);
     }
     keep->attempt_done(o);
+  }
+
+  /// What the user's function makes of an answer.
+  [[nodiscard]] outcome judged(const outcome& by_status) {
+    answer_->set_exchange(*options_.effect, by_status.delivery);
+    try {
+      const outcome o = within_bounds(state_->options.classify(std::as_const(*answer_), by_status),
+                                      by_status, *options_.effect);
+      if (o.result != by_status.result || o.error != by_status.error)
+        answer_->set_judgement(o.error);
+      return o;
+    } catch (...) {
+      answered_ = false;
+      failure_ = hawser::detail::describe(std::current_exception(), masks());
+      if (failure_ != errc::operation_threw)
+        if_memory_allows([&] { failure_ = error(errc::operation_threw, failure_.message()); });
+      failure_ = failure_.about_answer(by_status.status);
+      return unjudged(by_status);
+    }
   }
 
   void on_abandoned() noexcept override { keep_ = {}; }
@@ -598,14 +669,19 @@ void client::close() noexcept {
   if (state_) state_->close();
 }
 
-const environment& client::env() const noexcept { return state_->env; }
+const environment& client::env() const& noexcept { return state_->env; }
 
-const hawser::pipeline& client::policies() const noexcept { return state_->policies; }
+const hawser::pipeline& client::policies() const& noexcept { return state_->policies; }
+
+environment client::env() && { return state_->env; }
+
+hawser::pipeline client::policies() && { return state_->policies; }
 
 transport_stats client::stats() const noexcept { return state_->carrier->stats(); }
 
 void client::start(request&& what, const call_options& options, send_handler handler,
                    way_out out) const {
+  forget_earlier_call(options);
   auto made = std::make_unique<call>(state_, std::move(what), options,
                                      call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
@@ -615,6 +691,7 @@ void client::start(request&& what, const call_options& options, send_handler han
 
 void client::start_to(const request& what, response& answer, const call_options& options,
                       send_to_handler handler, way_out out) const {
+  forget_earlier_call(options);
   auto made = std::make_unique<call>(state_, what, answer, options,
                                      call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
@@ -659,8 +736,15 @@ class waiting_room {
 
 }  // namespace
 
+error client::would_deadlock(const request& what, const call_options& options) const {
+  forget_earlier_call(options);
+  if (options.report != nullptr)
+    state_->tell_refusal(*options.report, options, what, errc::would_deadlock);
+  return errc::would_deadlock;
+}
+
 result<response> client::send(request what, const call_options& options) const {
-  if (env().runs_here()) return error(errc::would_deadlock);
+  if (env().runs_here()) return would_deadlock(what, options);
   auto room = std::make_shared<waiting_room<response>>();
   start(std::move(what), options,
         send_handler([room](result<response> r) { room->put(std::move(r)); }),
@@ -670,7 +754,7 @@ result<response> client::send(request what, const call_options& options) const {
 
 result<void> client::send(const request& what, response& answer,
                           const call_options& options) const {
-  if (env().runs_here()) return error(errc::would_deadlock);
+  if (env().runs_here()) return would_deadlock(what, options);
   auto room = std::make_shared<waiting_room<void>>();
   start_to(what, answer, options,
            send_to_handler([room](result<void> r) { room->put(std::move(r)); }),

@@ -47,6 +47,17 @@ void headers::add(std::string_view name, std::string_view value) {
                       static_cast<std::uint32_t>(value.size())});
 }
 
+void headers::extend_last(std::string_view more) {
+  constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
+  entry& last = entries_.back();  // its value ends the block
+  if (more.size() >= most - block_.size())
+    throw std::length_error("hawser::http::headers: over 4 GiB");
+  const std::size_t before = block_.size();
+  if (last.value_size != 0) block_ += ' ';
+  block_.append(more);
+  last.value_size += static_cast<std::uint32_t>(block_.size() - before);
+}
+
 result<void> headers::try_add(std::string_view name, std::string_view value) {
   if (auto checked = check_field(name, value); !checked) return checked;
   add(name, value);
@@ -88,17 +99,29 @@ void headers::reserve(std::size_t fields, std::size_t bytes) {
   block_.reserve(bytes);
 }
 
-std::optional<std::string_view> headers::find(std::string_view name) const noexcept {
+std::optional<std::string_view> headers::find(std::string_view name) const& noexcept {
   for (std::size_t i = 0; i < entries_.size(); ++i)
     if (const field f = (*this)[i]; same_name(f.name, name)) return f.value;
   return std::nullopt;
 }
 
-std::vector<std::string_view> headers::all(std::string_view name) const {
+std::optional<std::string> headers::find(std::string_view name) && {
+  const headers& named = *this;
+  const auto value = named.find(name);
+  return value ? std::optional<std::string>(*value) : std::nullopt;
+}
+
+std::vector<std::string_view> headers::all(std::string_view name) const& {
   std::vector<std::string_view> values;
   for (const field f : *this)
     if (same_name(f.name, name)) values.push_back(f.value);
   return values;
+}
+
+std::vector<std::string> headers::all(std::string_view name) && {
+  const headers& named = *this;
+  const std::vector<std::string_view> values = named.all(name);
+  return {values.begin(), values.end()};
 }
 
 bool headers::contains(std::string_view name) const noexcept { return find(name).has_value(); }

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -18,7 +19,30 @@ constexpr std::string_view hex_digits = "0123456789abcdef";
 constexpr std::size_t minted_length = 36;  // a UUID's, as text
 
 error bad_key(const idempotency_profile& profile, std::string text) {
-  return {errc::invalid_idempotency_key, profile.name + " profile: " + std::move(text)};
+  return {errc::invalid_idempotency_key,
+          bytes::shown(profile.name) + " profile: " + std::move(text)};
+}
+
+// The place that a profile names in bodies; nothing when it is none. Not all profiles came through
+// validate().
+std::optional<nlohmann::json::json_pointer> place_of(const idempotency_profile& profile) {
+  if (!profile.body_field || profile.body_field->empty() || !bytes::is_utf8(*profile.body_field))
+    return std::nullopt;
+  try {
+    return nlohmann::json::json_pointer(*profile.body_field);
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+// The value at a place; null when there is none.
+const nlohmann::json* value_at(const nlohmann::json& document,
+                               const nlohmann::json::json_pointer& place) {
+  try {
+    return document.contains(place) ? &document[place] : nullptr;
+  } catch (const nlohmann::json::exception&) {  // an index that no array can have
+    return nullptr;
+  }
 }
 
 std::string as_header_value(const idempotency_profile& profile, std::string_view key) {
@@ -120,33 +144,35 @@ constexpr limits as_deep_as_we_send{.json_depth = detail::most_levels_sent};
 // The body with the key in it.
 result<std::string> with_key(const idempotency_profile& profile, std::string_view key,
                              const std::string& body) {
-  const nlohmann::json::json_pointer field(*profile.body_field);
   const auto refuse = [&](std::string text) {
-    return error(errc::invalid_body, profile.name +
-                                         " profile: the key goes into the JSON body at " +
-                                         *profile.body_field + ", but " + std::move(text));
+    return error(errc::invalid_body,
+                 bytes::shown(profile.name) + " profile: the key goes into the JSON body at " +
+                     bytes::shown(*profile.body_field) + ", but " + std::move(text));
   };
+  const auto field = place_of(profile);
+  if (!field) return refuse("that is no JSON pointer; give one such as /idempotency_key");
   const result<nlohmann::json> parsed = parse_json(body, as_deep_as_we_send);
   if (!parsed) {
     if (parsed.error() == errc::json_too_deep)
       return refuse("the body is nested deeper than " +
                     std::to_string(as_deep_as_we_send.json_depth) + " levels; flatten it");
-    const std::string_view where = parsed.error().detail();  // and a remedy for answers
-    return refuse("the body is not JSON: " + std::string(where.substr(0, where.find(';'))) +
+    const std::string where = parsed.error().detail();  // and a remedy for answers
+    return refuse("the body is not JSON: " + where.substr(0, where.find(';')) +
                   "; send one object");
   }
-  const nlohmann::json::json_pointer parent = field.parent_pointer();
-  if (!parsed->contains(parent) || !(*parsed)[parent].is_object())
+  const nlohmann::json::json_pointer parent = field->parent_pointer();
+  const nlohmann::json* const found = value_at(*parsed, parent);
+  if (found == nullptr || !found->is_object())
     return refuse("there is no object to put it in; send one");
-  const nlohmann::json& object = (*parsed)[parent];
-  if (const auto there = object.find(field.back()); there != object.end()) {
+  const nlohmann::json& object = *found;
+  if (const auto there = object.find(field->back()); there != object.end()) {
     if (there->is_string() && there->get_ref<const std::string&>() == key) return body;
     return bad_key(profile, "the body has another key already; give one of them only");
   }
   json_text text(body);
   const std::size_t inside = text.inside_object(parent);
   if (inside == std::string_view::npos) return refuse("there is no object to put it in; send one");
-  std::string member = nlohmann::json(field.back()).dump() + ':' + nlohmann::json(key).dump();
+  std::string member = nlohmann::json(field->back()).dump() + ':' + nlohmann::json(key).dump();
   if (!text.is_empty_object(inside)) member += ',';
   std::string changed = body;
   changed.insert(inside, member);
@@ -196,22 +222,17 @@ idempotency_profile idempotency_profile::square() {
 
 void validate(const idempotency_profile& profile) {
   if (profile.name.empty()) throw config_error("idempotency_profile.name", "", "must not be empty");
+  if (bytes::first_control(profile.name) != std::string_view::npos || !bytes::is_utf8(profile.name))
+    throw config_error("idempotency_profile.name", profile.name,
+                       "must be UTF-8 without control characters");
   if (profile.header.empty() && !profile.body_field)
     throw config_error("idempotency_profile.header", "", "needs a header or a body_field");
   if (!profile.header.empty() && !check_request_field(profile.header, {}))
     throw config_error("idempotency_profile.header", profile.header,
                        "must be a header name that the client does not write itself");
-  if (profile.body_field) {
-    bool good = !profile.body_field->empty();
-    try {
-      nlohmann::json::json_pointer{*profile.body_field};
-    } catch (const nlohmann::json::exception&) {
-      good = false;
-    }
-    if (!good)
-      throw config_error("idempotency_profile.body_field", *profile.body_field,
-                         "must be a JSON pointer such as /idempotency_key");
-  }
+  if (profile.body_field && !place_of(profile))
+    throw config_error("idempotency_profile.body_field", *profile.body_field,
+                       "must be a JSON pointer such as /idempotency_key, in UTF-8");
   if (profile.max_length < minted_length)
     throw config_error(
         "idempotency_profile.max_length", std::to_string(profile.max_length),
@@ -255,11 +276,11 @@ result<void> check_idempotency_key(const idempotency_profile& profile, std::stri
 }
 
 std::string idempotency_key_in(const idempotency_profile& profile, std::string_view body) {
-  if (!profile.body_field) return {};
+  const auto field = place_of(profile);
+  if (!field) return {};
   const result<nlohmann::json> parsed = parse_json(body, as_deep_as_we_send);
-  const nlohmann::json::json_pointer field(*profile.body_field);
-  if (!parsed || !parsed->contains(field) || !(*parsed)[field].is_string()) return {};
-  return (*parsed)[field].get<std::string>();
+  const nlohmann::json* const found = parsed ? value_at(*parsed, *field) : nullptr;
+  return found != nullptr && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 result<void> apply_idempotency_key(const idempotency_profile& profile, std::string_view key,

@@ -108,4 +108,21 @@ result<json> parse_json(std::string_view text, const limits& l) {
   return error(errc::json_malformed, why + "; check that the server sends JSON and nothing else");
 }
 
+error detail::no_content(int status) {
+  std::string text = status != 0 ? "status " + std::to_string(status) : "the body is empty";
+  if (const std::string_view phrase = reason_phrase(status); !phrase.empty())
+    text.append(" ").append(phrase);
+  return error(errc::no_content, text +
+                                     "; ask by as<void>() when no value is expected, by "
+                                     "as<std::optional<T>>() when there may be none")
+      .about_answer(status);
+}
+
+result<json> detail::read_json(std::string_view body, const limits& l, int status) {
+  if (has_no_content(body, status)) return no_content(status);
+  result<json> parsed = parse_json(body, l);
+  if (!parsed) return parsed.error().about_answer(status);
+  return parsed;
+}
+
 }  // namespace hawser::inline v0::http

@@ -3,6 +3,7 @@
 #include "hawser/http/json.hpp"
 
 #include "hawser/run/detail/value.hpp"
+#include "http/bytes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -257,7 +258,9 @@ class culprit_search {
   // The first node, in document order, that `test` says is the one.
   template <class Test>
   std::optional<std::string> find(Test test) {
-    if (!detail::path_beyond(original_, detail::most_levels_sent).empty()) return std::nullopt;
+    const auto any = [](const json&, const std::string*) { return detail::json_flaw::none; };
+    if (detail::find_flaw(original_, detail::most_levels_sent, any).what != detail::json_flaw::none)
+      return std::nullopt;  // too deep
     document_ = original_;
     const narrowing narrowed(document_, first_, trial_);
     if (visit_all(narrowed.size(), &narrowed, test)) {
@@ -454,13 +457,42 @@ error unserialisable(const std::exception& thrown) {
                                   : "the value did not become JSON: its to_json threw"};
 }
 
-error too_deep_to_send(const std::vector<json_step>& path) {
-  std::vector<json_step> first = path;
-  first.resize(std::min(path.size(), longest_pointer));
-  return {errc::invalid_body, "the JSON is nested deeper than " + std::to_string(most_levels_sent) +
-                                  " levels, below " + pointer_text(first, nullptr) +
-                                  (first.size() < path.size() ? "/..." : "") +
-                                  "; flatten it, or send it by body() as text of your own"};
+error unsendable(const json_place& where) {
+  std::vector<json_step> first = where.path;
+  first.resize(std::min(first.size(), longest_pointer));
+  const std::string at = first.empty() ? "the document itself"
+                                       : "field " + pointer_text(first, nullptr) +
+                                             (first.size() < where.path.size() ? "/..." : "");
+  const auto refused = [&](std::string_view why) {
+    return error(errc::invalid_body, at + std::string(why));
+  };
+  switch (where.what) {
+    case json_flaw::not_finite:
+      return refused(
+          " is a number that is not finite, which JSON cannot say; leave it out, or "
+          "send null or a string where the API takes one");
+    case json_flaw::binary:
+      return refused(" is binary data, which JSON cannot hold; send it as base64");
+    case json_flaw::discarded:
+      return refused(" is a discarded value, left by a parse that failed; check what was parsed");
+    case json_flaw::not_utf8:
+      return refused(" is not UTF-8; convert it, or send binary data as base64");
+    default: break;
+  }
+  return error(errc::invalid_body, "the JSON is nested deeper than " +
+                                       std::to_string(most_levels_sent) + " levels, below " +
+                                       at.substr(at.find(' ') + 1) +
+                                       "; flatten it, or send it by body() as text of your own");
+}
+
+error not_utf8(const json& value) {
+  json_place where = find_flaw(value, most_levels_sent, [](const json& v, const std::string* key) {
+    const bool good = (key == nullptr || bytes::is_utf8(*key)) &&
+                      (!v.is_string() || bytes::is_utf8(v.get_ref<const std::string&>()));
+    return good ? json_flaw::none : json_flaw::not_utf8;
+  });
+  where.what = json_flaw::not_utf8;
+  return unsendable(where);
 }
 
 }  // namespace detail

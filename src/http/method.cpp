@@ -20,7 +20,7 @@ method::method(std::string_view text) : known_(other) {
   if (known_ == other) other_ = text;
 }
 
-std::string_view method::text() const noexcept {
+std::string_view method::text() const& noexcept {
   return known_ == other ? std::string_view(other_) : names[known_];
 }
 

@@ -127,15 +127,15 @@ request& request::body(std::string bytes, std::string_view content_type) & {
 }
 
 request& request::json(const nlohmann::json& value) & {
-  if (const auto path = detail::path_beyond(value, detail::most_levels_sent); !path.empty()) {
-    set_problem(detail::too_deep_to_send(path));
+  if (const auto flaw = detail::find_flaw(value, detail::most_levels_sent);
+      flaw.what != detail::json_flaw::none) {
+    set_problem(detail::unsendable(flaw));
     return *this;
   }
   try {
     body_ = value.dump();
   } catch (const nlohmann::json::exception&) {
-    set_problem({errc::invalid_body,
-                 "a string in the JSON is not UTF-8; convert it, or send binary data as base64"});
+    set_problem(detail::not_utf8(value));
     return *this;
   }
   has_body_ = true;
@@ -166,7 +166,7 @@ void request::set_problem(error why) {
   if (!problem_) problem_.emplace(std::move(why));
 }
 
-std::string_view request::route() const noexcept {
+std::string_view request::route() const& noexcept {
   return std::string_view(target_).substr(0, target_.find('?'));
 }
 

@@ -3,7 +3,9 @@
 #include "hawser/http/json.hpp"
 #include "hawser/http/retry_after.hpp"
 #include "hawser/observe/redactor.hpp"
+#include "hawser/run/detail/value.hpp"
 #include "http/bytes.hpp"
+#include "http/retry_hint.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -14,6 +16,8 @@ namespace {
 
 constexpr std::size_t longest_title = 80;
 constexpr std::size_t longest_word = 20;
+constexpr std::size_t longest_type = 200;
+constexpr std::string_view no_type = "about:blank";  // RFC 9457 section 4.2.1
 
 bool is_plain_word(std::string_view word) {
   if (word.size() > longest_word) return false;
@@ -39,16 +43,38 @@ std::string masked_title(std::string_view title) {
   return out;
 }
 
-std::string problem_title(const response& r, const redactor* masks) {
-  const auto type = r.headers().find("Content-Type");
-  constexpr std::string_view problem = "application/problem+json";
-  if (!type || !same_name(bytes::trimmed(type->substr(0, type->find(';'))), problem)) return {};
+// A type is a URI reference out of the API's documentation, to be compared. Masked before it is
+// cut, since half a secret has no shape to be found by.
+std::string masked_type(std::string_view type, const redactor* masks) {
+  std::string text = hawser::detail::masked(type, masks);
+  if (text.size() > longest_type) text.resize(longest_type);
+  for (char& c : text)
+    if (!bytes::is(c, bytes::target) && c != '#' && c != '[' && c != ']') c = '?';
+  return text;
+}
+
+struct problem {
+  std::string type;
+  std::string title;
+};
+
+/// What an answer's problem details say (RFC 9457 section 3.1); members of another type than they
+/// should have count as absent.
+problem problem_of(const response& r, const redactor* masks) {
+  const auto media = r.headers().find("Content-Type");
+  constexpr std::string_view problem_json = "application/problem+json";
+  if (!media || !same_name(bytes::trimmed(media->substr(0, media->find(';'))), problem_json))
+    return {};
   const result<nlohmann::json> parsed = r.json();
   if (!parsed || !parsed->is_object()) return {};
-  const auto title = parsed->find("title");
-  if (title == parsed->end() || !title->is_string()) return {};
-  const auto& text = title->get_ref<const std::string&>();
-  return masks == nullptr ? masked_title(text) : masked_title(masks->text(text));
+  problem seen{std::string(no_type), {}};
+  if (const auto type = parsed->find("type"); type != parsed->end() && type->is_string())
+    seen.type = masked_type(type->get_ref<const std::string&>(), masks);
+  if (const auto title = parsed->find("title"); title != parsed->end() && title->is_string()) {
+    const auto& text = title->get_ref<const std::string&>();
+    seen.title = masks == nullptr ? masked_title(text) : masked_title(masks->text(text));
+  }
+  return seen;
 }
 
 /// Seconds, or a date (RFC 9110 section 10.2.3): nothing else, which could be a secret.
@@ -74,9 +100,16 @@ response::~response() = default;
 
 std::string response::take_body() noexcept { return std::exchange(body_, {}); }
 
-result<nlohmann::json> response::json() const { return parse_json(body_, own_limits()); }
+result<nlohmann::json> response::json() const { return json(own_limits()); }
 
-result<nlohmann::json> response::json(const limits& l) const { return parse_json(body_, l); }
+result<nlohmann::json> response::json(const limits& l) const {
+  return detail::read_json(body_, l, status_);
+}
+
+result<void> response::check_success() const {
+  if (is_success()) return {};
+  return status_error();
+}
 
 error response::status_error() const {
   std::string text = "status " + std::to_string(status_);
@@ -84,12 +117,10 @@ error response::status_error() const {
     text += ' ';
     text += phrase;
   }
-  if (const std::string title = problem_title(*this, masks_.get()); !title.empty()) {
-    text += ", \"";
-    text += title;
-    text += '"';
-  }
-  if (const auto hint = headers_.find("Retry-After"); hint && is_hint(*hint)) {
+  problem said = problem_of(*this, masks_.get());
+  if (!said.title.empty()) text.append(", \"").append(said.title).append("\"");
+  if (!said.type.empty() && said.type != no_type) text.append(", ").append(said.type);
+  if (const auto hint = single_value(headers_, "Retry-After"); hint && is_hint(*hint)) {
     text += ", Retry-After: ";
     text += *hint;
   }
@@ -97,22 +128,30 @@ error response::status_error() const {
     text += "; ";
     text += story_.detail();
   }
+  return error(status_code(), std::move(text))
+      .about_answer(status_, std::move(said.type), std::move(said.title));
+}
+
+/// What the answer comes to. A 5xx without proof of refusal may have done the work.
+error_code response::status_code() const noexcept {
   const bool twice_matters = effect_ == hawser::effect::unsafe || effect_ == hawser::effect::keyed;
-  const bool may_have_happened =
-      status_ == 502 || status_ == 504 || evidence_ == hawser::evidence::maybe_applied;
-  if (may_have_happened && twice_matters) return {errc::outcome_unknown, std::move(text)};
-  if (status_ >= 500) return {errc::server_error, std::move(text)};
-  if (status_ >= 400) return {errc::client_error, std::move(text)};
-  return {errc::unexpected_status, std::move(text)};
+  const bool may_have_happened = evidence_ == hawser::evidence::maybe_applied ||
+                                 (status_ >= 500 && evidence_ == hawser::evidence::answered);
+  if (may_have_happened && twice_matters) return errc::outcome_unknown;
+  if (judged_) return *judged_;
+  if (status_ >= 500) return errc::server_error;
+  if (status_ == 429) return errc::too_many_requests;
+  if (status_ >= 400) return errc::client_error;
+  return errc::unexpected_status;
 }
 
 result<response> response::ensure_success() && {
-  if (ok()) return std::move(*this);
+  if (is_success()) return std::move(*this);
   return status_error();
 }
 
 result<response> response::ensure_success() const& {
-  if (ok()) return *this;
+  if (is_success()) return *this;
   return status_error();
 }
 
@@ -120,6 +159,7 @@ void response::clear() noexcept {
   status_ = 0;
   effect_ = hawser::effect::safe;
   evidence_ = hawser::evidence::answered;
+  judged_.reset();
   if (story_.code()) story_ = {};
   reason_.clear();
   body_.clear();

@@ -1,8 +1,11 @@
 #include "hawser/http/retry_after.hpp"
 
+#include "hawser/http/headers.hpp"
 #include "http/bytes.hpp"
+#include "http/retry_hint.hpp"
 
 #include <array>
+#include <limits>
 
 namespace hawser::inline v0::http {
 
@@ -157,20 +160,21 @@ std::optional<sys_seconds> asctime_date(std::string_view text) noexcept {
   return moment(c);
 }
 
+// Digits alone, for which 64 bits are enough (RFC 9110 section 10.2.3): a sign, a fraction or a
+// number beyond that was not meant by anybody.
 std::optional<duration> delta_seconds(std::string_view text) noexcept {
-  const bool negative = text.starts_with('-');
-  if (negative) text.remove_prefix(1);
   if (text.empty()) return std::nullopt;
-  constexpr std::int64_t most = std::chrono::floor<std::chrono::seconds>(duration::max()).count();
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
   std::int64_t n = 0;
-  bool saturated = false;
   for (const char c : text) {
     if (!bytes::is(c, bytes::digit)) return std::nullopt;
-    if (!saturated) n = n * 10 + (c - '0');
-    saturated = saturated || n > most;
+    const int digit = c - '0';
+    if (n > (most - digit) / 10) return std::nullopt;
+    n = n * 10 + digit;
   }
-  if (negative) return duration::zero();
-  return saturated ? duration::max() : duration(std::chrono::seconds(n));
+  const std::chrono::seconds wait(n);
+  return wait > std::chrono::floor<std::chrono::seconds>(duration::max()) ? duration::max()
+                                                                          : duration(wait);
 }
 
 }  // namespace
@@ -199,6 +203,25 @@ std::optional<duration> parse_retry_after(std::string_view value,
   const std::chrono::seconds wait = *until - *now;
   if (wait > std::chrono::floor<std::chrono::seconds>(duration::max())) return duration::max();
   return duration(wait);
+}
+
+std::optional<std::string_view> single_value(const headers& of, std::string_view name) noexcept {
+  std::optional<std::string_view> value;
+  for (const headers::field f : of) {
+    if (!same_name(f.name, name)) continue;
+    const std::string_view text = bytes::trimmed(f.value);
+    if (value && *value != text) return std::nullopt;
+    value = text;
+  }
+  return value;
+}
+
+retry_hint read_retry_hint(const headers& of, std::optional<sys_seconds> wall_now) noexcept {
+  const auto value = single_value(of, "Retry-After");
+  if (!value) return {};
+  const std::optional<duration> wait =
+      parse_retry_after(*value, single_value(of, "Date"), wall_now);
+  return {wait || parse_http_date(*value), wait};
 }
 
 }  // namespace hawser::inline v0::http

@@ -1,5 +1,6 @@
-#include "hawser/http/standard_options.hpp"
+#include "hawser/http/standard_policies.hpp"
 
+#include "hawser/policy/start_spread.hpp"
 #include "hawser/policy/timeout.hpp"
 
 #include <utility>
@@ -8,13 +9,113 @@ namespace hawser::inline v0::http {
 
 standard_options::standard_options() {
   using namespace std::chrono_literals;
-  retry.delay = exponential{.first = 100ms, .cap = 5s};
-  bulkhead.max_concurrent = 64;
-  bulkhead.max_queue = 1024;
-  rate.emplace();
-  rate->permits = 1'000'000;
-  rate->max_wait = 60s;
-  breaker.window = time_window{};
+  retry.delay = exponential{.first = 300ms, .factor = 3, .cap = 5s, .spread = jitter::equal};
+  server_waits.emplace();
+  server_waits->permits = 1'000'000;
+  server_waits->max_wait = 60s;
+  origin_breaker.emplace();
+  origin_breaker->hears = failure_scope::connections;
+  origin_breaker->max_wait = 60s;
+  breaker.emplace();
+  breaker->failure_ratio = 0.75;
+  breaker->max_wait = 60s;
+  route_bulkhead.emplace();
+  route_bulkhead->max_concurrent = 128;
+  route_bulkhead->max_queue = 1024;
+  route_bulkhead->max_queue_wait = 2s;
+  bulkhead.emplace();
+  bulkhead->max_concurrent = 256;
+  bulkhead->max_queue = 1024;
+  bulkhead->max_queue_wait = 100ms;
+}
+
+namespace {
+
+/// What was left unnamed is named after the pipeline: "billing retry".
+template <class Options>
+Options named(Options options, const std::string& pipeline, const char* what) {
+  if (options.name.empty()) options.name = pipeline + ' ' + what;
+  return options;
+}
+
+void check(const char* field, duration limit) {
+  if (limit <= duration::zero())
+    throw config_error(std::string("standard_options.") + field,
+                       std::to_string(limit.count()) + " ns", "must be over 0");
+}
+
+template <class Policy>
+std::shared_ptr<Policy> of_route(const std::shared_ptr<keyed_policy>& all, std::string_view route) {
+  return all == nullptr ? nullptr : std::static_pointer_cast<Policy>(all->of(route));
+}
+
+template <class Options>
+std::shared_ptr<keyed_policy> per_route(const Options& each, std::size_t routes) {
+  return std::make_shared<keyed_policy>([each] { return make_policy(each); },
+                                        keyed_options{.max_keys = routes});
+}
+
+}  // namespace
+
+standard_policies::standard_policies(std::string name, standard_options o)
+    : name_(std::move(name)) {
+  check("call_timeout", o.call_timeout);
+  check("attempt_timeout", o.attempt_timeout);
+  if (o.retry.budget == nullptr)
+    o.retry.budget = make_budget(retry_budget{.name = name_ + " retry budget"});
+  budget_ = o.retry.budget;
+  call_timeout_ = make_policy(timeout{.name = name_ + " call timeout", .after = o.call_timeout});
+  if (o.start_spread)
+    start_spread_ =
+        make_policy(hawser::start_spread{.name = name_ + " start spread", .over = *o.start_spread});
+  retry_ = std::make_shared<retry_policy>(named(std::move(o.retry), name_, "retry"));
+  if (o.rate) rate_ = std::make_shared<rate_limiter_policy>(named(*o.rate, name_, "rate limiter"));
+  if (o.server_waits)
+    waits_ = per_route(named(*o.server_waits, name_, "server waits"), o.max_routes);
+  if (o.origin_breaker)
+    origin_breaker_ = std::make_shared<circuit_breaker_policy>(
+        named(*o.origin_breaker, name_, "origin circuit breaker"));
+  if (o.breaker) {
+    o.breaker->probe_lease = o.breaker->probe_lease.value_or(
+        later(time_point(o.attempt_timeout), std::chrono::seconds(1)).time_since_epoch());
+    breakers_ = per_route(named(*o.breaker, name_, "circuit breaker"), o.max_routes);
+  }
+  if (o.route_bulkhead)
+    route_bulkheads_ = per_route(named(*o.route_bulkhead, name_, "route bulkhead"), o.max_routes);
+  if (o.bulkhead)
+    bulkhead_ = std::make_shared<bulkhead_policy>(named(*o.bulkhead, name_, "bulkhead"));
+  attempt_timeout_ =
+      make_policy(timeout{.name = name_ + " attempt timeout", .after = o.attempt_timeout});
+}
+
+pipeline_builder standard_policies::builder() const {
+  pipeline_builder stack(name_);
+  const auto add = [&stack](const std::shared_ptr<policy>& p) {
+    if (p != nullptr) stack.add(p);
+  };
+  add(call_timeout_);
+  add(start_spread_);
+  add(retry_);
+  add(rate_);
+  add(waits_);
+  add(origin_breaker_);
+  add(breakers_);
+  add(route_bulkheads_);
+  add(bulkhead_);
+  add(attempt_timeout_);
+  return stack;
+}
+
+std::shared_ptr<circuit_breaker_policy> standard_policies::breaker(std::string_view route) const {
+  return of_route<circuit_breaker_policy>(breakers_, route);
+}
+
+std::shared_ptr<rate_limiter_policy> standard_policies::server_waits(std::string_view route) const {
+  return of_route<rate_limiter_policy>(waits_, route);
+}
+
+std::shared_ptr<bulkhead_policy> standard_policies::route_bulkhead(std::string_view route) const {
+  return of_route<bulkhead_policy>(route_bulkheads_, route);
 }
 
 pipeline_builder standard_pipeline(std::string name) {
@@ -22,22 +123,7 @@ pipeline_builder standard_pipeline(std::string name) {
 }
 
 pipeline_builder standard_pipeline(std::string name, standard_options options) {
-  const auto check = [](const char* field, duration limit) {
-    if (limit <= duration::zero())
-      throw config_error(std::string("standard_options.") + field,
-                         std::to_string(limit.count()) + " ns", "must be over 0");
-  };
-  check("call_timeout", options.call_timeout);
-  check("attempt_timeout", options.attempt_timeout);
-  if (options.retry.budget == nullptr) options.retry.budget = make_budget(retry_budget{});
-  pipeline_builder builder(std::move(name));
-  builder.add(timeout{.name = "call timeout", .after = options.call_timeout});
-  builder.add(std::move(options.bulkhead));
-  builder.add(std::move(options.retry));
-  if (options.rate) builder.add(std::move(*options.rate));
-  builder.add(std::move(options.breaker));
-  builder.add(timeout{.name = "attempt timeout", .after = options.attempt_timeout});
-  return builder;
+  return standard_policies(std::move(name), std::move(options)).builder();
 }
 
 }  // namespace hawser::inline v0::http

@@ -300,13 +300,15 @@ result<url> url::parse(std::string_view text) {
   }
 
   std::string_view rest = text.substr(authority_end);
+  u.has_fragment_ = rest.find('#') != npos;
   rest = rest.substr(0, rest.find('#'));
   if (const std::size_t bracket = rest.find_first_of("[]"); bracket != npos)
     return bad_url(std::string("'") + rest[bracket] + '\'' + at_offset(authority_end + bracket) +
                    " does not belong in a path or query; write %" +
                    bytes::hex(rest[bracket]).substr(2));
   const std::size_t mark = rest.find('?');
-  if (mark != npos) u.query_ = rest.substr(mark + 1);
+  u.has_query_ = mark != npos;
+  if (u.has_query_) u.query_ = rest.substr(mark + 1);
   rest = rest.substr(0, mark);
   if (!rest.empty()) u.path_ = rest;
   return u;
@@ -314,7 +316,7 @@ result<url> url::parse(std::string_view text) {
 
 std::string url::target() const {
   std::string out = path_;
-  if (!query_.empty()) {
+  if (has_query_) {
     out += '?';
     out += query_;
   }
@@ -350,7 +352,8 @@ std::string url::to_string() const {
   if (has_user_info_) out += "***@";
   out += host_header();
   out += path_;
-  if (query_.empty()) return out;
+  if (!has_query_) return out;
+  if (query_.empty()) return out += '?';
   char mark = '?';
   for (std::string_view rest = query_;;) {
     const std::size_t end = rest.find('&');
@@ -369,8 +372,13 @@ std::string url::to_string() const {
 result<void> url::check_base() const {
   if (has_user_info_)
     return bad_url("the base URL has user info; remove it and send an Authorization header");
-  if (!query_.empty())
-    return bad_url("the base URL has a query; remove it and add it to the requests");
+  if (has_query_)
+    return bad_url(query_.empty()
+                       ? "the base URL ends in '?', an empty query; remove it"
+                       : "the base URL has a query; remove it and add it to the requests");
+  if (has_fragment_)
+    return bad_url(
+        "the base URL has a fragment, which is never sent; remove the '#' and all after it");
   return {};
 }
 

@@ -32,7 +32,9 @@ void check_window(const circuit_breaker& o) {
           "must be at least a nanosecond per bucket");
     return;
   }
-  const int calls = std::get<count_window>(o.window).calls;
+  const auto& [calls, max_age] = std::get<count_window>(o.window);
+  if (max_age)
+    check(*max_age >= duration(10), "window.max_age", *max_age, "must be at least 10 ns, or off");
   check(calls >= 1 && calls <= 1'000'000, "window.calls", calls, "must be from 1 to 1000000");
   if (o.failure_ratio || o.slow_ratio)
     check(o.min_calls <= calls, "min_calls", o.min_calls,
@@ -52,12 +54,27 @@ circuit_breaker validated(circuit_breaker o) {
   if (o.consecutive_failures)
     check(*o.consecutive_failures >= 1, "consecutive_failures", *o.consecutive_failures,
           "must be at least 1");
+  check(o.consecutive_span >= duration::zero(), "consecutive_span", o.consecutive_span,
+        "must not be negative");
+  if (o.suspect_failures) {
+    check(*o.suspect_failures >= 1, "suspect_failures", *o.suspect_failures,
+          "must be at least 1, or off");
+    check(!o.consecutive_failures || *o.suspect_failures <= *o.consecutive_failures,
+          "suspect_failures", *o.suspect_failures, "must be at most consecutive_failures");
+  }
+  check(o.hears <= failure_scope::connections, "hears", static_cast<int>(o.hears),
+        "must be one of failure_scope's values");
   if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures)
     throw config_error("circuit_breaker.failure_ratio", "none",
                        "or slow_ratio or consecutive_failures must be set, else nothing trips");
   check(o.open_for > duration::zero(), "open_for", o.open_for, "must be positive");
   check(o.open_multiplier >= 1 && std::isfinite(o.open_multiplier), "open_multiplier",
         o.open_multiplier, "must be at least 1 and finite");
+  check(o.open_share > 0 && o.open_share <= 1, "open_share", o.open_share,
+        "must be over 0 and at most 1");
+  if (o.early_probe_after)
+    check(*o.early_probe_after >= 1, "early_probe_after", *o.early_probe_after,
+          "must be at least 1, or off");
   check(o.open_cap >= o.open_for, "open_cap", o.open_cap, "must be at least open_for");
   check(o.open_jitter >= 0 && o.open_jitter < 1, "open_jitter", o.open_jitter,
         "must be at least 0 and under 1");
@@ -68,6 +85,11 @@ circuit_breaker validated(circuit_breaker o) {
   check(o.probes_to_close >= 1, "probes_to_close", o.probes_to_close, "must be at least 1");
   if (o.probe_lease)
     check(*o.probe_lease > duration::zero(), "probe_lease", *o.probe_lease, "must be positive");
+  if (o.max_wait)
+    check(*o.max_wait > duration::zero(), "max_wait", *o.max_wait, "must be over 0, or off");
+  check(o.max_waiting >= 1 && o.max_waiting <= 1'000'000, "max_waiting", o.max_waiting,
+        "must be from 1 to 1000000");
+  check(o.ramp >= 1 && std::isfinite(o.ramp), "ramp", o.ramp, "must be at least 1 and finite");
   return o;
 }
 
@@ -97,6 +119,11 @@ settlement circuit_permit::success(duration took, time_point now) noexcept {
 settlement circuit_permit::failure(duration took, time_point now, duration server_wait) noexcept {
   if (core_ == nullptr) return settlement::uncounted;
   return std::exchange(core_, nullptr)->failure(*this, took, now, server_wait);
+}
+
+settlement circuit_permit::alive(time_point now) noexcept {
+  if (core_ == nullptr) return settlement::uncounted;
+  return std::exchange(core_, nullptr)->alive(*this, now);
 }
 
 void circuit_permit::give_back() noexcept { core_->give_back(*this); }
@@ -187,14 +214,51 @@ class circuit_breaker_stage final : public stage {
     return t.finish(o);
   }
 
-  void leave() noexcept override { permit_.ignore(); }
+  step timer(tick& t) override { return look(t); }
+  step woken(tick& t) override { return look(t); }
+
+  void leave() noexcept override {
+    if (node_ && node_->listed) core_.stop_waiting(*node_);
+    permit_.ignore();
+  }
 
  private:
   [[gnu::noinline]] step ask(tick& t) {
     cause why;
-    permit_ = core_.acquire(t.now(), t.random(), t.deadline(), &why);
+    if (!core_.options().max_wait) {
+      permit_ = core_.acquire(t.now(), t.random(), t.deadline(), &why);
+      core_.announce(t);
+      return permit_ ? step::call_inner() : refuse(why, t);
+    }
+    detail::circuit_waiter& w = node_.emplace();
+    w.wake = &t.wake_handle();
+    w.is_new = t.attempts() == 0;
+    // At the deadline itself the stage that set it ends the call.
+    w.latest =
+        std::min(later(t.now(), *core_.options().max_wait), later(t.deadline(), duration(-1)));
+    time_point until = never;
+    permit_ = core_.acquire_or_wait(w, t.now(), t.random(), t.deadline(), &why, &until);
     core_.announce(t);
-    return permit_ ? step::call_inner() : refuse(why, t);
+    if (permit_) return step::call_inner();
+    if (!w.listed) return refuse(why, t);
+    if (t.observed()) {
+      event e;
+      e.kind = event_kind::waiting;
+      e.elapsed = remaining(until, t.now());
+      e.why = why;
+      e.why.policy = core_.options().name;
+      t.emit(e);
+    }
+    return step::park(until);
+  }
+
+  step look(tick& t) {
+    cause why;
+    time_point until = never;
+    permit_ = core_.look(*node_, t.now(), t.random(), t.deadline(), &why, &until);
+    core_.announce(t);
+    if (permit_) return step::call_inner();
+    return node_->listed ? step::park(until) : refuse(why, t);
   }
 
   step refuse(const cause& why, tick& t) {
@@ -209,13 +273,24 @@ class circuit_breaker_stage final : public stage {
     return t.finish(outcome::refuse(code, why));
   }
 
-  /// What policies.md calls void: ignored, refused locally, or not the dependency's fault.
   settlement settle(const outcome& o, time_point now) noexcept {
     if (o.result == verdict::ok) return permit_.success(o.elapsed, now);
-    if (o.result == verdict::failed && o.countable && !o.rejected)
-      return permit_.failure(o.elapsed, now, o.server_wait);
+    return settle_failure(o, now);
+  }
+
+  /// Void is what was cancelled, refused locally, or is not the dependency's fault.
+  [[gnu::noinline]] settlement settle_failure(const outcome& o, time_point now) noexcept {
+    const bool counts = o.result == verdict::failed && o.countable && !o.rejected;
+    if (counts && concerns(o)) return permit_.failure(o.elapsed, now, o.server_wait);
+    const bool answered = o.status != 0 || o.delivery == evidence::answered;
+    if (answered && !o.rejected && o.from == origin::operation) return permit_.alive(now);
     permit_.ignore();
     return settlement::uncounted;
+  }
+
+  [[nodiscard]] bool concerns(const outcome& o) const noexcept {
+    if (core_.options().hears == failure_scope::all) return true;
+    return o.status == 0 && o.delivery != evidence::answered && o.error != condition::timeout;
   }
 
   [[gnu::noinline]] static void tell_late(const outcome& o, tick& t) {
@@ -231,6 +306,7 @@ class circuit_breaker_stage final : public stage {
 
   detail::circuit_core& core_;
   circuit_permit permit_;
+  std::optional<detail::circuit_waiter> node_;  // built only when there is a wait
 };
 
 }  // namespace

@@ -30,8 +30,21 @@ namespace hawser::inline v0::detail {
          s == circuit_state::metrics_only;
 }
 
-/// What callers read without a lock is one word, `generation << 8 | state`, and, for an open
-/// circuit, the numbers it opened on. All else is under `mutex_`. Thread-safe.
+/// A call that waits for the circuit to close: a node inside its stage, in the order of arrival.
+/// Guarded by the core's lock.
+struct circuit_waiter {
+  circuit_waiter* older = nullptr;
+  circuit_waiter* newer = nullptr;
+  waker* wake = nullptr;
+  time_point since{};
+  time_point latest = never;  // from here on it waits no more
+  time_point start = never;   // its turn on the ramp; `never` while the circuit is not closed
+  bool listed = false;
+  bool is_new = true;  // the call's first attempt is still to come: it counts as an arrival
+};
+
+/// What callers read without a lock is one word, `generation << 8 | ramp bit | state`, and, for an
+/// open circuit, the numbers it opened on. All else is under `mutex_`. Thread-safe.
 class circuit_core {
  public:
   /// `options` are valid.
@@ -46,7 +59,7 @@ class circuit_core {
   /// The hot path of asking: one load. An empty permit decides nothing: `acquire` does.
   circuit_permit acquire_if_closed(entropy& random) noexcept {
     const word seen = word_.load(std::memory_order_acquire);
-    if (!lets_all_through(state_of(seen))) return {};
+    if ((seen & ramp_bit) != 0 || !lets_all_through(state_of(seen))) return {};
     return {*this, random, generation_of(seen), circuit_permit::kind::normal, 0};
   }
 
@@ -60,8 +73,10 @@ class circuit_core {
     if (p.kind_ == circuit_permit::kind::probe || took >= slow_after_)
       return settle(p, {false, took >= slow_after_}, now, duration::min());
     if (window_->due(now)) roll(now);
-    return window_->add_success(tag_of(p.generation_)) ? settlement::counted : late();
+    return window_->add_success(tag_of(p.generation_), now) ? settlement::counted : late();
   }
+
+  settlement alive(const circuit_permit& p, time_point now) noexcept;
 
   settlement failure(const circuit_permit& p, duration took, time_point now,
                      duration server_wait) noexcept {
@@ -69,6 +84,16 @@ class circuit_core {
     if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
     return settle(p, {true, took >= slow_after_}, now, server_wait);
   }
+
+  /// Asking with the readiness to wait until `w.latest`. A permit; or an empty one, and then either
+  /// `w.listed` (park until the time returned, and `look` again) or `*refused` says why not.
+  circuit_permit acquire_or_wait(circuit_waiter& w, time_point now, entropy& random,
+                                 time_point deadline, cause* refused, time_point* park) noexcept;
+  /// The same for one that waits already, on being woken or at its time.
+  circuit_permit look(circuit_waiter& w, time_point now, entropy& random, time_point deadline,
+                      cause* refused, time_point* park) noexcept;
+  /// It waits no more.
+  void stop_waiting(circuit_waiter& w) noexcept;
 
   /// A probe without a report: frees its place, if it still holds one.
   void give_back(const circuit_permit& p) noexcept;
@@ -123,7 +148,8 @@ class circuit_core {
     std::atomic<reason> because{reason::none};
   };
 
-  static circuit_state state_of(word w) noexcept { return static_cast<circuit_state>(w & 0xFFU); }
+  static constexpr word ramp_bit = 0x80;
+  static circuit_state state_of(word w) noexcept { return static_cast<circuit_state>(w & 0x7FU); }
   static std::uint64_t generation_of(word w) noexcept { return w >> 8U; }
   static outcome_window::tag_type tag_of(std::uint64_t generation) noexcept {
     return static_cast<outcome_window::tag_type>(generation);
@@ -132,6 +158,9 @@ class circuit_core {
     return of == 0 ? 0 : static_cast<double>(part) / static_cast<double>(of);
   }
 
+  [[nodiscard]] bool ramping() const noexcept {
+    return (word_.load(std::memory_order_relaxed) & ramp_bit) != 0;
+  }
   [[nodiscard]] circuit_state state() const noexcept {
     return state_of(word_.load(std::memory_order_relaxed));
   }
@@ -151,6 +180,10 @@ class circuit_core {
 
   circuit_permit acquire_locked(time_point now, entropy& random, time_point deadline,
                                 cause* refused) noexcept;
+  /// Whether another probe may go out now; if not, `*refused` says why and until when.
+  [[nodiscard]] bool probe_allowed_locked(time_point now, cause* refused) noexcept;
+  /// Open, but enough calls were held back to ask sooner.
+  [[nodiscard]] bool early_locked(time_point now) const noexcept;
   /// On paper, a refused call goes through all the same, unjudged.
   circuit_permit refuse(word seen, const cause& why, entropy& random, cause* refused) noexcept;
   /// A probe whose lease is over has failed. Opening begins a new generation, to which its report
@@ -164,6 +197,9 @@ class circuit_core {
                     duration server_wait) noexcept;
   void judge_probe_locked(logged_result result, time_point now, entropy& random,
                           duration server_wait) noexcept;
+  /// Whether a row of failures is as long as `limit`, and spans that time.
+  [[nodiscard]] bool row_reaches(const std::optional<int>& limit, duration span, std::uint64_t row,
+                                 time_point now) const noexcept;
   /// A rule is looked at when a result counts against it.
   void judge_locked(logged_result result, time_point now, entropy& random,
                     duration server_wait) noexcept;
@@ -173,8 +209,24 @@ class circuit_core {
 
   void force_locked(circuit_state to, time_point now) noexcept;
   void open_locked(cause why, time_point now, entropy& random, duration server_wait) noexcept;
-  /// Grows with the openings in a row up to the cap, then loses its random part.
-  [[nodiscard]] duration open_time(entropy& random) const noexcept;
+  /// Grows with the openings in a row up to its bounds, then loses its random part.
+  [[nodiscard]] duration open_time(time_point now, entropy& random) const noexcept;
+  /// The next opening is the first again, if it was closed long enough.
+  void forget_if_healthy_locked(time_point now) noexcept;
+  /// When an early probe may go out.
+  void set_early_locked(time_point at) noexcept;
+  /// The time until the next probe, counting one more opening.
+  [[nodiscard]] time_point next_probe_locked(time_point now, entropy& random) noexcept;
+
+  // Waiting
+
+  void add_waiter_locked(circuit_waiter& w) noexcept;
+  void remove_waiter_locked(circuit_waiter& w) noexcept;
+  /// When to look again: its turn, or for the first in the row the next probe; else its latest.
+  [[nodiscard]] time_point park_until_locked(const circuit_waiter& w) const noexcept;
+  /// The next turn on the ramp; `now` and the end of the ramp when nobody is before.
+  [[nodiscard]] time_point turn_locked(time_point now) noexcept;
+  void start_ramp_locked(time_point now) noexcept;
   /// The one place where the state changes: a new generation, with nothing of the last one left.
   void move_locked(circuit_state to, const cause& why, time_point now) noexcept;
   // Release and acquire on each number: a reader who sees a number of a later opening then also
@@ -203,12 +255,31 @@ class circuit_core {
   std::vector<lease> leases_;
   int probes_out_ = 0;
   int probes_succeeded_ = 0;
+  int probes_failed_ = 0;
   std::uint32_t openings_ = 0;
+  std::uint32_t rounds_ = 0;  // of probing, in a row: they grow longer
   time_point closed_since_ = time_point::min();
+  // Of the time in which it was not closed.
+  time_point down_since_ = time_point::min();
+  time_point early_at_ = never;                // open: from here on an early probe may go
+  time_point next_probe_ = time_point::min();  // half open: when the next may go beside others
+  std::uint64_t row_ = 0;   // failures in a row, probes included, when it was suspected
+  bool suspected_ = false;  // half open without having been open
+  std::uint64_t held_back_at_probe_ = 0;
+  std::uint64_t arrived_ = 0;  // calls that were ready to wait, their further attempts not counted
+  circuit_waiter* first_ = nullptr;
+  circuit_waiter* last_ = nullptr;
+  int waiting_ = 0;
+  time_point next_turn_ = time_point::min();
+  std::uint64_t before_ = 0;  // results while it was last closed, in this time
+  duration before_span_{};
   cause last_cause_{};
   std::vector<change> changes_;
   bool announcing_ = false;
   std::atomic<std::uint64_t> late_results_{0};
+  // Calls that found it not closed since it last was; counted without the lock too.
+  std::atomic<std::uint64_t> held_back_{0};
+  std::atomic<time_point::rep> early_from_{never.time_since_epoch().count()};  // is early_at_
 };
 
 }  // namespace hawser::inline v0::detail

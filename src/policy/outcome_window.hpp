@@ -3,7 +3,7 @@
 //   auto window = make_window(count_window{.calls = 100});
 //   window->restart(tag, now);              // under the owner's lock, as all but the next two
 //   if (window->due(now)) ...               // any thread; then roll(now) under the lock
-//   bool counted = window->add_success(tag);
+//   bool counted = window->add_success(tag, now);
 //   window->log({.failed = true, .slow = false}, now);
 #pragma once
 
@@ -12,6 +12,7 @@
 
 #include "policy/sharded_counter.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,12 @@ struct window_counts {
   std::uint64_t failures = 0;
   std::uint64_t slow = 0;
   std::uint64_t consecutive = 0;  ///< Failures since the last success, of the window or older.
+};
+
+/// How many results came lately: those of the last `span`.
+struct recent_results {
+  std::uint64_t count = 0;
+  duration span{};
 };
 
 /// A result that is more than a plain success.
@@ -50,7 +57,9 @@ class outcome_window {
   }
 
   /// A plain success. False when the window has been restarted with another tag. Any thread.
-  bool add_success(tag_type tag) noexcept { return successes_.add(tag); }
+  bool add_success(tag_type tag, time_point now) noexcept {
+    return successes_.add_at(tag, now.time_since_epoch().count());
+  }
 
   // The rest under the owner's lock.
 
@@ -58,22 +67,32 @@ class outcome_window {
   void restart(tag_type tag, time_point now) noexcept {
     successes_.restart(tag);
     consecutive_ = 0;
+    row_since_ = now;
     clear(now);
   }
   /// Let time pass.
   void roll(time_point now) noexcept {
-    collect();
+    collect(now);
     advance(now);
   }
   /// A failure, a slow success, or both.
   void log(logged_result result, time_point now) noexcept {
     roll(now);
     if (!result.failed)
-      consecutive_ = 0;
+      end_row(now);
     else
       ++consecutive_;
     append(result);
   }
+  /// Something else than a failure came, whether it is counted or not.
+  void end_row(time_point now) noexcept {
+    consecutive_ = 0;
+    row_since_ = now;
+  }
+  /// When something else than a failure last came; at first, when it was restarted.
+  [[nodiscard]] time_point row_since() const noexcept { return row_since_; }
+  /// Whatever the window's size; nothing where it does not look at the time. As of the last roll.
+  [[nodiscard]] virtual recent_results recent() const noexcept = 0;
   [[nodiscard]] window_counts counts(time_point now) noexcept {
     roll(now);
     window_counts sums = sum();
@@ -87,10 +106,10 @@ class outcome_window {
   }
 
  private:
-  void collect() noexcept {
+  void collect(time_point now) noexcept {
     const std::uint64_t fresh = successes_.collect();
     if (fresh == 0) return;
-    consecutive_ = 0;
+    end_row(std::min(now, time_point(duration(successes_.latest()))));
     add(fresh);
   }
 
@@ -103,6 +122,7 @@ class outcome_window {
   std::atomic<time_point::rep> roll_at_{never.time_since_epoch().count()};
   sharded_counter successes_;
   std::uint64_t consecutive_ = 0;
+  time_point row_since_{};
 };
 
 [[nodiscard]] std::unique_ptr<outcome_window> make_window(

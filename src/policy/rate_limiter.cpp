@@ -18,6 +18,7 @@ namespace {
 using ns = std::int64_t;
 
 constexpr duration longest_span = std::chrono::hours(24 * 366);
+constexpr duration probe_patience = std::chrono::seconds(1);
 
 using detail::in_seconds;
 using detail::text_of;
@@ -63,6 +64,14 @@ rate_limiter validated(rate_limiter o) {
     throw config_error("rate_limiter.spread", std::to_string(o.spread), "must be between 0 and 1");
   if (o.max_pause < duration::zero())
     throw config_error("rate_limiter.max_pause", text_of(o.max_pause), "must be at least 0");
+  if (o.long_pause <= duration::zero())
+    throw config_error("rate_limiter.long_pause", text_of(o.long_pause), "must be over 0");
+  if (o.probe_every && *o.probe_every <= duration::zero())
+    throw config_error("rate_limiter.probe_every", text_of(*o.probe_every),
+                       "must be over 0, or off");
+  if (!(o.ramp >= 1) || !std::isfinite(o.ramp))
+    throw config_error("rate_limiter.ramp", std::to_string(o.ramp),
+                       "must be at least 1 and finite");
   check_rate(o, o.permits, o.per, o.burst);
   if (o.name.empty()) o.name = "rate_limiter";
   return o;
@@ -261,6 +270,7 @@ void rate_limiter_policy::drop_locked(waiter& w, time_point start) noexcept {
 /// Lets everybody go whose tokens are there, in order. Only the first one's timer needs to be
 /// right: those behind it start no earlier, and whoever becomes first is woken to set its own.
 void rate_limiter_policy::release_locked(time_point now, const waiter* self) noexcept {
+  if (server_pause_ && now >= paused_until_) begin_ramp_locked(now);
   while (first_ != nullptr && first_->start <= now) {
     waiter& w = *first_;
     if (windows_ != nullptr) w.receipt = windows_->settle(w.cost, w.start);
@@ -268,6 +278,7 @@ void rate_limiter_policy::release_locked(time_point now, const waiter* self) noe
     remove_locked(w, waiter::status::granted);
     if (&w != self) w.wake->wake();
   }
+  if (ramping_ && first_ == nullptr) end_ramp_locked();
   if (first_ == nullptr || first_->armed <= first_->start) return;
   first_->armed = first_->start;
   if (first_ != self) first_->wake->wake();
@@ -442,9 +453,17 @@ void rate_limiter_policy::resume(time_point now) noexcept {
 void rate_limiter_policy::server_said_wait(duration wait, time_point now,
                                            entropy& random) noexcept {
   const std::lock_guard guard(lock_);
+  probe_sent_ = never;
   const duration asked = std::clamp(wait, duration::zero(), options_.max_pause);
   if (asked == duration::zero()) return drain_locked(now);
   const time_point end = later(now, asked);
+  if (!server_pause_ && !ramping_) {
+    server_since_ = now;
+    arrivals_.store(0, std::memory_order_relaxed);
+  }
+  server_pause_ = true;
+  if (options_.probe_every && std::max(end, server_end_) > later(now, options_.long_pause))
+    probe_at_.store(count_of(later(now, *options_.probe_every)), std::memory_order_relaxed);
   if (now >= server_end_)
     share_ = random.uniform();
   else if (end <= server_end_)
@@ -454,6 +473,62 @@ void rate_limiter_policy::server_said_wait(duration wait, time_point now,
   pause_locked(later(end, duration(static_cast<ns>(std::min(stretch, 9e18)))));
 }
 
+/// The rate that readers without the lock see, under a version that is odd meanwhile.
+void rate_limiter_policy::write_rate_locked(const rate& to) noexcept {
+  const std::uint32_t version = version_.load(std::memory_order_relaxed);
+  version_.store(version + 1, std::memory_order_relaxed);
+  interval_.store(to.interval, std::memory_order_release);
+  ahead_.store(to.ahead, std::memory_order_release);
+  version_.store(version + 2, std::memory_order_release);
+}
+
+/// The server's pause is over: until nobody waits any more, a little more than comes in may go out.
+void rate_limiter_policy::begin_ramp_locked(time_point now) noexcept {
+  server_pause_ = false;
+  probe_at_.store(count_of(never), std::memory_order_relaxed);
+  if (windows_ != nullptr || first_ == nullptr) return;
+  rate r = rate_of(permits_, per_, static_cast<int>(burst_.load(std::memory_order_relaxed)));
+  const auto came = static_cast<double>(arrivals_.load(std::memory_order_relaxed));
+  const double took = static_cast<double>(remaining(now, server_since_).count());
+  const double apart = took / (std::max(came, 1.0) * options_.ramp);
+  r.interval = std::max(r.interval, static_cast<ns>(std::min(apart, 9e15)));
+  r.ahead = r.interval;
+  ramping_ = true;
+  write_rate_locked(r);
+  replan_gcra_locked([now](ns) { return count_of(now); });
+}
+
+void rate_limiter_policy::end_ramp_locked() noexcept {
+  ramping_ = false;
+  write_rate_locked(
+      rate_of(permits_, per_, static_cast<int>(burst_.load(std::memory_order_relaxed))));
+}
+
+bool rate_limiter_policy::take_probe(time_point now, grant& g) noexcept {
+  if (count_of(now) < probe_at_.load(std::memory_order_relaxed)) return false;
+  bool over = false;
+  {
+    const std::lock_guard guard(lock_);
+    if (now >= paused_until_ || count_of(now) < probe_at_.load(std::memory_order_relaxed))
+      return false;
+    // A success is told to nobody whom it does not concern; a probe that was not turned away
+    // within this time has succeeded.
+    over = probe_sent_ != never;
+    probe_at_.store(count_of(over ? never : later(now, probe_patience)), std::memory_order_relaxed);
+    probe_sent_ = over ? never : now;
+    g = {grant::result::admitted, version_.load(std::memory_order_relaxed) - 1, now, 0};
+  }
+  if (over) resume(now);
+  return true;
+}
+
+/// It was not turned away, but it says nothing about the pause either.
+void rate_limiter_policy::probe_failed(time_point now) noexcept {
+  const std::lock_guard guard(lock_);
+  if (std::exchange(probe_sent_, never) == never || !options_.probe_every) return;
+  probe_at_.store(count_of(later(now, *options_.probe_every)), std::memory_order_relaxed);
+}
+
 void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int> burst,
                                    time_point now) {
   check_rate(options_, permits, per, burst);
@@ -461,6 +536,7 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
   const std::lock_guard guard(lock_);
   release_locked(now, nullptr);
   const rate from = rate_locked();
+  ramping_ = false;
   if (windows_ != nullptr) windows_->resize(permits, per);
   permits_ = permits;
   per_ = per;
@@ -564,6 +640,8 @@ class rate_limiter_stage final : public stage {
   step inner_done(int /*child*/, const outcome& o, tick& t) override {
     if (o.throttled || o.status == 429)
       policy_.server_said_wait(o.server_wait, t.now(), t.random());
+    else if (probes_ && !o.ok())
+      policy_.probe_failed(t.now());
     if (o.rejected && o.delivery == evidence::never_sent && t.attempts() == attempts_)
       policy_.give_back(t.cost(), grant_, t.now());
     return t.finish(o);
@@ -586,6 +664,11 @@ class rate_limiter_stage final : public stage {
   using result = rate_grant::result;
 
   [[gnu::noinline]] step wait_or_refuse(tick& t) {
+    policy_.arrivals_.fetch_add(1, std::memory_order_relaxed);
+    if (grant_.what == result::refused && policy_.take_probe(t.now(), grant_)) {
+      probes_ = true;
+      return step::call_inner();
+    }
     if (!may_wait(t)) return refuse_for(t, grant_.start);
     const time_point by_wait = later(t.now(), *policy_.options_.max_wait);
     rate_waiter& w = node_.emplace();
@@ -659,6 +742,7 @@ class rate_limiter_stage final : public stage {
   time_point now_{};
   int attempts_ = 0;
   bool waits_ = false;
+  bool probes_ = false;  // in a pause that is doubted
   rate_grant grant_;
   std::optional<rate_waiter> node_;  // built only when there is a wait
 };

@@ -113,7 +113,13 @@ class window_budget final : public budget {
     calls_.add(0);
   }
 
-  void succeeded(double /*last_payment*/, time_point /*now*/) noexcept override {}
+  void succeeded(double last_payment, time_point now) noexcept override {
+    if (!options_.refund || last_payment == 0) return;
+    const std::lock_guard lock(mutex_);
+    roll_locked(now);
+    if (bucket* const paid = recent_.newest([](const bucket& b) { return b.spent > 0; }))
+      --paid->spent;
+  }
 
   [[nodiscard]] double balance(time_point now) const noexcept override {
     const std::lock_guard lock(mutex_);
@@ -127,6 +133,9 @@ class window_budget final : public budget {
     std::int64_t spent = 0;
   };
 
+  // What a client of few calls may take of its reserve.
+  static constexpr std::int64_t reserve_at_rest = 2 * unit;
+  static constexpr std::int64_t reserve_per_call = 3 * unit / 10;
   // One bucket more than makes the window: what was spent stays spent for all of it.
   static constexpr int tenths = 10;
   // More calls than this in a window earn no more: keeps the product with `per_call_` in range.
@@ -146,7 +155,9 @@ class window_budget final : public budget {
       sum.calls += b.calls;
       sum.spent += b.spent;
     }
-    return reserve_ + per_call_ * std::min(sum.calls, most_calls) - unit * sum.spent;
+    const std::int64_t calls = std::min(sum.calls, most_calls);
+    const std::int64_t reserve = std::min(reserve_, reserve_at_rest + reserve_per_call * calls);
+    return std::max(reserve, per_call_ * calls) - unit * sum.spent;
   }
 
   const retry_budget options_;

@@ -6,10 +6,12 @@
 //   good.restart(next_tag);         // from here on, add(tag) of the old tag returns false
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace hawser::inline v0::detail {
 
@@ -29,16 +31,19 @@ class sharded_counter {
   using tag_type = std::uint16_t;
 
   /// One more under `tag`. False, and nothing counted, when `restart` has moved on from that tag.
-  bool add(tag_type tag) noexcept {
-    std::atomic<std::uint64_t>& word = shards_[this_thread_shard(shard_bits)].word;
-    std::uint64_t seen = word.load(std::memory_order_relaxed);
-    do {
-      if (static_cast<tag_type>(seen >> count_bits) != tag) return false;
-      if ((seen & count_mask) == count_mask) return true;  // full: nobody collected 2^48 in a row
-    } while (!word.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed));
-    return true;
+  bool add(tag_type tag) noexcept { return add_to(shards_[this_thread_shard(shard_bits)], tag); }
+  /// The same, and remembers the time.
+  bool add_at(tag_type tag, std::int64_t at) noexcept {
+    shard& mine = shards_[this_thread_shard(shard_bits)];
+    mine.latest.store(at, std::memory_order_relaxed);
+    return add_to(mine, tag);
   }
-
+  /// The latest time given to `add_at` by any thread, those with an outdated tag included.
+  [[nodiscard]] std::int64_t latest() const noexcept {
+    std::int64_t at = std::numeric_limits<std::int64_t>::min();
+    for (const shard& s : shards_) at = std::max(at, s.latest.load(std::memory_order_relaxed));
+    return at;
+  }
   /// What was added since the last collect or restart. Owner's lock.
   [[nodiscard]] std::uint64_t collect() noexcept {
     std::uint64_t sum = 0;
@@ -63,7 +68,18 @@ class sharded_counter {
 
   struct alignas(64) shard {
     std::atomic<std::uint64_t> word{0};
+    std::atomic<std::int64_t> latest{std::numeric_limits<std::int64_t>::min()};
   };
+
+  static bool add_to(shard& to, tag_type tag) noexcept {
+    std::uint64_t seen = to.word.load(std::memory_order_relaxed);
+    do {
+      if (static_cast<tag_type>(seen >> count_bits) != tag) return false;
+      if ((seen & count_mask) == count_mask) return true;  // full: nobody collected 2^48 in a row
+    } while (!to.word.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed));
+    return true;
+  }
+
   std::array<shard, std::size_t{1} << shard_bits> shards_{};
 };
 

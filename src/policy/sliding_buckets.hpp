@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 namespace hawser::inline v0::detail {
@@ -58,6 +59,15 @@ class sliding_buckets {
 
   [[nodiscard]] Bucket& current() noexcept { return ring_[current_]; }
   [[nodiscard]] const std::vector<Bucket>& all() const noexcept { return ring_; }
+  /// The newest bucket for which `holds` is true; null without one. Owner's lock.
+  template <class Predicate>
+  [[nodiscard]] Bucket* newest(const Predicate& holds) noexcept {
+    for (std::size_t i = 0, at = current_; i < ring_.size(); ++i) {
+      if (holds(std::as_const(ring_[at]))) return &ring_[at];
+      at = at == 0 ? ring_.size() - 1 : at - 1;
+    }
+    return nullptr;
+  }
 
  private:
   using limits = std::numeric_limits<std::int64_t>;

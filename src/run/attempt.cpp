@@ -43,7 +43,7 @@ std::stop_token attempt::stop() {
 void attempt::amend(outcome& o) const noexcept {
   if (o.ok()) return;
   if (delivery_) o.delivery = *delivery_;
-  if (server_wait_) o.server_wait = *server_wait_;
+  if (server_wait_ && *server_wait_ >= duration::zero()) o.server_wait = *server_wait_;
 }
 
 }  // namespace hawser::inline v0

@@ -55,8 +55,7 @@ void engine::begin(time_point now) {
 void engine::tell_start() {
   hide_names();
   if (call_report* report = options_.report) {
-    report->entries.clear();
-    report->stopped = reason::none;
+    report->clear();
     if_memory_allows([&] {
       report->pipeline = plan_.name;
       report->operation = shown_name();
@@ -540,8 +539,9 @@ void engine::conclude_failure() {
     });
     o.error = errc::outcome_unknown;
     o.from = origin::policy;
-  } else if (unresolved_ && may_not_repeat) {
-    o.delivery = evidence::maybe_applied;
+  } else if (may_not_repeat && (unresolved_ || o.delivery == evidence::maybe_applied)) {
+    o.delivery = evidence::maybe_applied;  // the answer is still delivered as one
+    if (cause_ != cancel_cause::caller) o.error = errc::outcome_unknown;
   }
 }
 

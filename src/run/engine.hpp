@@ -25,6 +25,7 @@ class engine : public tick {
     effect_ = options.effect.value_or(effect::idempotent);
     cost_ = options.cost;
     priority_ = options.priority;
+    key_ = options.key;
     observed_ = options.report != nullptr || !how.observers.empty();
     const std::size_t count = how.levels.size();
     if (count > inline_levels || how.scratch > inline_scratch) make_more_room(count, how.scratch);

@@ -53,16 +53,18 @@ error with_story(const error& own, std::string_view story, const redactor* masks
     if (!text.empty() && !story.empty()) text += "; ";
     text += story;
     if (masks != nullptr) text = masks->text(text);
-    return error(own.code(), std::move(text));
+    return error(own.code(), std::move(text)).about_answer_of(own);
   } catch (const std::bad_alloc&) {
     return masks == nullptr ? own : error(own.code());
   }
 }
 
 error with_last_words(const error& end, const error& own, const redactor* masks) noexcept {
-  if (end != errc::outcome_unknown || own.detail().empty()) return end;
+  if (end != errc::outcome_unknown) return end;
+  if (own.detail().empty()) return end.about_answer_of(own);
   try {
-    return with_story(error(end.code(), std::string(own.detail())), end.detail(), masks);
+    const error about = error(end.code(), std::string(own.detail())).about_answer_of(own);
+    return with_story(about, end.detail(), masks);
   } catch (const std::bad_alloc&) {
     return end;
   }

@@ -17,7 +17,7 @@ bool same_name(std::string_view a, std::string_view b) noexcept {
 
 }  // namespace
 
-std::optional<std::string_view> received_request::header(std::string_view name) const noexcept {
+std::optional<std::string_view> received_request::header(std::string_view name) const& noexcept {
   for (const auto& field : headers)
     if (same_name(field.first, name)) return std::string_view(field.second);
   return std::nullopt;
@@ -145,6 +145,13 @@ plan&& plan::reset_body_at(std::size_t byte) && {
 }
 plan&& plan::stall_body_at(std::size_t byte) && {
   return break_at(byte, true, break_point::manner::stall);
+}
+
+plan&& plan::forge_at(std::size_t byte) && {
+  return break_at(byte, false, break_point::manner::forge);
+}
+plan&& plan::forge_body_at(std::size_t byte) && {
+  return break_at(byte, true, break_point::manner::forge);
 }
 
 plan&& plan::with_close_notify() && {

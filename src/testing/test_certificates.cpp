@@ -230,7 +230,7 @@ test_authority::~test_authority() = default;
 test_authority::test_authority(test_authority&&) noexcept = default;
 test_authority& test_authority::operator=(test_authority&&) noexcept = default;
 
-const std::string& test_authority::certificate() const noexcept { return parts_->pem; }
+const std::string& test_authority::certificate() const& noexcept { return parts_->pem; }
 
 issued_certificate test_authority::issue(const leaf_request& what) const {
   std::string common_name = what.common_name;

@@ -62,15 +62,21 @@ const row rows[] = {
     {errc::client_error, broken, "client error (4xx)", "mend the request"},
     {errc::server_error, broken_off, "server error (5xx)", "try again later"},
     {errc::unexpected_status, broken, "not a success (2xx)", "redirects are not followed"},
+    {errc::too_many_requests, broken_off, "asks for fewer calls (429)", "wait as long as it says"},
     {errc::json_malformed, broken, "not one JSON value", ""},
     {errc::json_too_deep, broken, "nested deeper", "limits.json_depth"},
     {errc::json_wrong_type, broken, "another shape", ""},
+    {errc::no_content, broken, "no content", ""},
     {errc::tls_handshake_failed, insecure, "handshake failed", "check versions"},
     {errc::certificate_expired, insecure, "out of its dates", "must renew it"},
     {errc::certificate_untrusted, insecure, "signed by nobody we trust", "tls.ca_file"},
     {errc::certificate_name_mismatch, insecure, "no subject alternative name", ""},
     {errc::certificate_rejected, insecure, "did not pass verification", ""},
     {errc::tls_bad_credentials, insecure, "our own CA file, certificate or key", ""},
+    {errc::tls_broken,
+     {condition::tls_failure, condition::transient},
+     "broke after its handshake",
+     "check what stands in between"},
 };
 
 TEST(Codes, SayWhatHappenedAndWhatToDo) {

@@ -704,6 +704,9 @@ TEST(BadOptions, OfClients) {
        "X-A", "control byte 0x0D at offset 6; remove or encode it"},
       {[](auto& o) { o.default_headers.add("Transfer-Encoding", "chunked"); },
        "client.default_headers", "Transfer-Encoding", "leave it out"},
+      {[](auto& o) { o.user_agent = "s3cr3t\r\nX-B: 1"; }, "client.user_agent", "given",
+       "remove or encode it"},
+      {[](auto& o) { o.user_agent = "a "; }, "client.user_agent", "given", "trim it"},
       // Name and value mixed up: the name may be the secret.
       {[](auto& o) { o.default_headers.add("Bearer s3cr3t", "Authorization"); },
        "client.default_headers", "", "names are letters"},

@@ -253,6 +253,44 @@ TEST(errors, conditions_tell_what_to_do) {
   EXPECT_EQ(done[3], "the connection ended in the middle of the server's answer");
 }
 
+TEST(errors, answers_say_what_the_matter_is) {
+  fault_server server;
+  server.script({plan::answer(403, R"({"type":"https://shop.example/probs/out-of-credit"})",
+                              "application/problem+json"),
+                 plan::answer(403, "throttled"), plan::answer(403, "throttled"),
+                 plan::answer(403, "{}")});
+  const hawser::environment env;
+  hawser::http::client_options options;
+  options.classify = [](const hawser::http::response& answer, const hawser::outcome& by_status) {
+    hawser::outcome o = by_status;
+    if (answer.status() == 403 && answer.body().find("throttled") != std::string_view::npos) {
+      o.result = hawser::verdict::failed;
+      o.throttled = o.transient = true;
+      o.delivery = hawser::evidence::refused;  // no work was done: any request may go out again
+      o.server_wait = 2s;
+    }
+    return o;
+  };
+  const hawser::http::client api{env, server.url(), hawser::pipeline_builder{"shop"},
+                                 std::move(options)};
+  using receipt = int;
+  std::vector<std::string> done;
+  const auto ask_for_another_card = [&] { done.emplace_back("asked"); };
+  const auto give_up = [&](std::string why) { done.push_back(std::move(why)); };
+  for (int i = 0; i < 2; ++i) {
+    const auto paid = api.post("/charges/{id}", {{"id", "o-1"}}).as<receipt>();
+    if (!paid && paid.error().problem_type() == "https://shop.example/probs/out-of-credit")
+      ask_for_another_card();
+    else if (!paid && paid.error().status() == 403)
+      give_up(paid.error().message());
+  }
+  ASSERT_EQ(done.size(), 2u);
+  EXPECT_EQ(done[0], "asked");
+  EXPECT_NE(done[1].find("429"), std::string::npos) << done[1];
+  EXPECT_EQ(api.get("/x").as<receipt>().error(), hawser::errc::too_many_requests);
+  EXPECT_EQ(api.get("/x").as<receipt>().error(), hawser::errc::client_error);
+}
+
 TEST(errors, throwing_form) {
   manual_environment env;
   quote_service service{9};

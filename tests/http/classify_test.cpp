@@ -29,6 +29,15 @@ struct row {
   std::optional<errc> error;
 };
 
+constexpr auto ok = verdict::ok;
+constexpr auto failed_ = verdict::failed;
+constexpr auto ignored_ = verdict::ignored;
+constexpr auto answered = evidence::answered;
+constexpr auto refused = evidence::refused;
+constexpr auto maybe = evidence::maybe_applied;
+constexpr auto client = errc::client_error;
+constexpr auto server = errc::server_error;
+
 class Classify : public ::testing::TestWithParam<row> {};
 
 TEST_P(Classify, GivesEachStatusItsMeaning) {
@@ -38,7 +47,9 @@ TEST_P(Classify, GivesEachStatusItsMeaning) {
     const outcome o = classify(answer(want.status), what);
     EXPECT_TRUE(o.result == want.result) << want.status;
     EXPECT_EQ(o.transient, want.transient) << want.status;
-    EXPECT_TRUE(o.delivery == want.delivery) << want.status;
+    const bool twice_matters = what == effect::keyed || what == effect::unsafe;
+    EXPECT_EQ(o.delivery, want.status >= 500 && twice_matters ? maybe : want.delivery)
+        << want.status;
     if (want.result == verdict::failed) {
       EXPECT_EQ(o.countable, want.countable) << want.status;
     }
@@ -51,42 +62,33 @@ TEST_P(Classify, GivesEachStatusItsMeaning) {
   }
 }
 
-constexpr auto ok = verdict::ok;
-constexpr auto failed_ = verdict::failed;
-constexpr auto ignored_ = verdict::ignored;
-constexpr auto answered = evidence::answered;
-constexpr auto refused = evidence::refused;
-constexpr auto maybe = evidence::maybe_applied;
-constexpr auto client = errc::client_error;
-constexpr auto server = errc::server_error;
-
-INSTANTIATE_TEST_SUITE_P(All, Classify,
-                         ::testing::Values(row{200, ok, false, answered, true, {}},
-                                           row{204, ok, false, answered, true, {}},
-                                           row{301, ok, false, answered, true, {}},
-                                           row{304, ok, false, answered, true, {}},
-                                           row{400, ignored_, false, answered, false, client},
-                                           row{401, ignored_, false, answered, false, client},
-                                           row{404, ignored_, false, answered, false, client},
-                                           row{409, ignored_, false, answered, false, client},
-                                           row{412, ignored_, false, answered, false, client},
-                                           row{413, ignored_, false, answered, false, client},
-                                           row{422, ignored_, false, answered, false, client},
-                                           row{408, failed_, true, answered, false, client},
-                                           row{421, failed_, true, refused, false, client},
-                                           row{425, failed_, true, refused, false, client},
-                                           row{429, failed_, true, refused, false, client},
-                                           row{500, failed_, true, answered, true, server},
-                                           row{501, failed_, false, answered, true, server},
-                                           row{502, failed_, true, maybe, true, server},
-                                           row{503, failed_, true, answered, true, server},
-                                           row{504, failed_, true, maybe, true, server},
-                                           row{505, failed_, false, answered, true, server},
-                                           row{507, failed_, true, answered, true, server},
-                                           row{599, failed_, true, answered, true, server},
-                                           row{799, failed_, true, answered, true, server},
-                                           row{0, failed_, false, answered, true,
-                                               errc::unexpected_status}));
+INSTANTIATE_TEST_SUITE_P(
+    All, Classify,
+    ::testing::Values(row{200, ok, false, answered, true, {}},
+                      row{204, ok, false, answered, true, {}},
+                      row{301, ok, false, answered, true, {}},
+                      row{304, ok, false, answered, true, {}},
+                      row{400, ignored_, false, answered, false, client},
+                      row{401, ignored_, false, answered, false, client},
+                      row{404, ignored_, false, answered, false, client},
+                      row{409, ignored_, false, answered, false, client},
+                      row{412, ignored_, false, answered, false, client},
+                      row{413, ignored_, false, answered, false, client},
+                      row{422, ignored_, false, answered, false, client},
+                      row{408, failed_, true, answered, false, client},
+                      row{421, failed_, true, refused, false, client},
+                      row{425, failed_, true, refused, false, client},
+                      row{429, failed_, true, refused, false, errc::too_many_requests},
+                      row{500, failed_, true, answered, true, server},
+                      row{501, failed_, false, answered, true, server},
+                      row{502, failed_, true, maybe, true, server},
+                      row{503, failed_, true, answered, true, server},
+                      row{504, failed_, true, maybe, true, server},
+                      row{505, failed_, false, answered, true, server},
+                      row{507, failed_, true, answered, true, server},
+                      row{599, failed_, true, answered, true, server},
+                      row{799, failed_, true, answered, true, server},
+                      row{0, failed_, false, answered, true, errc::unexpected_status}));
 
 TEST(ClassifyRetryAfter, MakesA503ARefusal) {
   const outcome o = classify(answer(503, "7"), effect::unsafe);
@@ -94,7 +96,53 @@ TEST(ClassifyRetryAfter, MakesA503ARefusal) {
   EXPECT_TRUE(o.countable);
   EXPECT_EQ(o.server_wait, duration(std::chrono::seconds(7)));
   EXPECT_TRUE(may_resend(effect::unsafe, o.delivery));
-  EXPECT_TRUE(classify(answer(503, "soon"), effect::unsafe).delivery == evidence::answered);
+  EXPECT_TRUE(classify(answer(503, "soon"), effect::unsafe).delivery == evidence::maybe_applied);
+}
+
+// What is not well-formed proves nothing (RFC 9110 section 10.2.3), and asks for no wait.
+TEST(ClassifyRetryAfter, IsNoneWhereItIsMalformed) {
+  const char* const date = "Fri, 07 Nov 2025 23:59:49 GMT";
+  for (const char* text :
+       {"", "-1", "+1", "1.5", "9223372036854775808", "1, 2", "1, 1", "soon", "5s", "0x10",
+        "Fri, 31 Feb 2025 23:59:59 GMT", "Fri, 07 Nov 2025 23:59:59", "2025-11-07T23:59:59Z"}) {
+    for (const int status : {429, 500, 503}) {
+      const outcome o = classify(answer(status, text, date), effect::unsafe);
+      EXPECT_FALSE(o.has_hint()) << text;
+      EXPECT_EQ(o.delivery, status == 429 ? evidence::refused : evidence::maybe_applied) << text;
+    }
+  }
+}
+
+TEST(ClassifyRetryAfter, OfTwoFieldsCountsWhenTheySayTheSame) {
+  const auto two = [](std::string_view one, std::string_view other) {
+    response r = answer(503, one);
+    r.mutable_headers().add("retry-after", other);
+    return classify(r, effect::unsafe);
+  };
+  EXPECT_EQ(two("7", "7").server_wait, duration(std::chrono::seconds(7)));
+  EXPECT_EQ(two("7", "7").delivery, evidence::refused);
+  for (const char* other : {"8", "", "soon", "Fri, 07 Nov 2025 23:59:59 GMT"}) {
+    EXPECT_FALSE(two("7", other).has_hint()) << other;
+    EXPECT_EQ(two("7", other).delivery, evidence::maybe_applied) << other;
+  }
+}
+
+TEST(ClassifyRetryAfter, IsNotMeasuredAgainstTwoDatesThatDiffer) {
+  response r = answer(503, "Fri, 07 Nov 2025 23:59:59 GMT", "Fri, 07 Nov 2025 23:59:49 GMT");
+  r.mutable_headers().add("Date", "Fri, 07 Nov 2025 22:00:00 GMT");
+  EXPECT_FALSE(classify(r, effect::unsafe).has_hint());
+  EXPECT_EQ(classify(r, effect::unsafe).delivery, evidence::refused);
+}
+
+// A profile may have any status of 400 to 599 for "still running".
+TEST(ClassifyConflict, OfAServerErrorIsOne) {
+  idempotency_profile own;
+  own.in_flight_status = 503;
+  const outcome o = classify(answer(503), effect::keyed, &own);
+  EXPECT_EQ(o.error, errc::server_error);
+  EXPECT_EQ(o.delivery, evidence::maybe_applied);
+  EXPECT_TRUE(o.transient);
+  EXPECT_FALSE(o.countable);
 }
 
 TEST(ClassifyRetryAfter, IsTheHintOfEveryFailedAnswer) {
@@ -145,10 +193,9 @@ TEST(ClassifyConflict, FollowsTheProfile) {
   EXPECT_TRUE(result_of(409, own) == verdict::ignored);
 }
 
-TEST(Classify, GatewayErrorsOfUnsafeRequestsMayNotBeSentAgain) {
-  for (const int status : {502, 504})
+TEST(Classify, ServerErrorsOfUnsafeRequestsMayNotBeSentAgain) {
+  for (const int status : {500, 501, 502, 503, 504, 505, 507, 599})
     EXPECT_FALSE(may_resend(effect::unsafe, classify(answer(status), effect::unsafe).delivery));
-  EXPECT_FALSE(may_resend(effect::unsafe, classify(answer(500), effect::unsafe).delivery));
   EXPECT_TRUE(may_resend(effect::unsafe, classify(answer(429), effect::unsafe).delivery));
 }
 

@@ -198,7 +198,7 @@ TEST_F(client_policies, an_unsafe_request_that_was_answered_is_not_sent_again) {
     const result<response> r = api.send(charge());
     ASSERT_TRUE(r) << r.error().message();
     EXPECT_EQ(r->status(), status);
-    EXPECT_EQ(r->evidence(), evidence::answered);
+    EXPECT_EQ(r->evidence(), evidence::maybe_applied);
     EXPECT_EQ(net->requests().size() - before, 1u);
   }
 }
@@ -475,6 +475,41 @@ TEST_F(client_policies, default_headers_are_displaced_by_the_requests_own) {
   ASSERT_TRUE(api.get("/x").header("accept", "text/plain").send());
   EXPECT_EQ(sent("Accept"), std::vector<std::string>{"text/plain"});
   EXPECT_EQ(sent("X-Tenant"), std::vector<std::string>{"t"});
+}
+
+TEST_F(client_policies, a_user_agent_is_sent_unless_somebody_knows_better) {
+  const std::string ours = "hawser/" + std::string(version);
+  const auto agent = [&](client_options options, request what) {
+    const client api = make({}, std::move(options));
+    EXPECT_TRUE(api.send(std::move(what)));
+    return sent("User-Agent").back();
+  };
+  const std::string none = "(none)";
+  const auto by_default = [](std::string_view value) {
+    client_options o;
+    o.default_headers.add("user-agent", value);
+    return o;
+  };
+  const auto by_option = [](std::optional<std::string> value) {
+    client_options o;
+    o.user_agent = std::move(value);
+    return o;
+  };
+  const auto own = [](std::string_view value) {
+    return request::get("/x").header("USER-AGENT", value);
+  };
+  EXPECT_EQ(agent({}, request::get("/x")), ours);
+  EXPECT_EQ(agent({}, charge()), ours);
+  EXPECT_EQ(agent(by_option("billing/2.1"), request::get("/x")), "billing/2.1");
+  EXPECT_EQ(agent(by_option({}), request::get("/x")), none);
+  EXPECT_EQ(agent(by_option(""), request::get("/x")), none);
+  EXPECT_EQ(agent(by_default("billing/2.1"), request::get("/x")), "billing/2.1");
+  EXPECT_EQ(agent(by_default(""), request::get("/x")), none);
+  EXPECT_EQ(agent({}, own("mine")), "mine");
+  EXPECT_EQ(agent(by_default("theirs"), own("mine")), "mine");
+  EXPECT_EQ(agent({}, own("")), none);
+  EXPECT_EQ(agent(by_default("theirs"), own("")), none);
+  EXPECT_EQ(agent(by_default(""), own("mine")), "mine");
 }
 
 // --- bad input: nothing is sent ----------------------------------------------------------------

@@ -191,7 +191,7 @@ TEST(Request, TakesJsonFromValuesAndTypes) {
                 .json(nlohmann::json::object())
                 .headers()
                 .all("content-type"),
-            (std::vector<std::string_view>{"application/merge-patch+json"}));
+            (std::vector<std::string>{"application/merge-patch+json"}));
 }
 
 TEST(Request, RefusesJsonThatIsNone) {

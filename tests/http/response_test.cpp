@@ -75,13 +75,19 @@ TEST(EnsureSuccess, ARefusalAfterAnAttemptThatMayHaveBeenAppliedIsOutcomeUnknown
   }
 }
 
-TEST(EnsureSuccess, GatewayErrorsOfUnsafeRequestsAreOutcomeUnknown) {
-  for (const int status : {502, 504}) {
+TEST(EnsureSuccess, ServerErrorsOfUnsafeRequestsAreOutcomeUnknown) {
+  for (const int status : {500, 501, 502, 503, 504, 505, 507, 599}) {
     for (const effect what : {effect::unsafe, effect::keyed}) {
+      for (const evidence seen : {evidence::maybe_applied, evidence::answered}) {
+        response r = answer(status);
+        r.set_exchange(what, seen);
+        expect_error(r.ensure_success().error(), errc::outcome_unknown, condition::ambiguous,
+                     {std::to_string(status), "reconcile"});
+        EXPECT_EQ(r.as<void>().error(), errc::outcome_unknown);
+      }
       response r = answer(status);
-      r.set_exchange(what, evidence::maybe_applied);
-      expect_error(r.ensure_success().error(), errc::outcome_unknown, condition::ambiguous,
-                   {std::to_string(status), "reconcile"});
+      r.set_exchange(what, evidence::refused);
+      EXPECT_TRUE(r.ensure_success().error() == errc::server_error);
     }
     for (const effect what : {effect::safe, effect::idempotent}) {
       response r = answer(status);
@@ -89,9 +95,6 @@ TEST(EnsureSuccess, GatewayErrorsOfUnsafeRequestsAreOutcomeUnknown) {
       EXPECT_TRUE(r.ensure_success().error() == errc::server_error);
     }
   }
-  response r = answer(500);
-  r.set_exchange(effect::unsafe, evidence::answered);
-  EXPECT_TRUE(r.ensure_success().error() == errc::server_error);
 }
 
 TEST(EnsureSuccess, ShowsAProblemTitleMasked) {

@@ -102,20 +102,44 @@ TEST(RetryAfter, TakesSeconds) {
   EXPECT_EQ(parse_retry_after(" \t5 ", {}), duration(5s));
 }
 
-TEST(RetryAfter, NegativeIsZero) { EXPECT_EQ(parse_retry_after("-5", {}), duration(0)); }
-
 TEST(RetryAfter, OverflowSaturates) {
   EXPECT_EQ(parse_retry_after("9223372036", {}), duration(9223372036s));
   EXPECT_EQ(parse_retry_after("9223372037", {}), duration::max());
-  EXPECT_EQ(parse_retry_after("18446744073709551617", {}), duration::max());
-  EXPECT_EQ(parse_retry_after(std::string(10000, '9'), {}), duration::max());
+  EXPECT_EQ(parse_retry_after("9223372036854775807", {}), duration::max());
   EXPECT_EQ(parse_retry_after("Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"),
             duration::max());
 }
 
 TEST(RetryAfter, MalformedIsNothing) {
-  for (const char* text : {"", " ", "-", "+5", "1.5", "5s", "0x10", "1e3", "--5", "5 5", "soon",
-                           "120, 240", "Fri, 07 Nov 2025"})
+  EXPECT_FALSE(parse_retry_after(std::string(10000, '9'), {}));
+  for (const char* text : {"",
+                           " ",
+                           "-",
+                           "-1",
+                           "-0",
+                           "+5",
+                           "+0",
+                           "1.5",
+                           "1.",
+                           ".5",
+                           "1,5",
+                           "5s",
+                           "9223372036854775808",
+                           "18446744073709551617",
+                           "1, 2",
+                           "1, 1",
+                           "nan",
+                           "\"5\"",
+                           "5;",
+                           "Fri, 32 Nov 2025 23:59:59 GMT",
+                           "Fri, 07 Nov 2025 25:59:59 GMT",
+                           "0x10",
+                           "1e3",
+                           "--5",
+                           "5 5",
+                           "soon",
+                           "120, 240",
+                           "Fri, 07 Nov 2025"})
     EXPECT_FALSE(parse_retry_after(text, "Fri, 07 Nov 2025 23:00:00 GMT")) << text;
 }
 

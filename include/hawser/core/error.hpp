@@ -72,16 +72,18 @@ enum class errc {
   too_many_interim,            ///< `limits::interim_responses` (1xx).
   trailers_too_large,          ///< `limits::trailer_bytes`.
   chunk_extensions_too_large,  ///< `limits::chunk_extension_bytes`.
-  unexpected_bytes,            ///< Bytes before a request or after the answer.
+  unexpected_bytes,            ///< Bytes before a request, or in an answer's place.
   connection_closed,           ///< Closed by the peer before the first byte of an answer.
   client_error,                ///< An answer 4xx, turned into an error on request.
   server_error,                ///< An answer 5xx, turned into an error on request.
   unexpected_status,  ///< Any other answer that is not 2xx, turned into an error on request.
+  too_many_requests,  ///< An answer 429: the other side asks for fewer calls. Transient.
 
   // JSON. condition::bad_response.
   json_malformed = 110,  ///< Not JSON (RFC 8259), or bytes after it.
   json_too_deep,         ///< `limits::json_depth`.
   json_wrong_type,       ///< JSON of another shape than asked for.
+  no_content,            ///< An answer without a body, where a value was asked for.
 
   // TLS. condition::tls_failure.
   tls_handshake_failed = 130,  ///< No common version or cipher, an alert, not TLS at all.
@@ -90,6 +92,7 @@ enum class errc {
   certificate_name_mismatch,   ///< No subject alternative name fits the host (RFC 9525).
   certificate_rejected,        ///< Any other failure of verification.
   tls_bad_credentials,         ///< Our own CA file, certificate or key cannot be used.
+  tls_broken,                  ///< After its handshake: a forged record, a fatal alert.
 };
 
 /// Kinds of errors, to be compared with codes: `ec == hawser::condition::timeout`.
@@ -97,11 +100,11 @@ enum class condition {
   rejected = 1,   ///< Refused by a local policy; never left this process.
   timeout,        ///< A time limit of ours, or the system's ETIMEDOUT.
   ambiguous,      ///< May have happened on the other side.
-  transient,      ///< A later try may succeed: timeouts, resets, refusals, 5xx.
+  transient,      ///< A later try may succeed: timeouts, resets, refusals, 429, 5xx.
   canceled,       ///< Cancelled by the caller or by closing the client.
   invalid_input,  ///< The caller's mistake; trying again is no use.
   bad_response,   ///< The other side broke the protocol, or a limit on its answer.
-  tls_failure,    ///< The secure channel could not be set up.
+  tls_failure,    ///< The secure channel could not be set up, or broke.
 };
 
 /// The category of `errc`: "hawser". Thread-safe.
@@ -140,7 +143,8 @@ class story;
 }
 
 /// An error code with the story behind it. Cheap to copy. What a policy has to tell is put
-/// together when somebody asks for it.
+/// together when somebody asks for it. Views are for errors with a name; a temporary, such as what
+/// `result::error()` returns, gives strings of its own.
 class HAWSER_API error {
  public:
   error() noexcept = default;
@@ -152,13 +156,35 @@ class HAWSER_API error {
   /// there is none.
   error(error_code code, std::string detail) noexcept;
   /// The code alone; tests against codes and conditions work on the error itself too.
-  [[nodiscard]] const error_code& code() const noexcept { return code_; }
+  [[nodiscard]] error_code code() const noexcept { return code_; }
   /// Stands where a code is asked for.
-  operator const error_code&() const noexcept { return code_; }  // NOLINT: tests as a code does
+  operator error_code() const noexcept { return code_; }  // NOLINT: tests as a code does
 
   /// What was said on top of the code: the culprit, the numbers, the remedy. Masked already. Valid
   /// as long as this error or a copy of it is. Thread-safe.
-  [[nodiscard]] std::string_view detail() const noexcept;
+  [[nodiscard]] std::string_view detail() const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::string detail() const&& { return std::string(detail()); }
+
+  /// The HTTP status of the answer that this error speaks of; 0 when of none. Thread-safe.
+  [[nodiscard]] int status() const noexcept;
+  /// The `type` of that answer's problem details (RFC 9457), a URI reference: "about:blank" where
+  /// they have none, empty for an answer of another kind. Masked, at most 200 bytes. Valid as
+  /// `detail()` is.
+  [[nodiscard]] std::string_view problem_type() const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::string problem_type() const&& { return std::string(problem_type()); }
+  /// Their `title`, of which words that are not plain are masked. At most 80 bytes, likewise.
+  [[nodiscard]] std::string_view problem_title() const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::string problem_title() const&& { return std::string(problem_title()); }
+
+  /// The same error, speaking of an answer: for those who make errors of answers. Mask type and
+  /// title before. Without memory for it nothing is added.
+  [[nodiscard]] error about_answer(int status, std::string problem_type = {},
+                                   std::string problem_title = {}) const noexcept;
+  /// The same error, speaking of the answer that `other` speaks of, if it speaks of one.
+  [[nodiscard]] error about_answer_of(const error& other) const noexcept;
 
   /// The code's text, then the detail.
   [[nodiscard]] std::string message() const;
@@ -186,7 +212,9 @@ class HAWSER_API call_error : public boost::system::system_error {
   /// The error's text. Valid as long as this object is.
   [[nodiscard]] const char* what() const noexcept override { return text_.c_str(); }
   /// The error that was thrown, with its code and its story.
-  [[nodiscard]] const error& why() const noexcept { return why_; }
+  [[nodiscard]] const error& why() const& noexcept { return why_; }
+  /// The same of a temporary.
+  [[nodiscard]] error why() && { return why_; }
 
  private:
   error why_;
@@ -199,7 +227,9 @@ class HAWSER_API config_error : public std::invalid_argument {
   /// For example `config_error("retry.max_attempts", "0", "must be at least 1")`.
   config_error(std::string_view field, std::string_view value, std::string_view rule);
   /// The culprit, for example "retry.max_attempts".
-  [[nodiscard]] const std::string& field() const noexcept { return field_; }
+  [[nodiscard]] const std::string& field() const& noexcept { return field_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string field() && { return field_; }
   /// Always `errc::invalid_options`, of `condition::invalid_input`.
   [[nodiscard]] error_code code() const noexcept { return errc::invalid_options; }
 

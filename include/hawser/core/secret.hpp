@@ -54,9 +54,11 @@ class HAWSER_API secret {
 
   /// The bytes, followed by a NUL that is not counted. Valid as long as a copy of this secret
   /// lives. Whoever copies them out has to wipe that copy.
-  [[nodiscard]] std::string_view expose() const noexcept {
+  [[nodiscard]] std::string_view expose() const& noexcept {
     return block_ ? std::string_view(block_.get(), size_) : std::string_view("", 0);
   }
+  /// A temporary may be the last copy: give it a name.
+  std::string_view expose() const&& = delete;
 
   /// Whether there are no bytes.
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }

@@ -23,17 +23,20 @@ namespace hawser::inline v0::http {
 /// | 2xx, 3xx | ok | | answered | |
 /// | 408 | failed | yes | answered | no |
 /// | 421, 425 | failed | yes | refused | no |
-/// | 429 | failed | yes | refused | no: it feeds limiters |
+/// | 429 | failed, throttled | yes | refused | no: it feeds limiters |
 /// | 409 to a keyed request | failed | yes | answered | no: the first is still running |
 /// | other 4xx | ignored | no | answered | no |
-/// | 500, other 5xx | failed | yes | answered | yes |
-/// | 501, 505 | failed | no | answered | yes |
-/// | 502, 504 | failed | yes | maybe_applied | yes |
-/// | 503 | failed | yes | refused with Retry-After, else answered | yes |
+/// | 503 with Retry-After | failed | yes | refused | yes |
+/// | 501, 505 | failed | no | without proof | yes |
+/// | other 5xx | failed | yes | without proof | yes |
 ///
+/// "Without proof" of a refusal the work may have been done: maybe_applied where it must not be
+/// done twice (`unsafe`, `keyed`), and of a gateway (502, 504); elsewhere answered.
 /// A 408 that came before the request was out is a refusal: the client knows, and says so then.
 /// `profile` says which status means "still running"; without one it is 409. `server_wait` is the
-/// Retry-After of a failed answer; `wall_now` serves dates in answers without a Date header.
+/// Retry-After of a failed answer; `wall_now` serves dates in answers without a Date header. Only
+/// a well-formed Retry-After is one (see `parse_retry_after`): not a list, nor two fields that
+/// differ; two that say the same are one.
 [[nodiscard]] HAWSER_API outcome classify(const response& answer, effect what,
                                           const idempotency_profile* profile = nullptr,
                                           std::optional<std::chrono::sys_seconds> wall_now = {});

@@ -16,7 +16,9 @@
 #include "hawser/http/standard_pipeline.hpp"
 #include "hawser/http/transport.hpp"
 #include "hawser/http/transport_options.hpp"
+#include "hawser/policy/policy.hpp"
 #include "hawser/run/pipeline.hpp"
+#include "hawser/version.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
@@ -25,6 +27,7 @@
 #include <boost/asio/deferred.hpp>
 
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +42,9 @@ struct client_options {
   /// Sent with every request; a request's own field of the same name wins. Checked as
   /// `check_request_field` has it.
   headers default_headers{};
+  /// Sent as User-Agent unless `default_headers` or the request has that field; std::nullopt sends
+  /// none. An empty one, wherever it stands, is not sent either.
+  std::optional<std::string> user_agent{"hawser/" HAWSER_VERSION_STRING};
   pool_options pool{};  ///< How many connections, and for how long.
   tls_options tls{};    ///< Whom to trust, and who we are; not looked at for http URLs.
   limits bounds{};      ///< Limits on the size of answers.
@@ -55,6 +61,24 @@ struct client_options {
   /// Names the header that carries the attempt's number, from 1; off. Likewise, and not the one
   /// above.
   std::optional<std::string> attempt_header{};
+  /// Judges complete answers in place of their status alone: gets the answer and the outcome that
+  /// `http::classify` makes of it, gives the outcome that policies are to see. So a 403 whose body
+  /// says "throttled" becomes `throttled`, `transient` and `refused`, with a `server_wait`; a 200
+  /// that holds an error becomes a failure. Off: the status decides.
+  ///
+  /// The last word on a second sending stays with `may_resend`: an answer that is to be tried again
+  /// though the request is unsafe must be `refused`. Its to change are `result`, `error`,
+  /// `delivery` (`answered` is no proof where the status gives none, `never_sent` counts as
+  /// `refused`), `transient`, `countable`, `throttled` and `server_wait` (below zero: none). Where
+  /// it changes `result` or `error`, or calls an answer throttled, `ensure_success()` and `as<T>()`
+  /// follow it. The error of a throttled answer is `errc::too_many_requests` unless it names
+  /// another. `answer.effect()` says what the request was.
+  ///
+  /// Called once per complete answer, on a thread of the environment's executor, by several calls
+  /// at once. Do not block in it. What it throws ends the attempt with `errc::operation_threw`,
+  /// which is not tried again and counts for no health; the answer's delivery stands, so a 5xx to
+  /// an unsafe request is then `errc::outcome_unknown`.
+  std::function<outcome(const response& answer, const outcome& by_status)> classify{};
   /// Carries the exchanges in place of our own transport: another protocol, or a test's fake.
   std::shared_ptr<http::transport> transport{};
 };
@@ -70,7 +94,8 @@ class HAWSER_API client {
  public:
   /// Throws `config_error` for options out of their bounds, `call_error` for a base URL that cannot
   /// be used (`errc::invalid_url`) or TLS credentials (`errc::tls_bad_credentials`). The base URL's
-  /// path is put before each request's.
+  /// path is put before each request's as it is, but for a '/' at its end: that one and the one
+  /// which begins the request's path are the same. Neither a query, be it empty, nor a fragment.
   client(environment env, std::string_view base_url, const pipeline_builder& policies,
          client_options options = {});
   /// The same with `standard_pipeline("http")`.
@@ -145,9 +170,13 @@ class HAWSER_API client {
   void close() noexcept;
 
   /// The environment given.
-  [[nodiscard]] const environment& env() const noexcept;
+  [[nodiscard]] const environment& env() const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] environment env() &&;
   /// The pipeline that calls go through.
-  [[nodiscard]] const hawser::pipeline& policies() const noexcept;
+  [[nodiscard]] const hawser::pipeline& policies() const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] hawser::pipeline policies() &&;
   /// What its transport holds at this moment.
   [[nodiscard]] transport_stats stats() const noexcept;
 
@@ -166,6 +195,8 @@ class HAWSER_API client {
   void start(request&& what, const call_options& options, send_handler handler, way_out out) const;
   void start_to(const request& what, response& answer, const call_options& options,
                 send_to_handler handler, way_out out) const;
+
+  [[nodiscard]] error would_deadlock(const request& what, const call_options& options) const;
 
   /// Through the handler's own executor, whose context is kept running until then.
   [[nodiscard]] way_out way_through(boost::asio::any_io_executor theirs) const;
@@ -307,13 +338,17 @@ class HAWSER_API prepared {
   [[nodiscard]] result<response> send(const call_options& options = {}) &&;
   /// Sends a copy and waits.
   [[nodiscard]] result<response> send(const call_options& options = {}) const&;
-  /// Sends, waits, objects to any status but 2xx, and converts the body. Include http/json.hpp.
+  /// Sends, waits, objects as `response::ensure_success` does, and converts the body as
+  /// `response::as` does. Include http/json.hpp, for which `as<void>()` has no need.
   template <class T>
   [[nodiscard]] result<T> as(const call_options& options = {}) && {
     response answer;
     if (const std::optional<error> why = send_for_success(answer, options))
       return result<T>(boost::system::in_place_error, *why);
-    return answer.as<T>();
+    if constexpr (std::is_void_v<T>)
+      return {};
+    else
+      return answer.as<T>();
   }
   /// The same with a copy.
   template <class T>

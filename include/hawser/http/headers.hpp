@@ -20,7 +20,8 @@
 namespace hawser::inline v0::http {
 
 /// An ordered list of header fields (RFC 9110 section 5), duplicates kept. All views it hands out
-/// are valid until it is next changed. Not thread-safe; const members may be called by many.
+/// are valid until it is next changed; a temporary gives strings in their place. Not thread-safe;
+/// const members may be called by many.
 class HAWSER_API headers {
  public:
   /// A field, as a view into the block.
@@ -77,9 +78,13 @@ class HAWSER_API headers {
   void reserve(std::size_t fields, std::size_t bytes);
 
   /// The first field of that name.
-  [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
+  [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::optional<std::string> find(std::string_view name) &&;
   /// The values of all fields of that name, in order.
-  [[nodiscard]] std::vector<std::string_view> all(std::string_view name) const;
+  [[nodiscard]] std::vector<std::string_view> all(std::string_view name) const&;
+  /// The same of a temporary.
+  [[nodiscard]] std::vector<std::string> all(std::string_view name) &&;
   /// Whether there is a field of that name.
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
 
@@ -90,17 +95,25 @@ class HAWSER_API headers {
   /// Names and values together.
   [[nodiscard]] std::size_t bytes() const noexcept { return block_.size(); }
   /// The field at `index`. Precondition: index < size().
-  [[nodiscard]] field operator[](std::size_t index) const noexcept {
+  [[nodiscard]] field operator[](std::size_t index) const& noexcept {
     const entry& e = entries_[index];
     return {std::string_view(block_.data() + e.at, e.name_size),
             std::string_view(block_.data() + e.at + e.name_size, e.value_size)};
   }
+  field operator[](std::size_t index) && = delete;
   /// The first field.
-  [[nodiscard]] const_iterator begin() const noexcept { return {this, 0}; }
+  [[nodiscard]] const_iterator begin() const& noexcept { return {this, 0}; }
+  const_iterator begin() && = delete;
   /// Behind the last field.
-  [[nodiscard]] const_iterator end() const noexcept { return {this, entries_.size()}; }
+  [[nodiscard]] const_iterator end() const& noexcept { return {this, entries_.size()}; }
+  const_iterator end() && = delete;
 
  private:
+  friend class response_reader;
+  // Puts a blank and `more` behind the value of the field added last, for one folded over several
+  // lines; no blank if that value is empty. Precondition: there is a field.
+  void extend_last(std::string_view more);
+
   // A name and its value lie next to each other in the block, so one offset serves both.
   struct entry {
     std::uint32_t at;

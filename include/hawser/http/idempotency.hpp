@@ -56,9 +56,9 @@ struct HAWSER_API idempotency_profile {
   [[nodiscard]] static idempotency_profile square();
 };
 
-/// Throws hawser::config_error, naming the field, unless: a name, a header or a body field, the
-/// header a token, the body field a JSON pointer that is not empty, max_length at least 36 (the
-/// length of a minted key), retention over zero, in_flight_status 400 to 599.
+/// Throws hawser::config_error, naming the field, unless: a name of one line, a header or a body
+/// field, the header a token, the body field a JSON pointer in UTF-8 that is not empty, max_length
+/// at least 36 (the length of a minted key), retention over zero, in_flight_status 400 to 599.
 HAWSER_API void validate(const idempotency_profile& profile);
 
 /// A fresh key: a version 4 UUID (RFC 9562 section 5.4) from `random.unique()`.
@@ -75,7 +75,8 @@ HAWSER_API void validate(const idempotency_profile& profile);
 
 /// Puts the key where the profile wants it. Doing it twice with one key is the same as once; a
 /// different key already there is errc::invalid_idempotency_key. errc::invalid_body when the key
-/// goes into the body and that is not a JSON object. On errors nothing is changed.
+/// goes into the body and that is not a JSON object, or the profile's place in it no JSON pointer.
+/// On errors nothing is changed.
 [[nodiscard]] HAWSER_API result<void> apply_idempotency_key(const idempotency_profile& profile,
                                                             std::string_view key, headers& to,
                                                             std::string& body);

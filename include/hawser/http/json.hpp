@@ -13,11 +13,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <cstddef>
 #include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace hawser::inline v0::http {
@@ -66,39 +69,74 @@ struct json_step {
   std::size_t index = 0;
 };
 
-// The way to the first array or object that has more than `levels` of them around it, itself
-// counted; empty when there is none. Not by recursion.
+// Why a value cannot be sent. What nlohmann would write in its place: null for a number that is not
+// finite, an object of its own for binary data, no JSON at all for a discarded value.
+enum class json_flaw { none, too_deep, not_finite, binary, discarded, not_utf8 };
+
 template <class Json>
-[[nodiscard]] std::vector<json_step> path_beyond(const Json& root, std::size_t levels) {
+[[nodiscard]] json_flaw flaw_of(const Json& value) {
+  if (value.is_number_float())
+    return std::isfinite(value.template get<typename Json::number_float_t>())
+               ? json_flaw::none
+               : json_flaw::not_finite;
+  if (value.is_binary()) return json_flaw::binary;
+  return value.is_discarded() ? json_flaw::discarded : json_flaw::none;
+}
+
+struct json_place {
+  json_flaw what = json_flaw::none;
+  std::vector<json_step> path{};
+};
+
+// The first value in `root` that cannot be sent: by `test`, or an array or object that has more
+// than `levels` of them around it, itself counted. Not by recursion.
+template <class Json, class Test>
+[[nodiscard]] json_place find_flaw(const Json& root, std::size_t levels, Test test) {
   struct level {
     const Json* value;
     typename Json::const_iterator at;
   };
   std::vector<level> open;
+  json_place found{test(root, static_cast<const std::string*>(nullptr)), {}};
   if (root.is_structured()) open.push_back({&root, root.begin()});
-  while (!open.empty() && open.size() <= levels) {
+  while (found.what == json_flaw::none && !open.empty()) {
+    if (open.size() > levels) {
+      found.what = json_flaw::too_deep;
+      open.pop_back();
+      break;
+    }
     level& last = open.back();
     if (last.at == last.value->end()) {
       open.pop_back();
       if (!open.empty()) ++open.back().at;
-    } else if (const Json& next = *last.at; next.is_structured()) {
-      open.push_back({&next, next.begin()});
-    } else {
-      ++last.at;
+      continue;
     }
-  }
-  std::vector<json_step> path;
-  for (std::size_t i = 0; i + 1 < open.size(); ++i) {
-    const level& l = open[i];
-    if (l.value->is_object())
-      path.push_back({std::string_view(l.at.key()), 0});
+    const Json& next = *last.at;
+    found.what = test(next, last.value->is_object() ? &last.at.key() : nullptr);
+    if (found.what != json_flaw::none) break;
+    if (next.is_structured())
+      open.push_back({&next, next.begin()});
     else
-      path.push_back({std::nullopt, static_cast<std::size_t>(l.at - l.value->begin())});
+      ++last.at;
   }
-  return path;
+  if (found.what == json_flaw::none) return found;
+  for (const level& l : open) {
+    if (l.value->is_object())
+      found.path.push_back({std::string_view(l.at.key()), 0});
+    else
+      found.path.push_back({std::nullopt, static_cast<std::size_t>(l.at - l.value->begin())});
+  }
+  return found;
 }
 
-[[nodiscard]] HAWSER_API error too_deep_to_send(const std::vector<json_step>& path);
+template <class Json>
+[[nodiscard]] json_place find_flaw(const Json& root, std::size_t levels) {
+  return find_flaw(root, levels, [](const Json& value, const auto*) { return flaw_of(value); });
+}
+
+[[nodiscard]] HAWSER_API error unsendable(const json_place& where);
+// For a value that nlohmann could not write.
+[[nodiscard]] HAWSER_API error not_utf8(const nlohmann::json& value);
 
 template <class T>
 class json_conversion final : public json_trial {
@@ -141,12 +179,42 @@ template <class T>
 
 namespace detail {
 
+[[nodiscard]] inline bool has_no_content(std::string_view body, int status) noexcept {
+  return body.empty() || status == 204 || status == 205;
+}
+[[nodiscard]] HAWSER_API error no_content(int status);
+[[nodiscard]] HAWSER_API result<nlohmann::json> read_json(std::string_view body, const limits& l,
+                                                          int status);
+
 template <class T>
 struct include_hawser_http_json_hpp {
-  static result<T> read(std::string_view body, const limits& l, const redactor* masks) {
-    result<nlohmann::json> parsed = parse_json(body, l);
+  static_assert(!std::is_pointer_v<T> && !std::is_same_v<T, std::string_view>,
+                "the body as JSON is gone when as<T>() returns: ask for a T that owns its content");
+
+  static result<T> read(std::string_view body, const limits& l, const redactor* masks, int status) {
+    result<nlohmann::json> parsed = read_json(body, l, status);
     if (!parsed) return result<T>(boost::system::in_place_error, parsed.error());
-    return convert<T>(*parsed, masks);
+    result<T> made = convert<T>(*parsed, masks);
+    if (!made) return result<T>(boost::system::in_place_error, made.error().about_answer(status));
+    return made;
+  }
+};
+
+// Nothing where the answer has no content, or null.
+template <class T>
+struct include_hawser_http_json_hpp<std::optional<T>> {
+  static result<std::optional<T>> read(std::string_view body, const limits& l,
+                                       const redactor* masks, int status) {
+    if (has_no_content(body, status))
+      return result<std::optional<T>>(boost::system::in_place_value);
+    result<nlohmann::json> parsed = read_json(body, l, status);
+    if (!parsed) return result<std::optional<T>>(boost::system::in_place_error, parsed.error());
+    if (parsed->is_null()) return result<std::optional<T>>(boost::system::in_place_value);
+    result<T> made = convert<T>(*parsed, masks);
+    if (!made)
+      return result<std::optional<T>>(boost::system::in_place_error,
+                                      made.error().about_answer(status));
+    return result<std::optional<T>>(boost::system::in_place_value, *std::move(made));
   }
 };
 
@@ -155,13 +223,18 @@ struct include_hawser_http_json_hpp {
 namespace detail {
 
 // What is not to be converted: another basic_json, such as ordered_json, would be by recursion.
+// `member` is what the value is to become a member of the body as.
 template <class T>
-[[nodiscard]] std::optional<error> refused_as_too_deep(const T& value, std::size_t levels) {
+[[nodiscard]] std::optional<error> refused_to_convert(
+    const T& value, std::optional<std::string_view> member = std::nullopt) {
   if constexpr (requires {
                   typename T::object_t;
                   value.is_structured();
                 }) {
-    if (const auto path = path_beyond(value, levels); !path.empty()) return too_deep_to_send(path);
+    auto flaw = find_flaw(value, most_levels_sent - (member ? 1 : 0));
+    if (flaw.what == json_flaw::none) return std::nullopt;
+    if (member) flaw.path.insert(flaw.path.begin(), json_step{member, 0});
+    return unsendable(flaw);
   }
   return std::nullopt;
 }
@@ -170,7 +243,7 @@ inline std::optional<error> put_members(nlohmann::json& /*into*/) { return std::
 template <class T, class... More>
 [[nodiscard]] std::optional<error> put_members(nlohmann::json& into, std::string_view name,
                                                const T& value, const More&... more) {
-  if (auto deep = refused_as_too_deep(value, most_levels_sent - 1)) return deep;
+  if (auto flawed = refused_to_convert(value, name)) return flawed;
   into[std::string(name)] = value;
   return put_members(into, more...);
 }
@@ -182,8 +255,8 @@ template <class T>
 requires(!std::convertible_to<const T*, const nlohmann::json*>) request& request::json(
     const T& value) & {
   try {
-    if (auto deep = detail::refused_as_too_deep(value, detail::most_levels_sent)) {
-      set_problem(*std::move(deep));
+    if (auto flawed = detail::refused_to_convert(value)) {
+      set_problem(*std::move(flawed));
       return *this;
     }
     const nlohmann::json converted = value;

@@ -32,7 +32,9 @@ class HAWSER_API method {
   /// Which one it is; `other` when the library does not know it.
   [[nodiscard]] known which() const noexcept { return known_; }
   /// Its spelling on the wire. Valid as long as this object is.
-  [[nodiscard]] std::string_view text() const noexcept;
+  [[nodiscard]] std::string_view text() const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::string text() && { return std::string(text()); }
   /// Whether it is a token (RFC 9110 section 5.6.2) and not CONNECT, which makes a tunnel and has
   /// no place in a client of resources.
   [[nodiscard]] bool valid() const noexcept;
@@ -48,6 +50,8 @@ class HAWSER_API method {
 
 /// Its spelling on the wire. Valid as long as `m` is.
 [[nodiscard]] inline std::string_view to_string(const method& m) noexcept { return m.text(); }
+/// The same of a temporary.
+[[nodiscard]] inline std::string to_string(method&& m) { return std::string(m.text()); }
 
 /// What sending such a request twice would do: GET, HEAD, OPTIONS, TRACE, QUERY are safe, PUT and
 /// DELETE idempotent, all others unsafe (RFC 9110 section 9.2).

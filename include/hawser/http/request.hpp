@@ -25,7 +25,9 @@ namespace hawser::inline v0::http {
 
 /// One logical request. Setters never throw but for lack of memory: they keep the first error, and
 /// the client reports it instead of sending. A const request has no setters: copy it. Not
-/// thread-safe while being built; const members may be called by many.
+/// thread-safe while being built; const members may be called by many. Views and references are for
+/// named requests; a temporary, such as a setter's return value, gives what they would show by
+/// value.
 class HAWSER_API request {
  public:
   /// `target` is a path with an optional query, starting with '/', in which "{name}" stands for a
@@ -84,9 +86,11 @@ class HAWSER_API request {
   request& params(const route_values& values) &;
   /// The body and its Content-Type (none is sent when empty). errc::invalid_header.
   request& body(std::string bytes, std::string_view content_type) &;
-  /// A JSON body. errc::invalid_body when a string in it is not UTF-8, or when more than 1,000
-  /// arrays and objects are inside each other. Inside a `co_await`, where g++ 12 refuses
-  /// `json({{"a", 1}})`, name the value first or take the form below.
+  /// A JSON body. errc::invalid_body, naming the field by its JSON pointer (RFC 6901), for what
+  /// JSON cannot hold: a number that is not finite, a string that is not UTF-8, binary data, a
+  /// discarded value; or when more than 1,000 arrays and objects are inside each other. Inside a
+  /// `co_await`, where g++ 12 refuses `json({{"a", 1}})`, name the value first or take the form
+  /// with members one by one.
   request& json(const nlohmann::json& value) &;
   /// A JSON body from a type that nlohmann/json converts; include "hawser/http/json.hpp".
   /// As deep as above; what a to_json copies from a json of its own, nlohmann copies by recursion.
@@ -157,28 +161,42 @@ class HAWSER_API request {
   void name(std::string) const& = delete;                           ///< Copy a const request first.
 
   /// The first thing that was wrong in what the setters were given.
-  [[nodiscard]] const std::optional<error>& problem() const noexcept { return problem_; }
+  [[nodiscard]] const std::optional<error>& problem() const& noexcept { return problem_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::optional<error> problem() && noexcept { return problem_; }
   /// Keeps `why` unless an earlier problem is there. For those who build upon this class.
   void set_problem(error why);
 
   /// How it is sent.
-  [[nodiscard]] const http::method& method() const noexcept { return method_; }
+  [[nodiscard]] const http::method& method() const& noexcept { return method_; }
+  /// The same of a temporary.
+  [[nodiscard]] http::method method() && { return method_; }
   /// The template without its query.
-  [[nodiscard]] std::string_view route() const noexcept;
+  [[nodiscard]] std::string_view route() const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::string route() && { return std::string(route()); }
   /// The name given; empty without one.
-  [[nodiscard]] std::string_view name() const noexcept { return name_; }
+  [[nodiscard]] std::string_view name() const& noexcept { return name_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string name() && { return name_; }
   /// Path and query with the parameters put in. errc::invalid_route, or the kept problem.
   [[nodiscard]] result<std::string> target() const;
   /// The same, appended to `out`; allocates only when `out` has no room.
   [[nodiscard]] result<void> target_to(std::string& out) const;
   /// The fields set so far, in order.
-  [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
+  [[nodiscard]] const http::headers& headers() const& noexcept { return headers_; }
+  /// The same of a temporary.
+  [[nodiscard]] http::headers headers() && { return headers_; }
   /// The body's bytes; see `has_body`.
-  [[nodiscard]] std::string_view body() const noexcept { return body_; }
+  [[nodiscard]] std::string_view body() const& noexcept { return body_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string body() && { return body_; }
   /// Whether there is one: an empty body is not no body.
   [[nodiscard]] bool has_body() const noexcept { return has_body_; }
   /// The caller's own key.
-  [[nodiscard]] const std::optional<std::string>& idempotency_key() const noexcept { return key_; }
+  [[nodiscard]] const std::optional<std::string>& idempotency_key() const& noexcept { return key_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::optional<std::string> idempotency_key() && { return key_; }
   /// The override, else what the method says; an unsafe request with a key is `keyed`.
   [[nodiscard]] hawser::effect effect() const noexcept;
   /// The override alone.

@@ -15,8 +15,11 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace hawser::inline v0 {
 class redactor;
@@ -31,7 +34,8 @@ struct include_hawser_http_json_hpp;
 }  // namespace detail
 
 /// One final answer. Reusable: `clear()` keeps the memory, so the next exchange into the same
-/// object allocates nothing. Not thread-safe; const members may be called by many.
+/// object allocates nothing. Not thread-safe; const members may be called by many. Views and
+/// references are for responses with a name; a temporary gives what they would show by value.
 class HAWSER_API response {
  public:
   // These are compiled once, and not wherever a request is awaited.
@@ -48,39 +52,54 @@ class HAWSER_API response {
   /// 200 to 599 (RFC 9110 section 15 lets others pass as the x00 of their class); 0 before any.
   [[nodiscard]] int status() const noexcept { return status_; }
   /// What the server wrote behind the status; often empty, never to be relied upon.
-  [[nodiscard]] std::string_view reason() const noexcept { return reason_; }
+  [[nodiscard]] std::string_view reason() const& noexcept { return reason_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string reason() && noexcept { return std::move(reason_); }
   /// The answer's fields.
-  [[nodiscard]] const http::headers& headers() const noexcept { return headers_; }
+  [[nodiscard]] const http::headers& headers() const& noexcept { return headers_; }
+  /// The same of a temporary.
+  [[nodiscard]] http::headers headers() && noexcept { return std::move(headers_); }
   /// Fields after a chunked body. Kept apart, as RFC 9110 section 6.5.1 asks.
-  [[nodiscard]] const http::headers& trailers() const noexcept { return trailers_; }
+  [[nodiscard]] const http::headers& trailers() const& noexcept { return trailers_; }
+  /// The same of a temporary.
+  [[nodiscard]] http::headers trailers() && noexcept { return std::move(trailers_); }
   /// The body's bytes, decoded from chunks.
-  [[nodiscard]] std::string_view body() const noexcept { return body_; }
+  [[nodiscard]] std::string_view body() const& noexcept { return body_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string body() && noexcept { return std::move(body_); }
   /// The body, moved out.
   [[nodiscard]] std::string take_body() noexcept;
   /// Whether the status is 2xx.
   [[nodiscard]] bool ok() const noexcept { return status_ >= 200 && status_ < 300; }
 
   /// The body as JSON, at most as deep as its client's `limits::json_depth` says.
-  /// errc::json_malformed, errc::json_too_deep.
+  /// errc::json_malformed, errc::json_too_deep; errc::no_content for an answer without a body.
   [[nodiscard]] result<nlohmann::json> json() const;
   /// The same, at most as deep as `l.json_depth` says.
   [[nodiscard]] result<nlohmann::json> json(const limits& l) const;
-  /// The body as a type that nlohmann/json converts; needs <hawser/http/json.hpp>.
-  /// errc::json_malformed, errc::json_too_deep; errc::json_wrong_type, naming the field.
+  /// The body as a type that nlohmann/json converts, whatever the status; needs
+  /// <hawser/http/json.hpp>. errc::json_malformed, errc::json_too_deep; errc::json_wrong_type,
+  /// naming the field; errc::no_content for 204, 205 and any answer without a body. Where one may
+  /// have none, ask for `std::optional<T>`: nullopt, as for a JSON null. `as<void>()` reads
+  /// nothing, and objects as `ensure_success()` does. The errors know the `status()`.
   template <class T>
   [[nodiscard]] result<T> as() const {
     return as<T>(own_limits());
   }
   /// The same, at most as deep as `l.json_depth` says.
   template <class T>
-  [[nodiscard]] result<T> as(const limits& l) const {
-    return detail::include_hawser_http_json_hpp<T>::read(body_, l, masks_.get());
+  [[nodiscard]] result<T> as([[maybe_unused]] const limits& l) const {
+    if constexpr (std::is_void_v<T>)
+      return check_success();
+    else
+      return detail::include_hawser_http_json_hpp<T>::read(body_, l, masks_.get(), status_);
   }
 
-  /// Itself when 2xx. Else errc::client_error (4xx), errc::server_error (5xx) or
-  /// errc::unexpected_status, with status and title in the text. errc::outcome_unknown when the
-  /// work must not be done twice (unsafe or keyed) and may have been: 502, 504, or as `evidence()`
-  /// says.
+  /// Itself when 2xx. Else errc::too_many_requests (429), errc::client_error (other 4xx),
+  /// errc::server_error (5xx) or errc::unexpected_status, with status, title and type of a problem
+  /// (RFC 9457) in the text. errc::outcome_unknown when the work must not be done twice (unsafe or
+  /// keyed) and may have been: any 5xx but one that proves a refusal, or as `evidence()` says.
+  /// Where `client_options::classify` has judged the answer, that goes before its status.
   [[nodiscard]] result<response> ensure_success() &&;
   /// The same on a copy.
   [[nodiscard]] result<response> ensure_success() const&;
@@ -98,11 +117,11 @@ class HAWSER_API response {
   /// The status and the phrase behind it.
   void set_status(int status, std::string_view reason = {});
   /// For filling it in place.
-  [[nodiscard]] http::headers& mutable_headers() noexcept { return headers_; }
+  [[nodiscard]] http::headers& mutable_headers() & noexcept { return headers_; }
   /// For filling them in place.
-  [[nodiscard]] http::headers& mutable_trailers() noexcept { return trailers_; }
+  [[nodiscard]] http::headers& mutable_trailers() & noexcept { return trailers_; }
   /// For filling it in place.
-  [[nodiscard]] std::string& mutable_body() noexcept { return body_; }
+  [[nodiscard]] std::string& mutable_body() & noexcept { return body_; }
   /// Says what `effect()` and `evidence()` give.
   void set_exchange(hawser::effect what, hawser::evidence seen) noexcept {
     effect_ = what;
@@ -118,9 +137,15 @@ class HAWSER_API response {
   /// Why a call that ended with this answer made no further attempt, for errors that speak of the
   /// answer. Until `clear()`.
   void set_story(const hawser::error& why) noexcept { story_ = why; }
+  /// What `ensure_success()` is to make of the answer, whatever its status: an empty code for a
+  /// success, else that of its error. Nothing, as after `clear()`: what the status says.
+  void set_judgement(const std::optional<error_code>& as) noexcept { judged_ = as; }
 
  private:
+  [[nodiscard]] bool is_success() const noexcept { return judged_ ? !*judged_ : ok(); }
+  [[nodiscard]] result<void> check_success() const;
   [[nodiscard]] error status_error() const;
+  [[nodiscard]] error_code status_code() const noexcept;
 
   [[nodiscard]] limits own_limits() const noexcept { return {.json_depth = json_depth_}; }
 
@@ -134,6 +159,7 @@ class HAWSER_API response {
   http::headers trailers_;
   std::shared_ptr<const redactor> masks_;
   hawser::error story_;
+  std::optional<error_code> judged_;
 };
 
 /// The phrase RFC 9110 section 15 gives a status ("Not Found"); empty for unknown ones.

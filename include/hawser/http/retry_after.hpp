@@ -16,8 +16,9 @@ namespace hawser::inline v0::http {
 
 /// How long a server asks to wait (RFC 9110 section 10.2.3). A date is measured against the same
 /// answer's Date header, since the local clock may be wrong; without a usable one against
-/// `wall_now`; without either there is no telling: nullopt. The past and negative numbers are zero,
-/// what overflows saturates at `duration::max()`, anything malformed is nullopt.
+/// `wall_now`; without either there is no telling: nullopt. A date in the past is zero. Seconds are
+/// digits alone and below 2^63, and saturate at `duration::max()`. Anything else is malformed, and
+/// a malformed hint is none: nullopt.
 [[nodiscard]] HAWSER_API std::optional<duration> parse_retry_after(
     std::string_view value, std::optional<std::string_view> date_header,
     std::optional<std::chrono::sys_seconds> wall_now = {}) noexcept;

@@ -13,28 +13,41 @@
 #include "hawser/policy/retry.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 
 namespace hawser::inline v0::http {
 
-/// The policies of `standard_pipeline`, with their defaults.
+/// The policies of `standard_pipeline`, with their defaults. What they do in storms:
+/// docs/policies/standard.md.
 struct HAWSER_API standard_options {
   standard_options();
 
   /// The whole call with all attempts and waits.
   duration call_timeout = std::chrono::seconds(30);
-  /// One attempt.
-  duration attempt_timeout = std::chrono::seconds(10);
-  /// 3 attempts; full jitter from 100 ms, at most 5 s; Retry-After kept up to 60 s. The budget is
-  /// made by `standard_pipeline` when none is given: 20 % of calls and 10 per second.
+  /// Spreads the first calls of a fleet that starts at once over this time; off.
+  std::optional<duration> start_spread{};
+  /// One attempt. Raise it for an API that takes its time; the breakers and probes do not mind.
+  duration attempt_timeout = std::chrono::seconds(3);
+  /// 3 attempts; Retry-After kept up to 60 s. The budget is made by `standard_pipeline` when none
+  /// is given.
   hawser::retry retry{};
-  /// 64 calls in flight, 1,024 waiting.
-  hawser::bulkhead bulkhead{};
-  /// Effectively without a rate of its own (a million per second): it carries out the waits that
-  /// servers ask for with 429 and Retry-After. nullopt leaves it out.
+  /// A rate of your own for the whole client; off.
   std::optional<hawser::rate_limiter> rate{};
-  /// Opens at half of at least 20 calls failing within 10 s, or at 5 failures in a row.
-  hawser::circuit_breaker breaker{};
+  /// Per route, without a rate of its own: carries out the waits that servers ask for with 429 and
+  /// Retry-After, and lets who waited go on a ramp. nullopt leaves it out.
+  std::optional<hawser::rate_limiter> server_waits{};
+  /// One for the whole client, which hears of connections alone.
+  std::optional<hawser::circuit_breaker> origin_breaker{};
+  /// One per route. Calls wait for it to close as long as their time allows.
+  std::optional<hawser::circuit_breaker> breaker{};
+  /// Attempts in flight per route, so that none takes all of the client's: 128, and 1,024 waiting
+  /// for at most 2 s.
+  std::optional<hawser::bulkhead> route_bulkhead{};
+  /// Attempts in flight of the whole client: 256, and 1,024 waiting for at most 100 ms.
+  std::optional<hawser::bulkhead> bulkhead{};
+  /// So many routes have state of their own; further ones share one.
+  std::size_t max_routes = 64;
 };
 
 }  // namespace hawser::inline v0::http

@@ -20,7 +20,7 @@
 namespace hawser::inline v0::http {
 
 /// An absolute http or https URL (RFC 3986, RFC 9110 section 4.2). A value: const members may be
-/// called from any thread.
+/// called from any thread. A temporary gives strings where a named one gives views.
 class HAWSER_API url {
  public:
   /// What the host is written as.
@@ -35,7 +35,9 @@ class HAWSER_API url {
   /// Whether the scheme is https.
   [[nodiscard]] bool is_tls() const noexcept { return tls_; }
   /// In lower case, an IPv6 address without its brackets.
-  [[nodiscard]] std::string_view host() const noexcept { return host_; }
+  [[nodiscard]] std::string_view host() const& noexcept { return host_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string host() && noexcept { return std::move(host_); }
   /// What the host is written as.
   [[nodiscard]] host_kind kind_of_host() const noexcept { return kind_; }
   /// The one given, else 80 or 443.
@@ -43,9 +45,17 @@ class HAWSER_API url {
   /// Whether it is the scheme's own.
   [[nodiscard]] bool is_default_port() const noexcept { return port_ == (tls_ ? 443 : 80); }
   /// As given, "/" when empty.
-  [[nodiscard]] std::string_view path() const noexcept { return path_; }
-  /// What follows '?', without it.
-  [[nodiscard]] std::string_view query() const noexcept { return query_; }
+  [[nodiscard]] std::string_view path() const& noexcept { return path_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string path() && noexcept { return std::move(path_); }
+  /// What follows '?', without it; see `has_query`.
+  [[nodiscard]] std::string_view query() const& noexcept { return query_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string query() && noexcept { return std::move(query_); }
+  /// Whether there is one: an empty query is not no query (RFC 3986 section 6.2.3).
+  [[nodiscard]] bool has_query() const noexcept { return has_query_; }
+  /// Whether a fragment stood in it. It is not kept.
+  [[nodiscard]] bool has_fragment() const noexcept { return has_fragment_; }
   /// Path and query as they go on the request line.
   [[nodiscard]] std::string target() const;
   /// What the Host header says: host in brackets if need be, port unless it is the scheme's own.
@@ -57,8 +67,8 @@ class HAWSER_API url {
   /// The whole URL, fit for people: user info shows as "***", the query's values too.
   [[nodiscard]] std::string to_string() const;
 
-  /// For base URLs: errc::invalid_url when there is user info (credentials belong in a header) or
-  /// a query (it belongs to requests).
+  /// For base URLs: errc::invalid_url when there is user info (credentials belong in a header), a
+  /// query, be it empty (it belongs to requests), or a fragment (it is never sent).
   [[nodiscard]] result<void> check_base() const;
 
  private:
@@ -69,6 +79,8 @@ class HAWSER_API url {
   host_kind kind_ = host_kind::name;
   bool tls_ = false;
   bool has_user_info_ = false;
+  bool has_query_ = false;
+  bool has_fragment_ = false;
 };
 
 /// Names and values of route parameters.

@@ -28,6 +28,8 @@ namespace hawser::inline v0 {
 /// Rates are taken over the last `calls` results, evicted exactly, one by one.
 struct count_window {
   int calls = 100;  ///< 1 to 1'000'000.
+  /// Results older than this are evicted too, to the next tenth of it. At least 10 ns; off: kept.
+  std::optional<duration> max_age{};
 };
 
 /// Rates are taken over the last `span`, evicted a bucket (`span / buckets`) at a time.
@@ -36,14 +38,24 @@ struct time_window {
   int buckets = 10;                          ///< 1 to 1'000.
 };
 
-/// Options of a circuit breaker. The three rules (`failure_ratio`, `slow_ratio`,
-/// `consecutive_failures`) are OR-ed; at least one must be set.
+/// Which failures a circuit breaker hears of.
+enum class failure_scope : std::uint8_t {
+  all,  ///< All that count (`outcome::countable`).
+  /// Those on the way to the other side alone: no connection, or one that broke (no answer, and
+  /// no time-out either). For a breaker of a whole origin beside those of its routes: a route that
+  /// fails does not close the others.
+  connections,
+};
+
+/// Options of a circuit breaker. The rules (`failure_ratio`, `slow_ratio`, `consecutive_failures`)
+/// are OR-ed; at least one must be set.
 struct circuit_breaker {
   /// Names it in errors, events and metrics. Empty: "circuit_breaker".
   std::string name{};
 
   /// What the two ratios are taken over.
-  std::variant<count_window, time_window> window = count_window{};
+  std::variant<count_window, time_window> window =
+      count_window{.calls = 100, .max_age = std::chrono::seconds(10)};
   /// The ratios say nothing before the window holds this many results. Does not guard
   /// `consecutive_failures`, so quiet clients are protected too. At least 1, and no more than a
   /// count window holds.
@@ -56,31 +68,63 @@ struct circuit_breaker {
   std::optional<double> slow_ratio{};
   /// A result that took this long or longer is slow. Not negative; positive with `slow_ratio`.
   duration slow_after{};
-  /// Opens at this many failures with no success between them. At least 1.
-  std::optional<int> consecutive_failures = 5;
+  /// Opens at this many failures with no answer of another kind between them, if they also span
+  /// `consecutive_span`. At least 1.
+  std::optional<int> consecutive_failures = 8;
+  /// How long nothing but failures must have come, since the last good answer, before a row of them
+  /// means anything. On a busy client with 20 % of errors five in a row come by chance every few
+  /// seconds, a second of nothing else does not. Not negative.
+  duration consecutive_span = std::chrono::seconds(1);
+  /// At this many failures in a row, over half of `consecutive_span`, the circuit goes half open
+  /// without having been open: one call at a time finds out whether it was chance. Only
+  /// `consecutive_failures` in a row open it then. At least 1; off: no such step.
+  std::optional<int> suspect_failures = 3;
+  /// Which failures it hears of; see there.
+  failure_scope hears = failure_scope::all;
 
   /// How long the first opening lasts, before jitter. Positive.
-  duration open_for = std::chrono::seconds(10);
-  /// Each further opening in a row lasts this many times longer. At least 1.
+  duration open_for = std::chrono::seconds(1);
+  /// Each further opening in a row lasts this many times longer, within the two bounds below. At
+  /// least 1.
   double open_multiplier = 2.0;
+  /// An opening lasts no longer than this part of the outage so far, or twice `open_for` if that is
+  /// more: so recovery is found within a fifth of what the outage took. In (0, 1].
+  double open_share = 0.2;
   /// The longest opening of our own choice. At least `open_for`.
-  duration open_cap = std::chrono::minutes(2);
+  duration open_cap = std::chrono::seconds(20);
   /// Each opening is shortened by a random part of itself, at most this, so that a fleet neither
   /// comes back as one nor piles up at the cap. In [0, 1).
   double open_jitter = 0.2;
+  /// Once this many calls were held back, an opening ends after half of `open_for`: who calls a
+  /// lot can afford to ask often. At least 1; off: never early.
+  std::optional<int> early_probe_after = 50;
   /// A server's hint (Retry-After) on the failure that opens the circuit lengthens the opening
-  /// when it is later, up to this: one mistaken header must not shut a service out for a day.
-  duration hint_cap = std::chrono::hours(1);
+  /// when it is later, up to this. The server that asks for an hour may be back in ten seconds, so
+  /// probes go on meanwhile.
+  duration hint_cap = std::chrono::seconds(10);
   /// The next opening lasts `open_for` again once the circuit was closed for this long.
-  duration healthy_reset = std::chrono::minutes(1);
+  duration healthy_reset = std::chrono::seconds(10);
 
-  /// Half open, at most this many probes are out at a time. 1 to 1'000.
-  int probes = 1;
-  /// That many successful probes close the circuit; one failed probe opens it again. At least 1.
-  int probes_to_close = 2;
+  /// Half open, at most this many probes are out at a time. The first goes alone; another joins it
+  /// when it has not come back within the time an opening would last now, or after the first
+  /// success. 1 to 1'000.
+  int probes = 5;
+  /// That many successful probes close the circuit. It opens again when half of the results so far
+  /// are failures and no probe is out. At least 1.
+  int probes_to_close = 1;
   /// A probe that has not reported after this long counts as failed: set it to the attempt's
   /// timeout plus slack. Unset: one second past the deadline around the call, or 30 s without one.
   std::optional<duration> probe_lease{};
+
+  /// In a pipeline: how long a call may wait for a probe's success instead of being refused, within
+  /// its deadline. Off: refused at once. Over 0.
+  std::optional<duration> max_wait{};
+  /// Calls that may wait at a time; more are refused. 1 to 1'000'000.
+  int max_waiting = 1024;
+  /// Once closed again, those who waited go at this multiple of the rate at which calls came while
+  /// it was not closed, and newcomers behind them: no burst hits what has just recovered. At
+  /// least 1.
+  double ramp = 1.3;
 };
 
 /// Where a circuit breaker stands. The last four are forced by hand.
@@ -108,6 +152,7 @@ struct circuit_snapshot {
   std::uint64_t consecutive = 0;                ///< Failures since the last success.
   double failure_rate = 0;                      ///< failures / calls; 0 without calls.
   double slow_rate = 0;                         ///< slow / calls; 0 without calls.
+  int waiting = 0;                              ///< Calls that wait for it to close.
   int probes_out = 0;                           ///< Half open: probes on their way.
   int probes_succeeded = 0;                     ///< Half open: good probes so far.
   std::uint32_t openings = 0;      ///< Openings in a row, without a healthy spell between.
@@ -164,6 +209,9 @@ class HAWSER_API circuit_permit {
 
   /// The call succeeded after `took`.
   settlement success(duration took, time_point now) noexcept;
+  /// It was answered, but neither well nor badly (a 404, a 429): no rate moves, but the other side
+  /// lives, so a row of failures ends and a probe has succeeded.
+  settlement alive(time_point now) noexcept;
   /// The call failed after `took`; `server_wait` is the server's hint, if it gave one.
   settlement failure(duration took, time_point now,
                      duration server_wait = duration::min()) noexcept;

@@ -150,6 +150,9 @@ class HAWSER_API substitute_source {
   virtual bool produce(const std::type_info& wanted, void* into, const outcome& failed) = 0;
 };
 
+/// The hash that `tick::key_hash` gives for a key; never 0.
+[[nodiscard]] HAWSER_API std::uint64_t key_hash_of(std::string_view key) noexcept;
+
 /// The moment a stage is called at, and what it may know and use.
 class HAWSER_API tick {
  public:
@@ -180,6 +183,16 @@ class HAWSER_API tick {
   [[nodiscard]] bool repeatable() const noexcept { return repeatable_; }
   /// Whether some attempt of this call may have been applied, and none since said otherwise.
   [[nodiscard]] bool unresolved() const noexcept { return unresolved_; }
+  /// What the call is about, as the caller said (`call_options::key`; for HTTP the route when
+  /// nobody said): policies that keep one state a key look here. Empty without one. Lives as long
+  /// as the call.
+  [[nodiscard]] std::string_view key() const noexcept { return key_; }
+  /// A hash of `key()`, made when it is first asked for. Not the same in every process.
+  [[nodiscard]] std::uint64_t key_hash() noexcept {
+    if (key_hash_ == 0) key_hash_ = key_hash_of(key_);
+    return key_hash_;
+  }
+
   /// Wakes this stage when it is parked.
   [[nodiscard]] virtual waker& wake_handle() noexcept = 0;
 
@@ -224,6 +237,8 @@ class HAWSER_API tick {
   bool result_passed_on_ = false;       ///< No stage has replaced the outcome on its way out.
   bool repeatable_ = false;             ///< See `repeatable()`.
   bool unresolved_ = false;             ///< See `unresolved()`.
+  std::string_view key_{};              ///< See `key()`.
+  std::uint64_t key_hash_ = 0;          ///< See `key_hash()`; 0 while nobody asked.
 };
 
 /// One policy's part in one call. Never used by two threads at once.

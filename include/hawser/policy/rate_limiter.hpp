@@ -53,6 +53,15 @@ struct rate_limiter {
   double spread = 0.1;
   /// The longest pause a server can impose, at least 0; longer ones are cut to this.
   duration max_pause = std::chrono::minutes(15);
+  /// A pause that the server asked for and that is longer than this is doubted: one call goes out
+  /// each `probe_every`, and when it is not turned away again the pause is over. Over 0.
+  duration long_pause = std::chrono::seconds(60);
+  /// Over 0; off: such a pause is kept to its end.
+  std::optional<duration> probe_every = std::chrono::seconds(15);
+  /// After a pause that the server asked for, those who waited go at this multiple of the rate at
+  /// which calls came during it, and newcomers behind them, until nobody waits. At least 1. Only
+  /// for `gcra`; the others let their windows' permits go at once.
+  double ramp = 1.3;
 };
 
 namespace detail {
@@ -230,6 +239,12 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void move_up_locked(waiter& gone) noexcept;
   std::int64_t reserved_locked(std::int64_t interval) const noexcept;
   void pause_locked(time_point end) noexcept;
+  void write_rate_locked(const rate& to) noexcept;
+  void begin_ramp_locked(time_point now) noexcept;
+  void end_ramp_locked() noexcept;
+  /// In a pause that is doubted: whether this call may go and see.
+  bool take_probe(time_point now, grant& g) noexcept;
+  void probe_failed(time_point now) noexcept;
   cause why_refused(const grant& g, std::uint32_t cost, time_point now,
                     duration allowed) const noexcept;
   void drain_locked(time_point now) noexcept;
@@ -259,6 +274,13 @@ class HAWSER_API rate_limiter_policy final : public policy {
   std::int64_t unpaused_ = time_point::min().time_since_epoch().count();
   time_point server_end_ = time_point::min();  // of the server's pause, before it was spread
   double share_ = 0;                           // of the spread; drawn once per pause
+  // A row of pauses by the server, until everybody who waited has gone.
+  bool server_pause_ = false;  // one has begun, and its ramp has not
+  bool ramping_ = false;
+  time_point server_since_{};
+  std::atomic<std::uint64_t> arrivals_{0};  // calls that found no tokens in it
+  std::atomic<time_point::rep> probe_at_{never.time_since_epoch().count()};
+  time_point probe_sent_ = never;  // and not turned away so far
 };
 
 /// The policy of a pipeline's own. Throws `config_error` naming the field.

@@ -19,17 +19,21 @@
 
 namespace hawser::inline v0 {
 
-/// Extra attempts in proportion to the calls made: over any `window`, at most `ratio` of the calls
-/// plus a reserve, which alone serves clients of few calls. The whole reserve
-/// (`reserve_per_second * window`) may go in one burst; what was spent is back a window later, to
-/// the next tenth of it.
-/// Source of the scheme and of the numbers: Finagle's RetryBudget.
+/// Extra attempts in proportion to the calls made: over any `window`, at most `ratio` of the calls,
+/// or a reserve for clients of few calls, whichever is larger. An extra attempt that ends its call
+/// well costs nothing in the end, so errors that come by chance are not held back, and a dead
+/// dependency is. What was spent is back a window later, to the next tenth of it.
+/// Source of the scheme: Finagle's RetryBudget, which adds the reserve and gives nothing back.
 struct retry_budget {
   std::string name{};                          ///< Empty: "retry_budget".
-  double ratio = 0.2;                          ///< Extra attempts per call. In [0, 10].
+  double ratio = 0.15;                         ///< Extra attempts per call. In [0, 10].
   duration window = std::chrono::seconds(10);  ///< 1 ms to 1 h; slides in tenths.
-  double reserve_per_second = 10;              ///< In [0, 1'000'000]; with `ratio` 0 at least one
-                                               ///< per window.
+  /// So many per second at least, all of a window's at once if need be; but no more than two and 0.3
+  /// a call over a window, so that over a fleet of small clients they do not add up to a storm. In
+  /// [0, 1'000'000]; with `ratio` 0 at least one per window.
+  double reserve_per_second = 1;
+  /// Whether a call that ends well gives back what its last extra attempt took.
+  bool refund = true;
 };
 
 /// Extra attempts out of a bucket: each takes tokens, and what comes back is said by the options.

@@ -38,7 +38,7 @@ class HAWSER_API attempt {
   /// Says what is known about a failure's arrival on the other side; the default is
   /// `maybe_applied`, or what the error code tells.
   void delivery(evidence seen) noexcept { delivery_ = seen; }
-  /// The other side asked to wait this long before another attempt.
+  /// The other side asked to wait this long before another attempt. Below zero is no hint.
   void retry_after(duration wait) noexcept { server_wait_ = wait; }
 
   /// Applies what was said to an outcome. For the engine.

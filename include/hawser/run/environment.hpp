@@ -77,9 +77,11 @@ class HAWSER_API environment {
   explicit environment(std::shared_ptr<time_source> source) noexcept;
 
   /// Where timers run, and handlers without an executor of their own.
-  [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept {
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const& noexcept {
     return source_->executor();
   }
+  /// A temporary may be the last copy, with which its thread goes: give it a name.
+  const boost::asio::any_io_executor& executor() && = delete;
   /// The moment on this environment's time line. Thread-safe.
   [[nodiscard]] time_point now() const noexcept { return source_->now(); }
   /// The environment's randomness. Thread-safe; lives as long as the environment.

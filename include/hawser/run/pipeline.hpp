@@ -37,9 +37,13 @@ class HAWSER_API pipeline {
   explicit pipeline(std::shared_ptr<const detail::plan> how) noexcept : plan_(std::move(how)) {}
 
   /// The name given to the builder.
-  [[nodiscard]] std::string_view name() const noexcept { return plan_->name; }
+  [[nodiscard]] std::string_view name() const& noexcept { return plan_->name; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string name() && { return std::string(name()); }
   /// The environment its calls run on.
-  [[nodiscard]] const environment& env() const noexcept { return plan_->env; }
+  [[nodiscard]] const environment& env() const& noexcept { return plan_->env; }
+  /// The same of a temporary.
+  [[nodiscard]] environment env() && { return plan_->env; }
   /// At most how many attempts one call can cause.
   [[nodiscard]] unsigned amplification() const noexcept { return plan_->amplification; }
   /// "timeout > retry > circuit_breaker > timeout", outermost first.
@@ -70,7 +74,9 @@ class HAWSER_API pipeline {
   auto wrap(Op op, const call_options& options = {}) const;
 
   /// For parts of the library.
-  [[nodiscard]] const std::shared_ptr<const detail::plan>& plan() const noexcept { return plan_; }
+  [[nodiscard]] const std::shared_ptr<const detail::plan>& plan() const& noexcept { return plan_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::shared_ptr<const detail::plan> plan() && noexcept { return plan_; }
 
  private:
   std::shared_ptr<const detail::plan> plan_;
@@ -143,7 +149,9 @@ class HAWSER_API pipeline_builder {
   [[nodiscard]] auto try_build(environment env) const;
 
   /// The name given to it.
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] const std::string& name() const& noexcept { return name_; }
+  /// The same of a temporary.
+  [[nodiscard]] std::string name() && { return name_; }
 
  private:
   std::string name_;

@@ -37,7 +37,12 @@ struct HAWSER_API sent_request {
   time_point at{};        ///< When it was started, on the environment's time line.
 
   /// The first field of that name (case-insensitive).
-  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::optional<std::string> header(std::string_view name) && {
+    const auto value = header(name);
+    return value ? std::optional<std::string>(*value) : std::nullopt;
+  }
 };
 
 /// What becomes of one exchange. A value; setters are for building in place.

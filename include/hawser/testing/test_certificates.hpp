@@ -79,7 +79,9 @@ class HAWSER_API test_authority {
 
   /// This authority's own certificate, PEM: what a client under test has to trust. For an
   /// intermediate that is the intermediate's certificate.
-  [[nodiscard]] const std::string& certificate() const noexcept;
+  [[nodiscard]] const std::string& certificate() const& noexcept;
+  /// The same of a temporary.
+  [[nodiscard]] std::string certificate() && { return certificate(); }
 
   /// Makes a fresh key and a certificate for it.
   [[nodiscard]] issued_certificate issue(const leaf_request& what = {}) const;

@@ -93,6 +93,8 @@ TEST(error, what_may_mend_is_transient) {
   for (const auto e : {generic::permission_denied, generic::no_such_file_or_directory})
     EXPECT_FALSE(posix(e) == condition::transient) << posix(e).message();
   EXPECT_TRUE(error_code(errc::server_error) == condition::transient);
+  EXPECT_TRUE(error_code(errc::too_many_requests) == condition::transient);
+  EXPECT_FALSE(error_code(errc::no_content) == condition::transient);
   EXPECT_TRUE(error_code(errc::circuit_open) == condition::transient);
   EXPECT_FALSE(error_code(errc::circuit_isolated) == condition::transient);
   EXPECT_FALSE(error_code(errc::client_error) == condition::transient);
@@ -117,6 +119,27 @@ TEST(error, ranges_of_kinds) {
   EXPECT_TRUE(error_code(errc::json_malformed) == condition::bad_response);
   EXPECT_TRUE(error_code(errc::certificate_expired) == condition::tls_failure);
   EXPECT_FALSE(error_code() == condition::invalid_input);
+}
+
+TEST(error, an_error_may_speak_of_an_answer) {
+  const error plain(errc::client_error, "the detail");
+  EXPECT_EQ(plain.status(), 0);
+  EXPECT_EQ(plain.problem_type(), "");
+  EXPECT_EQ(plain.about_answer(0).status(), 0);
+  const error of_answer = plain.about_answer(403, "/probs/no", "No");
+  EXPECT_EQ(of_answer, errc::client_error);
+  EXPECT_EQ(of_answer.detail(), "the detail");
+  EXPECT_EQ(of_answer.message(), plain.message());
+  EXPECT_EQ(of_answer.status(), 403);
+  EXPECT_EQ(of_answer.problem_type(), "/probs/no");
+  EXPECT_EQ(of_answer.problem_title(), "No");
+  const error other = error(errc::outcome_unknown, "told").about_answer_of(of_answer);
+  EXPECT_EQ(other, errc::outcome_unknown);
+  EXPECT_EQ(other.detail(), "told");
+  EXPECT_EQ(other.status(), 403);
+  EXPECT_EQ(other.problem_title(), "No");
+  EXPECT_EQ(error().about_answer_of(of_answer).status(), 403);
+  EXPECT_EQ(of_answer.about_answer_of(plain).status(), 403);
 }
 
 TEST(error, the_detail_follows_the_code_in_the_message) {

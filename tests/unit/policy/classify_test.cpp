@@ -31,12 +31,16 @@ const row failures[] = {
     {errc::tls_handshake_failed, never_sent, false, true},
     {errc::certificate_expired, never_sent, false, true},
     {errc::tls_bad_credentials, never_sent, false, true},
+    // A channel that stood and broke: the request may have gone through it.
+    {errc::tls_broken, maybe, true, true},
     {errc::invalid_url, never_sent, false, false},
     {errc::invalid_body, never_sent, false, false},
     {errc::unexpected_status, answered, false, true},
     {errc::json_malformed, answered, false, true},
     {errc::json_too_deep, answered, false, true},
     {errc::json_wrong_type, answered, false, true},
+    {errc::no_content, answered, false, true},
+    {errc::too_many_requests, evidence::refused, true, false},
     {make_error_code(sys::connection_reset), maybe, true, true},
     // A route may go while an answer is waited for: then these come out of a read.
     {make_error_code(sys::host_unreachable), maybe, true, true},
@@ -68,6 +72,7 @@ TEST(classify, gives_each_error_its_meaning) {
     EXPECT_EQ(o.countable, want.countable) << want.ec.message();
     EXPECT_EQ(o.from, origin::operation);
     EXPECT_FALSE(o.rejected) << want.ec.message();
+    EXPECT_EQ(o.throttled, want.ec == errc::too_many_requests) << want.ec.message();
   }
 }
 

@@ -383,6 +383,21 @@ TEST_F(execute, what_an_attempt_says_about_itself_is_heard) {
   EXPECT_EQ(env.now(), time_point{} + 1h + 7s);
 }
 
+TEST_F(execute, a_wait_below_zero_is_no_hint) {
+  std::optional<bool> hinted;
+  retry how{.max_attempts = 2};
+  how.transient = [&](const outcome& o) -> std::optional<bool> {
+    hinted = o.has_hint();
+    return {};
+  };
+  const pipeline p = pipeline_builder("api").add(how).build(env);
+  EXPECT_FALSE(p.execute([](attempt& a) -> result<int> {
+    a.retry_after(-1s);
+    return error(errc::connection_closed);
+  }));
+  EXPECT_EQ(hinted, false);
+}
+
 TEST_F(execute, messages_print_attempts_and_retries) {
   const auto r = retrying(3).execute([]() -> int { throw std::runtime_error("down"); });
   const std::string text = r.error().message();

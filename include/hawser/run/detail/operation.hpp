@@ -38,6 +38,10 @@ struct call_options {
   std::stop_token stop{};
   /// Filled with the call's story.
   call_report* report = nullptr;
+  /// What the call is about (a tenant, an operation, a route): policies made with `keyed` keep one
+  /// state for each. An `http::client` takes the route when nothing is said here. Must live as long
+  /// as the call; compared whole.
+  std::string_view key{};
   /// Names the operation in events, reports and logs.
   std::string_view name{};
   /// Appears in events, reports and logs.
