@@ -12,6 +12,7 @@
 #include "hawser/core/result.hpp"
 #include "hawser/core/secret.hpp"
 #include "hawser/core/time.hpp"
+#include "hawser/core/try_make.hpp"
 #include "hawser/observe/event.hpp"
 #include "hawser/observe/observer.hpp"
 #include "hawser/observe/redactor.hpp"

@@ -1,5 +1,6 @@
 #include "hawser/http/client.hpp"
 
+#include "hawser/core/try_make.hpp"
 #include "hawser/http/classify.hpp"
 #include "hawser/http/url.hpp"
 #include "hawser/observe/redactor.hpp"
@@ -10,6 +11,7 @@
 
 #include "http/judgement.hpp"
 #include "http/literal_routes.hpp"
+#include "run/brief_clients.hpp"
 #include "run/cancel_link.hpp"
 #include "run/resume.hpp"
 
@@ -18,8 +20,10 @@
 #include <boost/asio/prefer.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <initializer_list>
 #include <mutex>
 #include <new>
@@ -102,6 +106,7 @@ class client::state {
     check_name(options.correlation_header, "client.correlation_header", {key});
     check_name(options.attempt_header, "client.attempt_header",
                {key, options.correlation_header.value_or("")});
+    born = env.now();
     prefix = base.path();
     if (prefix.back() == '/') prefix.pop_back();  // a request's path begins with it
     carrier = options.transport ? options.transport
@@ -126,6 +131,8 @@ class client::state {
   void enter(call& c);
   void leave(call& c) noexcept;
   void close() noexcept;
+  /// Its client goes.
+  void retire() noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
   environment env;
@@ -135,9 +142,11 @@ class client::state {
   std::string prefix;
   std::shared_ptr<http::transport> carrier;
   const idempotency_profile ietf = idempotency_profile::ietf();
+  time_point born;
   literal_routes literals;
 
  private:
+  void tell_of_short_lives(time_point now) const;
   /// Among the default fields, so that calls need not look for it.
   void take_user_agent() {
     constexpr std::string_view name = "User-Agent";
@@ -152,7 +161,9 @@ class client::state {
   }
 
   std::mutex mutex_;
-  call* first_ = nullptr;            // running calls
+  call* first_ = nullptr;  // running calls
+  bool called_ = false;    // at least once
+  bool called_again_ = false;
   std::atomic<bool> closed_{false};  // set under the lock
 };
 
@@ -621,6 +632,7 @@ void client::state::enter(call& c) {
   if (first_ != nullptr) first_->previous = &c;
   first_ = &c;
   c.listed_ = true;
+  if (!called_again_) called_again_ = std::exchange(called_, true);
   if (closed_) c.cancel_from_client();
 }
 
@@ -636,6 +648,38 @@ void client::state::close() noexcept {
   for (call* c = first_; c != nullptr; c = c->next) c->cancel_from_client();
 }
 
+void client::state::retire() noexcept {
+  const time_point now = env.now();
+  if (now >= later(born, hawser::detail::brief_clients::span)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (called_again_) return;
+  }
+  try {
+    const std::uint64_t origin = std::hash<std::string>{}(base.origin());
+    if (env.source().brief_clients().gone(origin, now)) tell_of_short_lives(now);
+  } catch (const std::bad_alloc&) {  // it can do without
+  }
+}
+
+void client::state::tell_of_short_lives(time_point now) const {
+  using counted = hawser::detail::brief_clients;
+  const std::string origin = base.origin();
+  event e;
+  e.kind = event_kind::short_lived_clients;
+  e.at = now;
+  e.pipeline = policies.name();
+  e.operation = origin;
+  e.why = {"", reason::client_per_call, counted::too_many,
+           std::chrono::duration<double>(counted::span).count(), never};
+  for (const auto& listener : policies.plan()->observers) {
+    try {
+      listener->on_event(e);
+    } catch (...) {  // an observer's trouble is not the client's
+    }
+  }
+}
+
 client::client(environment env, std::string_view base_url, const pipeline_builder& policies,
                client_options options)
     : state_(std::make_shared<state>(std::move(env), base_url, policies, std::move(options))) {}
@@ -643,17 +687,31 @@ client::client(environment env, std::string_view base_url, const pipeline_builde
 client::client(environment env, std::string_view base_url)
     : client(std::move(env), base_url, standard_pipeline("http")) {}
 
+result<client> client::try_make(environment env, std::string_view base_url,
+                                const pipeline_builder& policies, client_options options) {
+  return hawser::try_make(
+      [&] { return client(std::move(env), base_url, policies, std::move(options)); });
+}
+
+result<client> client::try_make(environment env, std::string_view base_url) {
+  return hawser::try_make([&] { return client(std::move(env), base_url); });
+}
+
 client::client(client&& other) noexcept = default;
 
 client& client::operator=(client&& other) noexcept {
   if (this != &other) {
     close();
+    if (state_) state_->retire();
     state_ = std::move(other.state_);
   }
   return *this;
 }
 
-client::~client() { close(); }
+client::~client() {
+  close();
+  if (state_) state_->retire();
+}
 
 void client::close() noexcept {
   if (state_) state_->close();
@@ -752,38 +810,34 @@ result<void> client::send(const request& what, response& answer,
   return room->wait(env().source());
 }
 
-namespace {
-
-request with_params(request&& r, const route_params& params) {
-  // A setter moves nothing away: it returns what it was called on.
-  for (const auto& [name, value] : params)
-    std::move(r).param(name, value);  // NOLINT(bugprone-use-after-move)
-  return std::move(r);
+prepared client::get(std::string_view target, const route_values& params) const {
+  return {*this, request::get(target, params)};
 }
-
-}  // namespace
-
-prepared client::get(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::get(target), params)};
+prepared client::head(std::string_view target, const route_values& params) const {
+  return {*this, request::head(target, params)};
 }
-prepared client::head(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::head(target), params)};
+prepared client::delete_(std::string_view target, const route_values& params) const {
+  return {*this, request::delete_(target, params)};
 }
-prepared client::delete_(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::delete_(target), params)};
+prepared client::post(std::string_view target, const route_values& params) const {
+  return {*this, request::post(target, params)};
 }
-prepared client::post(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::post(target), params)};
+prepared client::put(std::string_view target, const route_values& params) const {
+  return {*this, request::put(target, params)};
 }
-prepared client::put(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::put(target), params)};
+prepared client::patch(std::string_view target, const route_values& params) const {
+  return {*this, request::patch(target, params)};
 }
-prepared client::patch(std::string_view target, const route_params& params) const {
-  return {*this, with_params(request::patch(target), params)};
+prepared client::options(std::string_view target, const route_values& params) const {
+  return {*this, request::options(target, params)};
 }
 
 result<response> prepared::send(const call_options& options) && {
   return client_->send(std::move(request_), options);
+}
+
+result<response> prepared::send(const call_options& options) const& {
+  return client_->send(request_, options);
 }
 
 std::optional<error> prepared::send_for_success(response& answer, const call_options& options) {

@@ -39,8 +39,9 @@ std::optional<error> check_target(const method& how, std::string_view target) {
 
 }  // namespace
 
-request::request(http::method how, std::string_view target)
+request::request(http::method how, std::string_view target, const route_values& given)
     : method_(std::move(how)), target_(target) {
+  params(given);
   if (!method_.valid()) {
     set_problem({errc::invalid_method,
                  method_.text() == "CONNECT"
@@ -83,74 +84,82 @@ request& request::operator=(request&& other) noexcept {
 
 request::~request() = default;
 
-request&& request::header(std::string_view name, std::string_view value) && {
+request& request::header(std::string_view name, std::string_view value) & {
   if (auto checked = check_request_field(name, value); !checked)
     set_problem(checked.error());
   else if (same_name(name, "Content-Type"))
     headers_.set(name, value);  // one body has one type; json() may have given it another
   else
     headers_.add(name, value);
-  return std::move(*this);
+  return *this;
 }
 
-request&& request::query(std::string_view name, std::string_view value) && {
+request& request::query(std::string_view name, std::string_view value) & {
   if (!query_.empty()) query_ += '&';
   percent_encode_to(query_, name);
   query_ += '=';
   percent_encode_to(query_, value);
-  return std::move(*this);
+  return *this;
 }
 
-request&& request::param(std::string_view name, std::string_view value) && {
+request& request::param(std::string_view name, std::string_view value) & {
   params_.emplace_back(name, value);
-  return std::move(*this);
+  return *this;
 }
 
-request&& request::body(std::string bytes, std::string_view content_type) && {
+request& request::params(const route_values& values) & {
+  for (const route_value& each : values.few_)
+    if (each.given_) param(each.name_, each.value_);
+  if (values.all_ != nullptr)
+    for (const auto& [name, value] : *values.all_) param(name, value);
+  return *this;
+}
+
+request& request::body(std::string bytes, std::string_view content_type) & {
   body_ = std::move(bytes);
   has_body_ = true;
-  if (content_type.empty()) return std::move(*this);
+  if (content_type.empty()) return *this;
   if (auto checked = check_field("Content-Type", content_type); !checked)
     set_problem(checked.error());
   else
     headers_.set("Content-Type", content_type);
-  return std::move(*this);
+  return *this;
 }
 
-request&& request::json(const nlohmann::json& value) && {
+request& request::json(const nlohmann::json& value) & {
   if (const auto flaw = detail::find_flaw(value, detail::most_levels_sent);
       flaw.what != detail::json_flaw::none) {
     set_problem(detail::unsendable(flaw));
-    return std::move(*this);
+    return *this;
   }
   try {
     body_ = value.dump();
   } catch (const nlohmann::json::exception&) {
     set_problem(detail::not_utf8(value));
-    return std::move(*this);
+    return *this;
   }
   has_body_ = true;
   if (!headers_.contains("Content-Type")) headers_.add("Content-Type", "application/json");
-  return std::move(*this);
+  return *this;
 }
 
-request&& request::idempotency_key(std::string_view key) && {
+request& request::idempotency_key(std::string_view key) & {
   if (key.empty())
     set_problem({errc::invalid_idempotency_key,
                  "the idempotency key is empty; give the operation's own number, or none at all"});
   else
     key_.emplace(key);
-  return std::move(*this);
+  return *this;
 }
 
-request&& request::effect(hawser::effect what) && {
+request& request::effect(hawser::effect what) & {
   effect_ = what;
-  return std::move(*this);
+  return *this;
 }
 
-request&& request::name(std::string text) && {
+request& request::name(std::string text) & {
   name_ = std::move(text);
-  return std::move(*this);
+  return *this;
 }
 
 void request::set_problem(error why) {

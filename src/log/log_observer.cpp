@@ -26,7 +26,8 @@ level::level_enum level_of(const event& what, const log_options& options) noexce
     case event_kind::call_finished:
       if (failed) return level::err;
       return options.quiet_successes ? level::debug : level::info;
-    case event_kind::state_changed: return level::warn;
+    case event_kind::state_changed:
+    case event_kind::short_lived_clients: return level::warn;
     case event_kind::fallback_used: return level::info;
     default: return level::debug;
   }

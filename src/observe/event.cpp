@@ -42,6 +42,7 @@ std::string_view to_string(reason because) noexcept {
     case reason::own_delay: return "own_delay";
     case reason::server_hint: return "server_hint";
     case reason::local_rejection: return "local_rejection";
+    case reason::client_per_call: return "client_per_call";
     case reason::canceled: return "canceled";
     case reason::substituted: return "substituted";
     case reason::succeeded: return "succeeded";
@@ -62,6 +63,7 @@ std::string_view to_string(event_kind kind) noexcept {
     case event_kind::state_changed: return "state_changed";
     case event_kind::late_result: return "late_result";
     case event_kind::fallback_used: return "fallback_used";
+    case event_kind::short_lived_clients: return "short_lived_clients";
     case event_kind::call_finished: return "call_finished";
   }
   return "unknown";
@@ -130,6 +132,9 @@ std::string words_of(reason because, double measured, double threshold) {
     case reason::own_delay: return "backoff";
     case reason::server_hint: return "the server asked for it";
     case reason::local_rejection: return "refused here";
+    case reason::client_per_call:
+      return number(measured) + " clients made one call or none within " + time(threshold) +
+             "; keep one client per origin";
     case reason::canceled: return "by the caller";
     case reason::substituted: return "source " + of(measured, threshold);
     case reason::succeeded: return "succeeded";

@@ -62,16 +62,18 @@ void require_part(double given, double most, std::string_view field, std::string
 token_budget validated(token_budget o) {
   if (o.name.empty()) o.name = "token_budget";
   require(o.tokens >= 1, "token_budget.tokens", o.tokens, "must be at least 1");
+  constexpr int most = std::numeric_limits<int>::max();
   const int initial = o.initial.value_or(o.tokens);
   require(initial >= 0 && initial <= o.tokens, "token_budget.initial", initial,
           "must be from 0 to tokens");
   require_cost(o.retry_cost, o.tokens, "token_budget.retry_cost");
   require_cost(o.timeout_cost, o.tokens, "token_budget.timeout_cost");
-  require_cost(o.throttle_cost, o.tokens, "token_budget.throttle_cost");
+  if (!o.throttle_cost) o.throttle_cost = o.retry_cost;
+  require_cost(*o.throttle_cost, o.tokens, "token_budget.throttle_cost");
   require_part(o.retry_refund, 1, "token_budget.retry_refund", "must be from 0 to 1");
-  require_part(o.success_refund, o.tokens, "token_budget.success_refund",
-               "must be from 0 to tokens");
-  require_part(o.per_call, o.tokens, "token_budget.per_call", "must be from 0 to tokens");
+  require_part(o.success_refund, most, "token_budget.success_refund",
+               "must be from 0 to 2147483647");
+  require_part(o.per_call, most, "token_budget.per_call", "must be from 0 to 2147483647");
   require_part(o.per_second, 10'000, "token_budget.per_second", "must be from 0 to 10000");
   // What retries give back does not count: without tokens there are no retries to succeed.
   require(in_units(std::max({o.success_refund, o.per_call, o.per_second})) > 0,
@@ -223,7 +225,7 @@ class bucket_budget final : public budget {
   static constexpr std::uint64_t most_minted = std::uint64_t{1} << 62U;
 
   [[nodiscard]] int cost_of(const outcome& failed) const noexcept {
-    if (failed.throttled) return options_.throttle_cost;
+    if (failed.throttled) return *options_.throttle_cost;
     return failed.error == condition::timeout ? options_.timeout_cost : options_.retry_cost;
   }
 

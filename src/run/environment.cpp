@@ -2,6 +2,7 @@
 
 #include "hawser/run/detail/operation_memory.hpp"
 
+#include "run/brief_clients.hpp"
 #include "run/process_end.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -27,7 +28,8 @@ namespace asio = boost::asio;
 
 time_source::time_source(asio::any_io_executor executor, std::unique_ptr<entropy> random)
     : executor_(std::make_unique<const asio::any_io_executor>(std::move(executor))),
-      random_(std::move(random)) {}
+      random_(std::move(random)),
+      brief_clients_(std::make_unique<detail::brief_clients>()) {}
 
 time_source::~time_source() = default;
 

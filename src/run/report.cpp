@@ -70,6 +70,7 @@ std::string report_entry::to_string() const {
     case event_kind::fallback_used:
       text += "fallback used in place of " + describe(error) + because_text;
       break;
+    case event_kind::short_lived_clients: text += "short-lived clients" + because_text; break;
     case event_kind::call_finished:
       text += "call finished: " + describe(error) + " after " + in_short(elapsed);
       break;

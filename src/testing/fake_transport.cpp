@@ -4,6 +4,7 @@
 #include "hawser/http/limits.hpp"
 #include "hawser/http/method.hpp"
 #include "hawser/http/response.hpp"
+#include "hawser/observe/redactor.hpp"
 #include "hawser/run/detail/operation_memory.hpp"
 #include "hawser/run/detail/value.hpp"
 
@@ -15,6 +16,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <new>
@@ -97,6 +100,59 @@ scripted_exchange&& scripted_exchange::delivered(evidence if_canceled) && {
   return std::move(*this);
 }
 
+// --- surprises ---------------------------------------------------------------------------------
+
+namespace {
+
+void tell_and_abort(std::string_view what) {
+  std::fprintf(stderr, "hawser::testing::fake_transport: %.*s\n", static_cast<int>(what.size()),
+               what.data());
+  std::abort();
+}
+
+std::atomic<void (*)(std::string_view)> how_surprises_fail = &tell_and_abort;
+
+// Boost's base has no virtual destructor, and nobody deletes a category through it.
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+#endif
+
+/// The test's own mistake: no policy has anything to do with it, least of all a retry.
+class unplanned_category final : public boost::system::error_category {
+ public:
+  [[nodiscard]] const char* name() const noexcept override { return "hawser.testing"; }
+  [[nodiscard]] std::string message(int /*value*/) const override {
+    return "the fake transport has no answer for this request";
+  }
+  [[nodiscard]] boost::system::error_condition default_error_condition(
+      int /*value*/) const noexcept override {
+    return make_error_condition(condition::invalid_input);
+  }
+};
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+error_code unplanned_request() noexcept {
+  static const unplanned_category category;
+  return {1, category};
+}
+
+/// A target may hold what should not be printed.
+std::string text_of_unplanned(const sent_request& r) {
+  return "unplanned request: " + r.method + " " + redactor().url(r.target) +
+         "; plan it with script() or handle(), or say otherwise() what answers the rest";
+}
+
+std::string text_of_unused(std::size_t steps) {
+  return std::to_string(steps) + (steps == 1 ? " step" : " steps") +
+         " of the script never asked for: requests are missing, or the test plans too many";
+}
+
+}  // namespace
+
 // --- running exchanges -------------------------------------------------------------------------
 
 class fake_transport::core : public std::enable_shared_from_this<core> {
@@ -110,6 +166,8 @@ class fake_transport::core : public std::enable_shared_from_this<core> {
   std::optional<environment> env;  // empty once closed
   std::deque<scripted_exchange> steps;
   handler otherwise;
+  std::function<void(std::string_view)> surprise = how_surprises_fail.load();
+  std::size_t unplanned = 0;
   std::vector<sent_request> seen;
   std::vector<flight*> flying;
   std::size_t most_running = 0;
@@ -266,6 +324,33 @@ std::size_t fake_transport::script_left() const {
   return core_->steps.size();
 }
 
+void fake_transport::otherwise(scripted_exchange step) {
+  handle([same = std::move(step)](const sent_request&) { return same; });
+}
+
+bool fake_transport::expect_done() {
+  std::size_t left = 0;
+  std::size_t unplanned = 0;
+  std::function<void(std::string_view)> surprise;
+  {
+    const std::lock_guard lock(core_->mutex);
+    left = core_->steps.size();
+    unplanned = core_->unplanned;
+    surprise = core_->surprise;
+  }
+  if (left != 0 && surprise) surprise(text_of_unused(left));
+  return left == 0 && unplanned == 0;  // the latter were told as they came
+}
+
+void fake_transport::on_surprise(std::function<void(std::string_view)> report) {
+  const std::lock_guard lock(core_->mutex);
+  core_->surprise = std::move(report);
+}
+
+void fake_transport::fail_surprises_by(void (*report)(std::string_view)) noexcept {
+  how_surprises_fail.store(report != nullptr ? report : &tell_and_abort);
+}
+
 std::vector<sent_request> fake_transport::requests() const {
   const std::lock_guard lock(core_->mutex);
   return core_->seen;
@@ -303,6 +388,7 @@ void fake_transport::start(http::exchange& what) {
 
   std::optional<scripted_exchange> step;
   handler otherwise;
+  std::function<void(std::string_view)> surprise;
   {
     const std::lock_guard lock(core_->mutex);
     if (core_->env) r.at = core_->env->now();
@@ -312,11 +398,19 @@ void fake_transport::start(http::exchange& what) {
     } else if (!core_->steps.empty()) {
       step = std::move(core_->steps.front());
       core_->steps.pop_front();
-    } else {
+    } else if (core_->otherwise) {
       otherwise = core_->otherwise;
+    } else {
+      ++core_->unplanned;
+      surprise = core_->surprise;
     }
   }
-  if (!step) step = otherwise ? otherwise(r) : scripted_exchange::answer(200);
+  if (!step && otherwise) step = otherwise(r);
+  if (!step) {
+    std::string text = text_of_unplanned(r);
+    if (surprise) surprise(text);
+    step = scripted_exchange::fail(unplanned_request(), evidence::never_sent, std::move(text));
+  }
 
   {
     const std::lock_guard lock(core_->mutex);

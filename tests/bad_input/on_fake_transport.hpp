@@ -19,6 +19,9 @@ struct on_fake_transport : ::testing::Test {
   testing::manual_environment env;
   std::shared_ptr<testing::fake_transport> net = std::make_shared<testing::fake_transport>(env);
 
+  /// What is sent after all is looked at in `net->requests()`.
+  on_fake_transport() { net->otherwise(testing::scripted_exchange::answer(200)); }
+
   http::client make(http::client_options options = {}, std::string_view base = "http://api.test") {
     options.transport = net;
     return http::client(env, base, http::standard_pipeline("api"), std::move(options));

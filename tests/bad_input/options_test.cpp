@@ -191,8 +191,20 @@ TEST(BadOptions, OfBudgets) {
             {0, -1, least, 501, most}),
       edges("token_budget.timeout_cost", "from 1 to tokens", &token_budget::timeout_cost, {1, 500},
             {0, -1, least, 501, most}),
-      edges("token_budget.success_refund", "at least 1", &token_budget::success_refund, {1, most},
-            {0, -1, least}),
+      edges("token_budget.throttle_cost", "from 1 to tokens", &token_budget::throttle_cost,
+            {std::nullopt, 1, 500}, {0, -1, least, 501, most}),
+      edges("token_budget.initial", "from 0 to tokens", &token_budget::initial,
+            {std::nullopt, 0, 500}, {-1, least, 501, most}),
+      edges("token_budget.retry_refund", "from 0 to 1", &token_budget::retry_refund,
+            {0.0, 0.1, 1.0}, {under(0), over(1), nan, infinite}),
+      edges("token_budget.success_refund", "from 0 to 2147483647", &token_budget::success_refund,
+            {1, 1e-6, most}, {-1, least, under(0), over(most), nan, infinite}),
+      edges("token_budget.success_refund", "nothing else refills it", &token_budget::success_refund,
+            {1e-6}, {0, 1e-9}),
+      edges("token_budget.per_call", "from 0 to 2147483647", &token_budget::per_call,
+            {0, 0.1, most}, {under(0), over(most), nan, infinite}),
+      edges("token_budget.per_second", "from 0 to 10000", &token_budget::per_second, {0, 0.1, 1e4},
+            {under(0), over(1e4), nan, infinite}),
   });
 }
 

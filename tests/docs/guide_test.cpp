@@ -1,6 +1,8 @@
 // What docs/guide/ quotes of calls: each test holds one page's blocks and looks at what they do.
+#include "hawser/core/try_make.hpp"
 #include "hawser/http/client.hpp"
 #include "hawser/http/json.hpp"
+#include "hawser/http/standard_options.hpp"
 #include "hawser/observe/observer.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/retry.hpp"
@@ -428,6 +430,28 @@ TEST(cancellation, of_clients) {
                  });
   api.close();  // so does the destructor; handlers still run
   EXPECT_EQ(ended.get_future().get(), asio::error::operation_aborted);
+}
+
+// README.md
+hawser::error set_up_without_exceptions(const hawser::environment& env, const std::string& url,
+                                        hawser::http::standard_options policies) {
+  const auto api = hawser::try_make([&] {
+    return hawser::http::client{env, url,
+                                hawser::http::standard_pipeline("users", std::move(policies))};
+  });
+  if (!api) return api.error();  // retry.max_attempts = 0: must be 1 to 100 ...
+  return {};
+}
+
+TEST(readme, set_up_without_exceptions) {
+  manual_environment env;
+  EXPECT_FALSE(set_up_without_exceptions(env, "https://api.example", {}).code());
+  hawser::http::standard_options policies;
+  policies.retry.max_attempts = 0;
+  const hawser::error why = set_up_without_exceptions(env, "https://api.example", policies);
+  EXPECT_EQ(why, hawser::errc::invalid_options);
+  EXPECT_EQ(why.detail().substr(0, 40), "retry.max_attempts = 0: must be 1 to 100");
+  EXPECT_EQ(set_up_without_exceptions(env, "no url", {}), hawser::errc::invalid_url);
 }
 
 TEST(idempotency, one_key_for_a_call) {

@@ -216,12 +216,8 @@ TEST_F(policy_pages, retry_budget) {
 TEST_F(policy_pages, token_budget) {
   auto standard = hawser::make_budget(hawser::token_budget::aws_standard());
   auto of_2026 = hawser::make_budget(hawser::token_budget::aws_2026());
-  auto by_calls = hawser::make_budget(hawser::token_budget{.tokens = 50,
-                                                           .retry_cost = 1,
-                                                           .timeout_cost = 1,
-                                                           .throttle_cost = 1,
-                                                           .success_refund = 0,
-                                                           .per_call = 0.1});
+  auto by_calls = hawser::make_budget(hawser::token_budget{
+      .tokens = 50, .retry_cost = 1, .timeout_cost = 1, .success_refund = 0, .per_call = 0.1});
   EXPECT_EQ(standard->balance({}), 500);
   EXPECT_EQ(of_2026->price({}), 14);
   EXPECT_EQ(by_calls->balance({}), 50);

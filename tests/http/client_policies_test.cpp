@@ -56,6 +56,7 @@ class client_policies : public ::testing::Test {
  protected:
   client_policies() {
     env.on_leftover([](std::string_view what) { ADD_FAILURE() << "left behind: " << what; });
+    net->otherwise(scripted_exchange::answer(200));
   }
 
   client make(standard_options policies = {}, client_options options = {}) {

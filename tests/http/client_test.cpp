@@ -245,6 +245,27 @@ TEST_F(client_test, the_answer_a_retry_discards_leaves_its_connection_fit_for_th
 
 // --- one-liners --------------------------------------------------------------------------------
 
+TEST_F(client_test, can_be_made_without_exceptions) {
+  result<client> made = client::try_make(env, server.url());
+  ASSERT_TRUE(made) << made.error().message();
+  const client api = *std::move(made);
+  server.script({plan::answer(200, std::string(ada))});
+  expect_ada(api.get("/users/42").send());
+
+  EXPECT_EQ(client::try_make(env, "ftp://x").error(), errc::invalid_url);
+  client_options options;
+  options.pool.max_connections = 0;
+  const error why = client::try_make(env, server.url(), standard_pipeline("api"), options).error();
+  EXPECT_EQ(why, errc::invalid_options);
+  EXPECT_NE(why.detail().find("pool.max_connections = 0"), std::string::npos) << why.detail();
+  options = {};
+  options.tls.ca_file = "/nowhere/ca.pem";
+  EXPECT_EQ(client::try_make(env, "https://x", standard_pipeline("api"), options).error(),
+            errc::tls_bad_credentials);
+  const error named = client::try_make(env, server.url(), pipeline_builder("")).error();
+  EXPECT_NE(named.detail().find("pipeline.name"), std::string::npos) << named.detail();
+}
+
 TEST_F(client_test, one_line_with_json_both_ways) {
   server.script({plan::answer(200, ada), plan::answer(404, "{}"),
                  plan::answer(200, R"({"name":"Ada","age":"old"})"), plan::answer(200, "{"),

@@ -17,7 +17,7 @@ class fake : public ::testing::Test, public transport_rig {
   one_exchange ex{http::method::post, "/v1/charges", "{}"};
 };
 
-TEST_F(fake, follows_its_script_then_its_handler_then_answers_200) {
+TEST_F(fake, follows_its_script_then_its_handler) {
   net.script({scripted_exchange::answer(201, "{\"id\":1}").header("Location", "/1"),
               scripted_exchange::fail(errc::connection_closed, evidence::maybe_applied, "why")});
   ASSERT_TRUE(run(net, ex));
@@ -29,13 +29,58 @@ TEST_F(fake, follows_its_script_then_its_handler_then_answers_200) {
   EXPECT_EQ(ex.ec_, errc::connection_closed);
   EXPECT_EQ(ex.detail_, "why");
   EXPECT_EQ(net.script_left(), 0u);
-  ASSERT_TRUE(run(net, ex));
-  EXPECT_FALSE(ex.ec_);
-  EXPECT_EQ(ex.answer_.status(), 200);
+  EXPECT_TRUE(net.expect_done());
   net.handle([](const sent_request& r) { return scripted_exchange::answer(202, r.body); });
   ASSERT_TRUE(run(net, ex));
   EXPECT_EQ(ex.answer_.status(), 202);
   EXPECT_EQ(ex.answer_.body(), "{}");
+}
+
+TEST_F(fake, a_request_that_nobody_planned_fails_the_test_and_the_call) {
+  std::vector<std::string> told;
+  net.on_surprise([&](std::string_view what) { told.emplace_back(what); });
+  net.script({scripted_exchange::answer(201)});
+  ASSERT_TRUE(run(net, ex));
+  EXPECT_EQ(ex.answer_.status(), 201);
+  EXPECT_TRUE(told.empty());
+  ex.target = "/v1/charges?api_key=s3cr3t";
+  ASSERT_TRUE(run(net, ex));
+  EXPECT_EQ(ex.ec_, condition::invalid_input);
+  EXPECT_NE(ex.ec_, condition::transient);
+  EXPECT_EQ(ex.delivery_, evidence::never_sent);
+  ASSERT_EQ(told.size(), 1u);
+  for (const std::string& text : {told[0], ex.detail_}) {
+    EXPECT_NE(text.find("unplanned request: POST /v1/charges?"), std::string::npos) << text;
+    EXPECT_NE(text.find("script()"), std::string::npos) << text;
+    EXPECT_EQ(text.find("s3cr3t"), std::string::npos) << text;
+  }
+  EXPECT_EQ(net.requests().size(), 2u);
+  EXPECT_FALSE(net.expect_done());
+  EXPECT_EQ(told.size(), 1u);  // said when it came
+}
+
+TEST_F(fake, what_answers_everything_else_is_said_in_so_many_words) {
+  net.script({scripted_exchange::answer(201)});
+  net.otherwise(scripted_exchange::answer(404, "{}").header("X", "1"));
+  for (const int status : {201, 404, 404}) {
+    ASSERT_TRUE(run(net, ex));
+    EXPECT_EQ(ex.answer_.status(), status);
+  }
+  EXPECT_EQ(ex.answer_.headers().find("x"), "1");
+  EXPECT_TRUE(net.expect_done());
+}
+
+TEST_F(fake, what_was_planned_and_never_asked_for_fails_the_test_when_asked) {
+  std::vector<std::string> told;
+  net.on_surprise([&](std::string_view what) { told.emplace_back(what); });
+  net.script({scripted_exchange::answer(201), scripted_exchange::answer(202)});
+  EXPECT_FALSE(net.expect_done());
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("2 steps of the script never asked for"), std::string::npos) << told[0];
+  ASSERT_TRUE(run(net, ex));
+  ASSERT_TRUE(run(net, ex));
+  EXPECT_TRUE(net.expect_done());
+  EXPECT_EQ(told.size(), 1u);
 }
 
 TEST_F(fake, remembers_requests_with_own_fields_before_defaults) {
@@ -44,6 +89,7 @@ TEST_F(fake, remembers_requests_with_own_fields_before_defaults) {
   defaults.add("user-agent", "test");
   ex.default_headers = &defaults;
   ex.own_.add("Accept", "application/json");
+  net.script({scripted_exchange::answer(200)});
   ASSERT_TRUE(run(net, ex));
   const auto seen = net.requests();
   ASSERT_EQ(seen.size(), 1u);

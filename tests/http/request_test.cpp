@@ -1,5 +1,6 @@
 #include "hawser/http/request.hpp"
 
+#include "hawser/http/client.hpp"
 #include "hawser/http/json.hpp"
 #include "http/expect_error.hpp"
 
@@ -46,6 +47,95 @@ TEST(Request, IsBuiltInOneExpression) {
   EXPECT_EQ(r.body(), "{}");
   EXPECT_TRUE(r.has_body());
   EXPECT_EQ(r.idempotency_key(), "order-7");
+}
+
+TEST(Request, ANamedOneIsChangedInPlace) {
+  request r = request::post("/v1/accounts/{id}/charges");
+  r.param("id", "a/1").query("trace", "on");
+  r.header("Accept", "application/json");
+  r.json({{"amount", 7}});
+  r.idempotency_key("order-7").effect(effect::keyed).name("charge");
+  EXPECT_FALSE(r.problem());
+  EXPECT_EQ(r.target().value(), "/v1/accounts/a%2F1/charges?trace=on");
+  EXPECT_EQ(r.headers().find("accept"), "application/json");
+  EXPECT_EQ(r.body(), R"({"amount":7})");
+  EXPECT_EQ(r.idempotency_key(), "order-7");
+  EXPECT_EQ(r.effect(), effect::keyed);
+  EXPECT_EQ(r.name(), "charge");
+  r.body("{}", "application/json");
+  EXPECT_EQ(r.body(), "{}");
+}
+
+// Each setter there is, of a named request and of a temporary one, and of none that is const.
+template <class R>
+concept has_setters = requires(R&& r, const nlohmann::json& json, const charge& typed) {
+  static_cast<R&&>(r).header("a", "b");
+  static_cast<R&&>(r).query("a", "b");
+  static_cast<R&&>(r).param("a", "b");
+  static_cast<R&&>(r).params({{"a", "b"}});
+  static_cast<R&&>(r).body("a", "b");
+  static_cast<R&&>(r).json(json);
+  static_cast<R&&>(r).json({{"a", 1}, {"b", {1, 2}}});
+  static_cast<R&&>(r).json(typed);
+  static_cast<R&&>(r).json("a", 1, "b", typed);
+  static_cast<R&&>(r).idempotency_key("k");
+  static_cast<R&&>(r).effect(effect::safe);
+  static_cast<R&&>(r).name("a");
+};
+template <class R>
+concept has_a_setter = requires(R r) {
+  r.header("a", "b");
+}
+|| requires(R r) { r.query("a", "b"); }
+|| requires(R r) { r.param("a", "b"); }
+|| requires(R r) { r.params({{"a", "b"}}); }
+|| requires(R r) { r.body("a", "b"); }
+|| requires(R r) { r.json({{"a", 1}}); }
+|| requires(R r) { r.idempotency_key("k"); }
+|| requires(R r) { r.effect(effect::safe); }
+|| requires(R r) { r.name("a"); };
+
+TEST(Request, SettersAreTheSameOnARequestAndOnOneOnItsWay) {
+  EXPECT_TRUE(has_setters<request&>);
+  EXPECT_TRUE(has_setters<request&&>);
+  EXPECT_TRUE(has_setters<http::prepared&>);
+  EXPECT_TRUE(has_setters<http::prepared&&>);
+  EXPECT_FALSE(has_a_setter<const request&>);
+  EXPECT_FALSE(has_a_setter<const http::prepared&>);
+}
+
+TEST(Request, TakesItsParametersAtOnce) {
+  EXPECT_EQ(request::get("/u/{id}", {{"id", "a/b"}}).target().value(), "/u/a%2Fb");
+  EXPECT_EQ(request(method("PURGE"), "/{a}/{b}", {{"b", "2"}, {"a", "1"}}).target().value(),
+            "/1/2");
+  const http::route_params many{{"a", "1"}, {"b", "2"}};
+  EXPECT_EQ(request::put("/{a}/{b}", many).target().value(), "/1/2");
+  EXPECT_EQ(request::put("/{a}/{b}").params({{"a", "1"}}).param("b", "2").target().value(), "/1/2");
+  expect_error(request::get("/u/{id}", {{"id", ""}}).target().error(), errc::invalid_route,
+               condition::invalid_input, {"id"});
+  expect_error(request::get("/u/{id}", {{"", "x"}, {"id", "1"}}).target().error(),
+               errc::invalid_route, condition::invalid_input, {});
+}
+
+TEST(Request, TakesTheMembersOfAJsonObjectOneByOne) {
+  const auto r = request::post("/").json("order", std::string("o-1"), "cents", 1200, "paid", false,
+                                         "charge", charge{7, "EUR"});
+  EXPECT_EQ(
+      nlohmann::json::parse(r.body()),
+      nlohmann::json::parse(
+          R"({"order":"o-1","cents":1200,"paid":false,"charge":{"amount":7,"currency":"EUR"}})"));
+  EXPECT_EQ(r.headers().find("content-type"), "application/json");
+  EXPECT_EQ(request::post("/").json("a", 1, "a", 2).body(), R"({"a":2})");
+}
+
+TEST(Request, MembersOfAJsonObjectAreCheckedAsAWholeOneIs) {
+  expect_problem(request::post("/").json("name", "\xff"), errc::invalid_body, {"UTF-8"});
+  expect_problem(request::post("/").json("\xff", 1), errc::invalid_body, {"UTF-8"});
+  expect_problem(request::post("/").json("a", thrower{}), errc::invalid_body, {});
+  nlohmann::json deep = 1;
+  for (int i = 0; i < 1000; ++i) deep = nlohmann::json::array({std::move(deep)});
+  expect_problem(request::post("/").json("a", deep), errc::invalid_body, {});
+  EXPECT_FALSE(request::post("/").json("a", deep.at(0)).problem());
 }
 
 TEST(Request, HasABuilderForEachMethod) {

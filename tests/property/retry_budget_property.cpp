@@ -95,7 +95,8 @@ TEST(token_budget_property, agrees_with_a_plain_number) {
     o.initial = number("initial", 0, o.tokens);
     o.retry_cost = std::min(o.tokens, number("retry_cost", 1, 8));
     o.timeout_cost = std::min(o.tokens, number("timeout_cost", 1, 12));
-    o.throttle_cost = std::min(o.tokens, number("throttle_cost", 1, 12));
+    const int throttle = number("throttle_cost, none at 0", 0, 12);
+    if (throttle != 0) o.throttle_cost = std::min(o.tokens, throttle);
     o.retry_refund = number("retry_refund, tenths", 0, 10) / 10.0;
     o.success_refund = std::min<double>(o.tokens, number("success_refund, quarters", 1, 12) / 4.0);
     o.per_call = std::min<double>(o.tokens, number("per_call, eighths", 0, 6) / 8.0);
@@ -121,7 +122,7 @@ TEST(token_budget_property, agrees_with_a_plain_number) {
         gain(units(o.per_call));
       } else if (d.name == "spend") {
         const outcome failed_with = failure(d);
-        const int price = failed_with.throttled                        ? o.throttle_cost
+        const int price = failed_with.throttled ? o.throttle_cost.value_or(o.retry_cost)
                           : failed_with.error == errc::attempt_timeout ? o.timeout_cost
                                                                        : o.retry_cost;
         same("price", b->price(failed_with), static_cast<double>(price));

@@ -3,7 +3,7 @@
 //   hawser::http::client api{env, "https://billing.example"};
 //   auto r = api.send(hawser::http::request::post("/v1/charges").json(body).idempotency_key(id));
 //   auto user = api.get("/users/{id}", {{"id", "42"}}).as<user_t>();      // typed, one line
-//   auto later = co_await api.async_send(request);                        // any completion token
+//   auto later = co_await api.get("/users/{id}", {{"id", "42"}}).async_send();  // any token
 #pragma once
 
 #include "hawser/core/export.hpp"
@@ -26,6 +26,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -84,6 +85,9 @@ struct client_options {
 
 class prepared;
 
+/// Keep one per origin, for as long as the origin is called: its connections, breaker, limiter and
+/// budget are what makes the next call cheap and safe. Who makes one per call is told by
+/// `event_kind::short_lived_clients`.
 /// Thread-safe. Destroying it ends running calls with `operation_aborted`; their handlers still
 /// run.
 class HAWSER_API client {
@@ -96,6 +100,14 @@ class HAWSER_API client {
          client_options options = {});
   /// The same with `standard_pipeline("http")`.
   client(environment env, std::string_view base_url);
+  /// The same without throwing: the error is that of the exception, its detail naming the field.
+  /// A builder's `add` and `standard_pipeline` throw where they stand; `hawser::try_make` around
+  /// all of it has that as an error too.
+  [[nodiscard]] static result<client> try_make(environment env, std::string_view base_url,
+                                               const pipeline_builder& policies,
+                                               client_options options = {});
+  /// The same with `standard_pipeline("http")`.
+  [[nodiscard]] static result<client> try_make(environment env, std::string_view base_url);
   client(client&& other) noexcept;  ///< A moved-from client may only be destroyed or assigned to.
   /// Ends the calls of the client that stood here.
   client& operator=(client&& other) noexcept;
@@ -116,7 +128,8 @@ class HAWSER_API client {
   /// Throws std::bad_alloc when there is no memory to begin with; then no handler is called. What
   /// the handler throws comes out of its executor's run function; the call had ended before.
   template <class CompletionToken = boost::asio::deferred_t>
-  auto async_send(request what, CompletionToken&& token = CompletionToken()) const {
+  requires(!std::same_as<std::remove_cvref_t<CompletionToken>, call_options>) auto async_send(
+      request what, CompletionToken&& token = CompletionToken()) const {
     return boost::asio::async_initiate<CompletionToken, void(result<response>)>(
         initiate_send{this}, token, std::move(what));
   }
@@ -139,17 +152,19 @@ class HAWSER_API client {
 
   // One-line forms: `api.get("/users/{id}", {{"id", "42"}}).as<user_t>()`.
   /// A GET of `target` with its parameters put in.
-  [[nodiscard]] prepared get(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared get(std::string_view target, const route_values& params = {}) const;
   /// A HEAD, likewise.
-  [[nodiscard]] prepared head(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared head(std::string_view target, const route_values& params = {}) const;
   /// A DELETE, likewise.
-  [[nodiscard]] prepared delete_(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared delete_(std::string_view target, const route_values& params = {}) const;
   /// A POST, likewise.
-  [[nodiscard]] prepared post(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared post(std::string_view target, const route_values& params = {}) const;
   /// A PUT, likewise.
-  [[nodiscard]] prepared put(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared put(std::string_view target, const route_values& params = {}) const;
   /// A PATCH, likewise.
-  [[nodiscard]] prepared patch(std::string_view target, const route_params& params = {}) const;
+  [[nodiscard]] prepared patch(std::string_view target, const route_values& params = {}) const;
+  /// An OPTIONS, likewise.
+  [[nodiscard]] prepared options(std::string_view target, const route_values& params = {}) const;
 
   /// Ends running calls and those started later with `operation_aborted`. Idempotent.
   void close() noexcept;
@@ -221,40 +236,108 @@ class HAWSER_API client {
   std::shared_ptr<state> state_;
 };
 
-/// A request on its way into a client. Setters as those of `request`.
+/// A request on its way into a client. Setters as those of `request`, each of them. A temporary one
+/// is sent once, its request moved on; a named one is sent as often as it is told to.
 class HAWSER_API prepared {
  public:
   /// For `client`, which must outlive it.
   prepared(const client& by, request what) noexcept : client_(&by), request_(std::move(what)) {}
 
   /// See `request::header`.
-  prepared&& header(std::string_view name, std::string_view value) && {
-    return keep(std::move(request_).header(name, value));
+  prepared& header(std::string_view name, std::string_view value) & {
+    return keep(request_.header(name, value));
   }
   /// See `request::query`.
-  prepared&& query(std::string_view name, std::string_view value) && {
-    return keep(std::move(request_).query(name, value));
+  prepared& query(std::string_view name, std::string_view value) & {
+    return keep(request_.query(name, value));
   }
   /// See `request::param`.
-  prepared&& param(std::string_view name, std::string_view value) && {
-    return keep(std::move(request_).param(name, value));
+  prepared& param(std::string_view name, std::string_view value) & {
+    return keep(request_.param(name, value));
   }
+  /// See `request::params`.
+  prepared& params(const route_values& values) & { return keep(request_.params(values)); }
   /// See `request::body`.
-  prepared&& body(std::string bytes, std::string_view content_type) && {
-    return keep(std::move(request_).body(std::move(bytes), content_type));
+  prepared& body(std::string bytes, std::string_view content_type) & {
+    return keep(request_.body(std::move(bytes), content_type));
   }
-  /// See `request::json`. Include http/json.hpp for types of your own.
+  /// See `request::json`.
+  prepared& json(const nlohmann::json& value) & { return keep(request_.json(value)); }
+  /// See `request::json`. Include http/json.hpp.
   template <class T>
-  prepared&& json(const T& value) && {
-    return keep(std::move(request_).json(value));
+  requires(!std::convertible_to<const T*, const nlohmann::json*>) prepared& json(const T& value) & {
+    return keep(request_.json(value));
+  }
+  /// See `request::json`. Include http/json.hpp.
+  template <class T, class... More>
+  requires(sizeof...(More) % 2 == 0) prepared& json(std::string_view name, const T& value,
+                                                    const More&... more) & {
+    return keep(request_.json(name, value, more...));
   }
   /// See `request::idempotency_key`.
-  prepared&& idempotency_key(std::string_view key) && {
-    return keep(std::move(request_).idempotency_key(key));
+  prepared& idempotency_key(std::string_view key) & { return keep(request_.idempotency_key(key)); }
+  /// See `request::effect`.
+  prepared& effect(hawser::effect what) & { return keep(request_.effect(what)); }
+  /// See `request::name`.
+  prepared& name(std::string text) & { return keep(request_.name(std::move(text))); }
+
+  /// The same of a temporary.
+  prepared&& header(std::string_view name, std::string_view value) && {
+    return std::move(header(name, value));
   }
+  /// The same of a temporary.
+  prepared&& query(std::string_view name, std::string_view value) && {
+    return std::move(query(name, value));
+  }
+  /// The same of a temporary.
+  prepared&& param(std::string_view name, std::string_view value) && {
+    return std::move(param(name, value));
+  }
+  /// The same of a temporary.
+  prepared&& params(const route_values& values) && { return std::move(params(values)); }
+  /// The same of a temporary.
+  prepared&& body(std::string bytes, std::string_view content_type) && {
+    return std::move(body(std::move(bytes), content_type));
+  }
+  /// The same of a temporary.
+  prepared&& json(const nlohmann::json& value) && { return std::move(json(value)); }
+  /// The same of a temporary.
+  template <class T>
+  requires(!std::convertible_to<const T*, const nlohmann::json*>) prepared &&
+      json(const T& value) && {
+    return std::move(json(value));
+  }
+  /// The same of a temporary.
+  template <class T, class... More>
+  requires(sizeof...(More) % 2 == 0) prepared &&
+      json(std::string_view name, const T& value, const More&... more) && {
+    return std::move(json(name, value, more...));
+  }
+  /// The same of a temporary.
+  prepared&& idempotency_key(std::string_view key) && { return std::move(idempotency_key(key)); }
+  /// The same of a temporary.
+  prepared&& effect(hawser::effect what) && { return std::move(effect(what)); }
+  /// The same of a temporary.
+  prepared&& name(std::string text) && { return std::move(name(std::move(text))); }
+
+  // A const one is not changed: copy it first, `prepared mine = shared;`.
+  void header(std::string_view, std::string_view) const& = delete;  ///< Copy a const one first.
+  void query(std::string_view, std::string_view) const& = delete;   ///< Copy a const one first.
+  void param(std::string_view, std::string_view) const& = delete;   ///< Copy a const one first.
+  void params(const route_values&) const& = delete;                 ///< Copy a const one first.
+  void body(std::string, std::string_view) const& = delete;         ///< Copy a const one first.
+  void json(const nlohmann::json&) const& = delete;                 ///< Copy a const one first.
+  void idempotency_key(std::string_view) const& = delete;           ///< Copy a const one first.
+  void effect(hawser::effect) const& = delete;                      ///< Copy a const one first.
+  void name(std::string) const& = delete;                           ///< Copy a const one first.
+
+  /// The request so far.
+  [[nodiscard]] const request& what() const noexcept { return request_; }
 
   /// Sends and waits.
   [[nodiscard]] result<response> send(const call_options& options = {}) &&;
+  /// Sends a copy and waits.
+  [[nodiscard]] result<response> send(const call_options& options = {}) const&;
   /// Sends, waits, objects as `response::ensure_success` does, and converts the body as
   /// `response::as` does. Include http/json.hpp, for which `as<void>()` has no need.
   template <class T>
@@ -267,14 +350,36 @@ class HAWSER_API prepared {
     else
       return answer.as<T>();
   }
+  /// The same with a copy.
+  template <class T>
+  [[nodiscard]] result<T> as(const call_options& options = {}) const& {
+    return prepared(*this).as<T>(options);
+  }
   /// As `client::async_send`.
   template <class CompletionToken = boost::asio::deferred_t>
-  auto async_send(CompletionToken&& token = CompletionToken()) && {
+  requires(!std::same_as<std::remove_cvref_t<CompletionToken>, call_options>) auto async_send(
+      CompletionToken&& token = CompletionToken()) && {
     return client_->async_send(std::move(request_), std::forward<CompletionToken>(token));
+  }
+  /// As `client::async_send`, with a copy.
+  template <class CompletionToken = boost::asio::deferred_t>
+  requires(!std::same_as<std::remove_cvref_t<CompletionToken>, call_options>) auto async_send(
+      CompletionToken&& token = CompletionToken()) const& {
+    return client_->async_send(request_, std::forward<CompletionToken>(token));
+  }
+  /// As `client::async_send`. An aggregate: name the options outside of `co_await` expressions.
+  template <class CompletionToken = boost::asio::deferred_t>
+  auto async_send(const call_options& options, CompletionToken&& token = CompletionToken()) && {
+    return client_->async_send(std::move(request_), options, std::forward<CompletionToken>(token));
+  }
+  /// The same with a copy.
+  template <class CompletionToken = boost::asio::deferred_t>
+  auto async_send(const call_options& options, CompletionToken&& token = CompletionToken()) const& {
+    return client_->async_send(request_, options, std::forward<CompletionToken>(token));
   }
 
  private:
-  prepared&& keep(request&& /*same*/) noexcept { return std::move(*this); }
+  prepared& keep(request& /*same*/) noexcept { return *this; }
   /// What `send` or `ensure_success` objects to; without objections `answer` is a 2xx.
   [[nodiscard]] std::optional<error> send_for_success(response& answer,
                                                       const call_options& options);

@@ -220,27 +220,67 @@ struct include_hawser_http_json_hpp<std::optional<T>> {
 
 }  // namespace detail
 
+namespace detail {
+
+// What is not to be converted: another basic_json, such as ordered_json, would be by recursion.
+// `member` is what the value is to become a member of the body as.
+template <class T>
+[[nodiscard]] std::optional<error> refused_to_convert(
+    const T& value, std::optional<std::string_view> member = std::nullopt) {
+  if constexpr (requires {
+                  typename T::object_t;
+                  value.is_structured();
+                }) {
+    auto flaw = find_flaw(value, most_levels_sent - (member ? 1 : 0));
+    if (flaw.what == json_flaw::none) return std::nullopt;
+    if (member) flaw.path.insert(flaw.path.begin(), json_step{member, 0});
+    return unsendable(flaw);
+  }
+  return std::nullopt;
+}
+
+inline std::optional<error> put_members(nlohmann::json& /*into*/) { return std::nullopt; }
+template <class T, class... More>
+[[nodiscard]] std::optional<error> put_members(nlohmann::json& into, std::string_view name,
+                                               const T& value, const More&... more) {
+  if (auto flawed = refused_to_convert(value, name)) return flawed;
+  into[std::string(name)] = value;
+  return put_members(into, more...);
+}
+
+}  // namespace detail
+
 /// As declared in request.hpp.
 template <class T>
-requires(!std::convertible_to<const T*, const nlohmann::json*>) request
-    && request::json(const T& value) && {
+requires(!std::convertible_to<const T*, const nlohmann::json*>) request& request::json(
+    const T& value) & {
   try {
-    // Another basic_json, such as ordered_json, would be converted by recursion.
-    if constexpr (requires {
-                    typename T::object_t;
-                    value.is_structured();
-                  }) {
-      if (const auto flaw = detail::find_flaw(value, detail::most_levels_sent);
-          flaw.what != detail::json_flaw::none) {
-        set_problem(detail::unsendable(flaw));
-        return std::move(*this);
-      }
+    if (auto flawed = detail::refused_to_convert(value)) {
+      set_problem(*std::move(flawed));
+      return *this;
     }
     const nlohmann::json converted = value;
-    return std::move(*this).json(converted);
+    return json(converted);
   } catch (const std::exception& e) {
     set_problem(detail::unserialisable(e));
-    return std::move(*this);
+    return *this;
+  }
+}
+
+/// As declared in request.hpp.
+template <class T, class... More>
+requires(sizeof...(More) % 2 == 0) request& request::json(std::string_view name, const T& value,
+                                                          const More&... more) & {
+  try {
+    nlohmann::json object = nlohmann::json::object();
+    if (auto deep = detail::put_members(object, name, value, more...)) {
+      set_problem(*std::move(deep));
+      return *this;
+    }
+    return json(object);
+  } catch (const std::exception& e) {
+    set_problem(detail::unserialisable(e));
+    return *this;
   }
 }
 

@@ -8,6 +8,8 @@
 #include "hawser/core/export.hpp"
 #include "hawser/core/result.hpp"
 
+#include <array>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -83,6 +85,44 @@ class HAWSER_API url {
 
 /// Names and values of route parameters.
 using route_params = std::vector<std::pair<std::string, std::string>>;
+
+/// The value of one "{name}". Refers to both texts.
+class route_value {
+ public:
+  constexpr route_value() noexcept = default;  ///< None.
+  /// `value` for "{name}".
+  constexpr route_value(std::string_view name, std::string_view value) noexcept
+      : name_(name), value_(value), given_(true) {}
+
+ private:
+  friend class request;
+  std::string_view name_;
+  std::string_view value_;
+  bool given_ = false;
+};
+
+/// Up to eight route parameters written down in place, `{{"id", id}, {"page", page}}`, or a list of
+/// any length. For the call that it is an argument of: it refers to what it was made of. It owns
+/// nothing and takes no std::initializer_list, so that it can be written inside a `co_await`:
+/// g++ 12 refuses such lists there.
+class route_values {
+ public:
+  constexpr route_values() noexcept = default;  ///< None.
+  /// One to eight.
+  constexpr route_values(const route_value& a, const route_value& b = {}, const route_value& c = {},
+                         const route_value& d = {}, const route_value& e = {},
+                         const route_value& f = {}, const route_value& g = {},
+                         const route_value& h = {}) noexcept
+      : few_{a, b, c, d, e, f, g, h} {}
+  /// Those of a named list.
+  template <std::same_as<route_params> List>
+  constexpr route_values(const List& all) noexcept : all_(&all) {}
+
+ private:
+  friend class request;
+  std::array<route_value, 8> few_{};
+  const route_params* all_ = nullptr;
+};
 
 /// Everything but unreserved characters (RFC 3986 section 2.3) as %XX: one path segment, or one
 /// name or value of a query.

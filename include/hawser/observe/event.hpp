@@ -45,6 +45,8 @@ enum class reason : std::uint8_t {
   own_delay,        ///< A wait of our own choice; measured: seconds.
   server_hint,      ///< A wait the server asked for; measured: seconds.
   local_rejection,  ///< A local policy refused: `refused`, `refused_for`, and the numbers of that.
+  /// Clients of one origin made one call or none each; measured: how many; threshold: seconds.
+  client_per_call,
   canceled,         ///< By the caller.
   substituted,      ///< A fallback stood in; measured: which source; threshold: how many it has.
   succeeded,
@@ -83,6 +85,10 @@ enum class event_kind : std::uint8_t {
   state_changed,  ///< A circuit breaker moved; `from` and `to` name the states.
   late_result,    ///< A result of an earlier breaker generation: counted here only.
   fallback_used,  ///< A fallback stood in for `error`; `why` says which of its sources.
+  /// Of no call: a hundred clients of one origin (`operation` names it) came and went within a
+  /// minute, with one call or none each. Told once per origin and environment, when the last of
+  /// them goes, to its observers. Keep one client per origin instead.
+  short_lived_clients,
   call_finished,
 };
 

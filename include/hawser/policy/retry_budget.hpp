@@ -40,8 +40,8 @@ struct retry_budget {
 /// The defaults are the AWS SDKs' standard retry mode. For a bucket that independent failures leave
 /// full and a dead dependency empties, whatever the number of calls that succeed meanwhile:
 ///
-///   token_budget{.tokens = 50, .retry_cost = 1, .timeout_cost = 1, .throttle_cost = 1,
-///                .success_refund = 0, .per_call = 0.1}
+///   token_budget{.tokens = 50, .retry_cost = 1, .timeout_cost = 1, .success_refund = 0,
+///                .per_call = 0.1}
 ///
 /// What is given is never more than the capacity has room for. Tokens are counted in millionths.
 struct token_budget {
@@ -50,13 +50,14 @@ struct token_budget {
   std::optional<int> initial{};  ///< Tokens at the start. 0 to `tokens`; `tokens` when empty.
   int retry_cost = 5;            ///< Of an extra attempt. 1 to `tokens`.
   int timeout_cost = 10;         ///< Of an extra attempt after a time-out. 1 to `tokens`.
-  /// Of an extra attempt after `outcome::throttled`, a time-out or not. 1 to `tokens`.
-  int throttle_cost = 5;
+  /// Of an extra attempt after `outcome::throttled`, a time-out or not; as `retry_cost` when empty.
+  /// 1 to `tokens`.
+  std::optional<int> throttle_cost{};
   /// Which part of what its last extra attempt took a call gives back when it succeeds. In [0, 1].
   double retry_refund = 1;
-  /// Given by a call that succeeds without an extra attempt. In [0, `tokens`].
+  /// Given by a call that succeeds without an extra attempt. In [0, 2^31).
   double success_refund = 1;
-  double per_call = 0;    ///< Given by each call as it starts. In [0, `tokens`].
+  double per_call = 0;    ///< Given by each call as it starts. In [0, 2^31).
   double per_second = 0;  ///< Given by time. In [0, 10'000].
 
   /// The AWS SDKs' standard mode, as the defaults have it: 5 a retry, 10 after a time-out; what

@@ -18,6 +18,10 @@
 
 namespace hawser::inline v0 {
 
+namespace detail {
+class brief_clients;
+}
+
 /// What stands behind an environment: the real clock, or a test's.
 class HAWSER_API time_source {
  public:
@@ -48,10 +52,13 @@ class HAWSER_API time_source {
   [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return *executor_; }
   /// Thread-safe; lives as long as this object.
   [[nodiscard]] entropy& random() const noexcept { return *random_; }
+  /// For parts of the library: clients that came and went. Thread-safe.
+  [[nodiscard]] detail::brief_clients& brief_clients() noexcept { return *brief_clients_; }
 
  private:
   std::unique_ptr<const boost::asio::any_io_executor> executor_;
   std::unique_ptr<entropy> random_;
+  std::unique_ptr<detail::brief_clients> brief_clients_;
   timer_queue timers_;
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "hawser/core/result.hpp"
+#include "hawser/core/try_make.hpp"
 #include "hawser/run/attempt.hpp"
 #include "hawser/run/detail/value.hpp"
 #include "hawser/run/pipeline.hpp"
@@ -236,6 +237,10 @@ auto pipeline::execute_or_throw(F&& f, const call_options& options) const {
   auto r = what.take(end);
   if (r.has_error()) detail::throw_ending(r, what.thrown(), own);
   return std::move(r).value();
+}
+
+inline auto pipeline_builder::try_build(environment env) const {
+  return try_make([&] { return build(std::move(env)); });
 }
 
 }  // namespace hawser::inline v0

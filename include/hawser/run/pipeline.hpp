@@ -182,6 +182,10 @@ class HAWSER_API pipeline_builder {
   /// Throws `config_error` for an empty name, for control bytes in a name, its own or a policy's,
   /// and for too many attempts per call, with the product shown. The builder may be used again.
   [[nodiscard]] pipeline build(environment env) const;
+  /// `result<pipeline>`, without throwing: the error's detail names field, value and bound. `add`
+  /// throws where it stands; `try_make` around the whole expression has that as an error too.
+  /// Include run/execute.hpp.
+  [[nodiscard]] auto try_build(environment env) const;
 
   /// The name given to it.
   [[nodiscard]] const std::string& name() const& noexcept { return name_; }

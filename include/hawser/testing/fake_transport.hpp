@@ -3,6 +3,7 @@
 //   auto net = std::make_shared<hawser::testing::fake_transport>(env);
 //   net->script({scripted_exchange::fail(errc::connection_closed, evidence::maybe_applied),
 //                scripted_exchange::answer(201, "{}").after(50ms).cut_at(30)});
+//   net->otherwise(scripted_exchange::answer(404));  // else what nobody planned fails the test
 //   ... run a client on it ...
 //   EXPECT_EQ(net->requests().at(1).header("Idempotency-Key"), "k-1");
 #pragma once
@@ -90,8 +91,10 @@ class HAWSER_API scripted_exchange {
   bool resets_ = false;
 };
 
-/// Takes one step of the script for each exchange, in order of `start`; then asks the handler; then
-/// answers 200 with an empty body. All members are thread-safe.
+/// Takes one step of the script for each exchange, in order of `start`; then asks the handler. A
+/// request that neither answers is unplanned: it fails the test, and its call with an error that
+/// names method and target (of condition::invalid_input, so it is not tried again). All members are
+/// thread-safe.
 class HAWSER_API fake_transport final : public http::transport {
  public:
   /// Answers a request when the script is used up.
@@ -105,6 +108,8 @@ class HAWSER_API fake_transport final : public http::transport {
   void script(std::vector<scripted_exchange> steps);
   /// Asked when the script is used up; called under no lock, on the thread that calls `start`.
   void handle(handler with);
+  /// The answer to everything once the script is used up, in place of a handler.
+  void otherwise(scripted_exchange step);
   /// Steps not used yet.
   [[nodiscard]] std::size_t script_left() const;
   /// What was started so far.
@@ -115,6 +120,16 @@ class HAWSER_API fake_transport final : public http::transport {
   [[nodiscard]] std::size_t most_running() const;
   /// Exchanges that were cancelled in time.
   [[nodiscard]] std::size_t canceled() const;
+
+  /// Fails the test unless the script is used up; said by hand, as a script may hold what must not
+  /// be asked for. Whether it is, and every request was planned.
+  bool expect_done();
+  /// Where these two go instead of failing the test. An empty function silences them.
+  void on_surprise(std::function<void(std::string_view)> report);
+  /// How they fail a test, in transports made later. matchers.hpp sets it for GoogleTest; for
+  /// another framework call it before the first test. Without, they are told on the standard error
+  /// stream and `std::abort` ends the program; null brings that back. Any thread.
+  static void fail_surprises_by(void (*report)(std::string_view)) noexcept;
 
   void start(http::exchange& what) override;
   void cancel(http::exchange& what) noexcept override;

@@ -37,10 +37,12 @@ namespace testing {
 
 namespace detail {
 
-/// From here on what a `manual_environment` leaves behind fails the running test.
+/// From here on what a `manual_environment` leaves behind fails the running test, and so does what
+/// a `fake_transport` was not prepared for.
 inline const bool leftovers_fail_tests = [] {
   manual_environment::fail_leftovers_by(
       [](std::string_view what) { ADD_FAILURE() << "left behind: " << what; });
+  fake_transport::fail_surprises_by([](std::string_view what) { ADD_FAILURE() << what; });
   return true;
 }();
 

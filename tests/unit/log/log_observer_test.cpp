@@ -101,6 +101,7 @@ TEST_F(log_observer_test, levels) {
   EXPECT_EQ(level(event_kind::call_finished, failed, quiet), "error");
   EXPECT_EQ(level(event_kind::state_changed, none), "warning");
   EXPECT_EQ(level(event_kind::fallback_used, failed), "info");
+  EXPECT_EQ(level(event_kind::short_lived_clients, none), "warning");
   EXPECT_EQ(level(event_kind::call_started, none), "trace");
   EXPECT_EQ(level(event_kind::attempt_started, none), "trace");
   for (const event_kind kind :

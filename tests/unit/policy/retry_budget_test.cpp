@@ -144,8 +144,8 @@ TEST(token_budget, refusal_takes_nothing) {
 }
 
 TEST(token_budget, a_clean_success_gives_its_refund_up_to_the_capacity) {
-  const auto b = make_budget(token_budget{
-      .tokens = 10, .retry_cost = 5, .timeout_cost = 5, .throttle_cost = 5, .success_refund = 3});
+  const auto b = make_budget(
+      token_budget{.tokens = 10, .retry_cost = 5, .timeout_cost = 5, .success_refund = 3});
   b->succeeded(0, start);
   EXPECT_DOUBLE_EQ(b->balance(start), 10);
   EXPECT_EQ(spend_all(*b, start), 2);
@@ -189,6 +189,7 @@ TEST(token_budget, a_throttle_has_its_own_price_and_so_has_a_timeout) {
   EXPECT_DOUBLE_EQ(b->price(both), 4);
   EXPECT_TRUE(b->try_spend(throttled(), start));
   EXPECT_DOUBLE_EQ(b->balance(start), 496);
+  EXPECT_DOUBLE_EQ(make_budget(token_budget{.retry_cost = 7})->price(throttled()), 7);
 }
 
 TEST(token_budget, may_start_other_than_full) {
@@ -200,12 +201,8 @@ TEST(token_budget, may_start_other_than_full) {
 }
 
 token_budget filled_by_calls(double per_call) {
-  return {.tokens = 10,
-          .retry_cost = 1,
-          .timeout_cost = 1,
-          .throttle_cost = 1,
-          .success_refund = 0,
-          .per_call = per_call};
+  return {
+      .tokens = 10, .retry_cost = 1, .timeout_cost = 1, .success_refund = 0, .per_call = per_call};
 }
 
 // Independent failures cost nothing in the end; a dead dependency gets the bucket and the calls'
@@ -588,11 +585,11 @@ TEST(token_budget_options, out_of_bounds_is_refused_naming_the_field) {
       {"token_budget.retry_refund", {.retry_refund = 1.1}},
       {"token_budget.retry_refund", {.retry_refund = std::nan("")}},
       {"token_budget.success_refund", {.success_refund = -1}},
-      {"token_budget.success_refund", {.success_refund = 501}},
+      {"token_budget.success_refund", {.success_refund = 3e9}},
       {"token_budget.success_refund", {.success_refund = 0}},
       {"token_budget.success_refund", {.success_refund = 0, .per_second = 1e-9}},
       {"token_budget.per_call", {.per_call = -1}},
-      {"token_budget.per_call", {.per_call = 501}},
+      {"token_budget.per_call", {.per_call = 3e9}},
       {"token_budget.per_second", {.per_second = -1}},
       {"token_budget.per_second", {.per_second = 10'001}},
   };

@@ -1,6 +1,7 @@
 // Building pipelines; reports and observers.
 #include "hawser/run/execute.hpp"
 
+#include "hawser/core/try_make.hpp"
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/fallback.hpp"
@@ -71,6 +72,20 @@ TEST_F(pipelines, nested_retries_are_refused_with_the_product_shown) {
   EXPECT_NE(text.find("outer 20 x inner 6 = 120"), std::string::npos) << text;
   EXPECT_NE(text.find("100"), std::string::npos) << text;
   EXPECT_EQ(b.max_amplification(120).build(env).amplification(), 120U);
+}
+
+TEST_F(pipelines, can_be_built_without_exceptions) {
+  EXPECT_EQ(pipeline_builder{"billing"}.try_build(env).value().name(), "billing");
+  const result<pipeline> nameless = pipeline_builder{""}.try_build(env);
+  ASSERT_TRUE(nameless.has_error());
+  EXPECT_EQ(nameless.error(), errc::invalid_options);
+  EXPECT_EQ(nameless.error().detail(), refusal([&] { (void)pipeline_builder{""}.build(env); }));
+  // What `add` refuses, too.
+  const result<pipeline> bad = try_make(
+      [&] { return pipeline_builder{"billing"}.add(retry{.max_attempts = 0}).build(env); });
+  ASSERT_TRUE(bad.has_error());
+  EXPECT_NE(bad.error().detail().find("retry.max_attempts = 0"), std::string::npos)
+      << bad.error().detail();
 }
 
 TEST_F(pipelines, the_product_does_not_overflow) {

@@ -1,13 +1,16 @@
 #include "hawser/testing/matchers.hpp"
 
+#include "hawser/http/client.hpp"
 #include "hawser/http/json.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/run/execute.hpp"
 
 #include <gmock/gmock.h>
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <system_error>
 
@@ -188,6 +191,28 @@ TEST(matchers, look_into_reports_and_events) {
   EXPECT_EQ(described<call_report>(StoppedBecause(reason::budget)), "stopped because of budget");
   EXPECT_EQ(described<recorded_event>(EventOf(event_kind::waiting, OnAttempt(1))),
             "(is an event waiting) and (is of attempt 1)");
+}
+
+TEST(matchers, make_a_request_that_nobody_planned_fail_the_test) {
+  manual_environment env;
+  http::client_options options;
+  options.transport = std::make_shared<fake_transport>(env);
+  const http::client api(env, "https://api.example", http::standard_pipeline("api"), options);
+  EXPECT_NONFATAL_FAILURE(
+      EXPECT_THAT(api.post("/v1/charges").send(), DetailHas("unplanned request: POST /v1/charges")),
+      "unplanned request: POST /v1/charges");
+}
+
+TEST(surprises, end_the_program_where_no_framework_was_told_of) {
+  EXPECT_DEATH(
+      {
+        fake_transport::fail_surprises_by(nullptr);
+        const manual_environment env;
+        fake_transport net(env);
+        net.script({scripted_exchange::answer(200)});
+        net.expect_done();
+      },
+      "1 step of the script never asked for");
 }
 
 TEST(matchers, print_what_failed_with_secrets_masked) {
