@@ -67,9 +67,10 @@ TEST_F(brief_clients, the_hundredth_within_a_minute_is_told_and_no_other) {
 }
 
 TEST_F(brief_clients, the_words_say_what_to_do) {
-  EXPECT_EQ(to_string(cause{"", reason::client_per_call, 100, 60, never}, env.now()),
-            "client_per_call, keep one client per origin: clients that made one call or none 100, "
-            "within so many seconds 60");
+  const cause why{
+      .policy = "", .because = reason::client_per_call, .measured = 100, .threshold = 60};
+  EXPECT_EQ(to_string(why, env.now()),
+            "100 clients made one call or none within 60 s; keep one client per origin");
 }
 
 TEST_F(brief_clients, each_origin_is_counted_for_itself) {

@@ -44,13 +44,55 @@ void start_calls(budget& b, int n, time_point now) {
   for (int i = 0; i < n; ++i) b.call_started(now);
 }
 
-TEST(retry_budget, default_is_a_fifth_of_the_calls_of_ten_seconds_and_ten_per_second) {
+TEST(retry_budget, default_is_a_part_of_the_calls_of_ten_seconds_or_a_small_reserve) {
   const auto b = make_budget(retry_budget{});
   EXPECT_EQ(b->name(), "retry_budget");
-  EXPECT_DOUBLE_EQ(b->balance(start), 100);
-  start_calls(*b, 1000, start);
-  EXPECT_DOUBLE_EQ(b->balance(start), 300);
-  EXPECT_EQ(spend_all(*b, start), 300);
+  EXPECT_DOUBLE_EQ(b->balance(start), 2);
+  start_calls(*b, 10, start);
+  EXPECT_DOUBLE_EQ(b->balance(start), 5);
+  start_calls(*b, 40, start);
+  EXPECT_DOUBLE_EQ(b->balance(start), 10);  // one per second
+  start_calls(*b, 950, start);
+  EXPECT_DOUBLE_EQ(b->balance(start), 150);  // and not 160
+  EXPECT_EQ(spend_all(*b, start), 150);
+}
+
+// Each client has a reserve of its own: over many small ones they must not add up to a storm.
+TEST(retry_budget, the_reserves_of_a_fleet_of_small_clients_do_not_add_up) {
+  for (const duration between : {200ms, 2000ms}) {
+    int offered = 0;
+    int retries = 0;
+    for (int client = 0; client < 200; ++client) {
+      const auto b = make_budget(retry_budget{});
+      for (time_point now = start; now < start + 60s; now += between) {
+        b->call_started(now);
+        ++offered;
+        for (int i = 0; i < 2; ++i) retries += b->try_spend(reset(), now) ? 1 : 0;
+      }
+    }
+    // A client that calls every two seconds has hardly more than what it may take at rest.
+    EXPECT_LE(retries, offered * (between < 1s ? 0.3 : 0.8)) << between.count();
+  }
+}
+
+TEST(retry_budget, a_success_gives_back_what_its_last_retry_took) {
+  const auto b = make_budget(retry_budget{.ratio = 0.5, .reserve_per_second = 0});
+  start_calls(*b, 10, start);
+  EXPECT_EQ(spend_all(*b, start), 5);
+  b->succeeded(0, start);  // it made none
+  EXPECT_DOUBLE_EQ(b->balance(start), 0);
+  b->succeeded(1, start + 1s);
+  EXPECT_DOUBLE_EQ(b->balance(start + 1s), 1);
+  for (int i = 0; i < 10; ++i) b->succeeded(1, start + 1s);
+  EXPECT_DOUBLE_EQ(b->balance(start + 1s), 5);  // no more than was spent
+  b->succeeded(1, start + 1h);                  // nothing of that time is known any more
+  EXPECT_DOUBLE_EQ(b->balance(start + 1h), 0);
+  const auto keeps =
+      make_budget(retry_budget{.ratio = 0.5, .reserve_per_second = 0, .refund = false});
+  start_calls(*keeps, 2, start);
+  EXPECT_EQ(spend_all(*keeps, start), 1);
+  keeps->succeeded(1, start);
+  EXPECT_DOUBLE_EQ(keeps->balance(start), 0);
 }
 
 TEST(retry_budget, calls_and_spending_fall_out_of_the_window) {
@@ -67,16 +109,17 @@ TEST(retry_budget, calls_and_spending_fall_out_of_the_window) {
 
 TEST(retry_budget, an_exhausted_budget_recovers_by_itself) {
   const auto b = make_budget(retry_budget{.ratio = 0, .window = 10s, .reserve_per_second = 1});
-  EXPECT_EQ(spend_all(*b, start), 10);
+  EXPECT_EQ(spend_all(*b, start), 2);
   EXPECT_LT(b->balance(start + 10s), 1);
   EXPECT_FALSE(b->try_spend(reset(), start + 10s));  // spent for all of the window
-  EXPECT_EQ(spend_all(*b, start + 11s), 10);
+  EXPECT_EQ(spend_all(*b, start + 11s), 2);
 }
 
 TEST(retry_budget, over_any_window_no_more_than_the_reserve_goes) {
   const auto b = make_budget(retry_budget{.ratio = 0, .window = 1s, .reserve_per_second = 7});
   std::deque<time_point> spent;
   for (time_point now = start; now < start + 20s; now += 7ms) {
+    b->call_started(now);
     if (b->try_spend(reset(), now)) spent.push_back(now);
     while (!spent.empty() && spent.front() + 1s <= now) spent.pop_front();
     ASSERT_LE(spent.size(), 7U);
@@ -93,31 +136,32 @@ TEST(retry_budget, fractions_add_up_exactly) {
   }
 }
 
-TEST(retry_budget, successes_and_timeouts_make_no_difference) {
+TEST(retry_budget, clean_successes_and_timeouts_make_no_difference) {
   const auto b = make_budget(retry_budget{.ratio = 0, .reserve_per_second = 1});
   b->succeeded(0, start);
   EXPECT_DOUBLE_EQ(b->price(timed_out()), 1);
-  EXPECT_EQ(spend_all(*b, start, timed_out()), 10);
-  b->succeeded(1, start);
+  EXPECT_EQ(spend_all(*b, start, timed_out()), 2);
+  b->succeeded(0, start);
   EXPECT_FALSE(b->try_spend(reset(), start));
 }
 
 TEST(retry_budget, a_clock_that_reads_backwards_mints_nothing) {
   const auto b = make_budget(retry_budget{.ratio = 0, .reserve_per_second = 1});
-  EXPECT_EQ(spend_all(*b, start), 10);
+  EXPECT_EQ(spend_all(*b, start), 2);
   for (const duration back : {duration(1ns), duration(1s), duration(20s), duration(2h)})
     EXPECT_FALSE(b->try_spend(reset(), start - back));
   EXPECT_FALSE(b->try_spend(reset(), time_point::min()));
   EXPECT_FALSE(b->try_spend(reset(), start + 10s));
-  b->call_started(time_point::min());
   EXPECT_DOUBLE_EQ(b->balance(time_point::min()), 0);
+  b->call_started(time_point::min());
+  EXPECT_DOUBLE_EQ(b->balance(time_point::min()), 0.3);  // a call is a call, whenever
 }
 
 TEST(retry_budget, the_end_of_time_does_not_overflow) {
   const auto b = make_budget(retry_budget{.ratio = 10, .reserve_per_second = 1e6});
   b->call_started(time_point::max());
   EXPECT_TRUE(b->try_spend(reset(), never));
-  EXPECT_DOUBLE_EQ(b->balance(never), 1e7 + 10 - 1);
+  EXPECT_DOUBLE_EQ(b->balance(never), 10 - 1);
 }
 
 TEST(retry_budget, a_hedge_pays_without_a_failure) {
@@ -624,6 +668,7 @@ int spent_by_threads(budget& b, const std::function<void()>& meanwhile) {
 
 TEST(retry_budget_threads, concurrent_callers_may_not_overshoot) {
   const auto by_window = make_budget(retry_budget{.ratio = 0, .reserve_per_second = 123});
+  start_calls(*by_window, 10'000, start);
   EXPECT_EQ(spent_by_threads(*by_window, [] {}), 1230);
   const auto by_tokens = make_budget(token_budget{.tokens = 1234});
   EXPECT_EQ(spent_by_threads(*by_tokens, [] {}), 246);
