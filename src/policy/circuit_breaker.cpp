@@ -234,7 +234,8 @@ class circuit_breaker_stage final : public stage {
     w.wake = &t.wake_handle();
     w.is_new = t.attempts() == 0;
     // At the deadline itself the stage that set it ends the call.
-    w.latest = std::min(later(t.now(), *core_.options().max_wait), later(t.deadline(), duration(-1)));
+    w.latest =
+        std::min(later(t.now(), *core_.options().max_wait), later(t.deadline(), duration(-1)));
     time_point until = never;
     permit_ = core_.acquire_or_wait(w, t.now(), t.random(), t.deadline(), &why, &until);
     core_.announce(t);
@@ -277,19 +278,30 @@ class circuit_breaker_stage final : public stage {
     return settle_failure(o, now);
   }
 
-  /// Void is what was cancelled, refused locally, or is not the dependency's fault.
+  /// Void is what was cancelled, refused here, or never sent, and no failure that counts.
   [[gnu::noinline]] settlement settle_failure(const outcome& o, time_point now) noexcept {
     const bool counts = o.result == verdict::failed && o.countable && !o.rejected;
     if (counts && concerns(o)) return permit_.failure(o.elapsed, now, o.server_wait);
-    const bool answered = o.status != 0 || o.delivery == evidence::answered;
-    if (answered && !o.rejected && o.from == origin::operation) return permit_.alive(now);
+    if (proves_life(o)) return permit_.alive(now);
     permit_.ignore();
     return settlement::uncounted;
   }
 
+  /// Whoever answers lives, whatever the answer was.
+  [[nodiscard]] static bool proves_life(const outcome& o) noexcept {
+    const bool answered =
+        o.status != 0 || o.delivery == evidence::answered || o.delivery == evidence::refused;
+    return answered && o.from == origin::operation && !o.rejected && o.error != condition::canceled;
+  }
+
+  /// A connection that could not be made counts, whatever limit ended the try; but how long an
+  /// attempt may take as a whole says nothing of connections.
   [[nodiscard]] bool concerns(const outcome& o) const noexcept {
     if (core_.options().hears == failure_scope::all) return true;
-    return o.status == 0 && o.delivery != evidence::answered && o.error != condition::timeout;
+    if (o.status != 0 || o.delivery == evidence::answered || o.delivery == evidence::refused)
+      return false;
+    if (o.error == errc::attempt_timeout || o.error == errc::call_timeout) return false;
+    return o.delivery == evidence::never_sent || o.error != condition::timeout;
   }
 
   [[gnu::noinline]] static void tell_late(const outcome& o, tick& t) {
