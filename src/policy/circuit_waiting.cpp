@@ -126,8 +126,9 @@ time_point circuit_core::turn_locked(time_point now, time_point latest) noexcept
   if (turn >= latest) return turn;  // of no use to it: left to the next
   const double apart = static_cast<double>(remaining(now, arrivals_since_).count()) /
                        (std::max(arrivals_, 1.0) * options_.ramp);
-  const bool fits = apart < static_cast<double>(duration::max().count());
-  next_turn_ = later(turn, fits ? duration(static_cast<duration::rep>(apart)) : duration::max());
+  // Who calls so rarely makes no burst, and what it was like before need not be like now.
+  const bool rare = apart >= static_cast<double>(options_.open_for.count());
+  next_turn_ = later(turn, rare ? options_.open_for : duration(static_cast<duration::rep>(apart)));
   return turn;
 }
 

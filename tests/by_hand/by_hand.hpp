@@ -30,6 +30,7 @@ inline circuit_breaker touchy() {
           .open_cap = 2min,
           .open_jitter = 0,
           .early_probe_after = {},
+          .hint_cap = 1h,
           .healthy_reset = 1min,
           .probes = 1};
 }

@@ -634,13 +634,13 @@ TEST(circuit_breaker_lease, one_hung_probe_does_not_outvote_another_that_is_out)
 TEST(circuit_breaker_lease, a_reclaimed_one_is_not_freed_by_its_former_holder) {
   circuit_breaker o = plain();
   o.probes = 2;
-  o.probe_lease = 21s;
+  o.probe_lease = 35s;
   rig x(o);
   x.open_and_wait();
   circuit_permit hung = x.acquire();
   x.t.advance(20s);
   const circuit_permit second = x.acquire();
-  x.t.advance(20s);
+  x.t.advance(30s);
   const circuit_permit third = x.acquire();  // in the first one's place
   ASSERT_TRUE(third);
   EXPECT_EQ(x.look().probes_out, 2);
