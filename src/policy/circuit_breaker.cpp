@@ -56,12 +56,9 @@ circuit_breaker validated(circuit_breaker o) {
           "must be at least 1");
   check(o.consecutive_span >= duration::zero(), "consecutive_span", o.consecutive_span,
         "must not be negative");
-  if (o.suspect_failures) {
+  if (o.suspect_failures)
     check(*o.suspect_failures >= 1, "suspect_failures", *o.suspect_failures,
           "must be at least 1, or off");
-    check(!o.consecutive_failures || *o.suspect_failures <= *o.consecutive_failures,
-          "suspect_failures", *o.suspect_failures, "must be at most consecutive_failures");
-  }
   check(o.hears <= failure_scope::connections, "hears", static_cast<int>(o.hears),
         "must be one of failure_scope's values");
   if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures)
