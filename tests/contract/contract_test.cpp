@@ -44,8 +44,9 @@ std::string bulkhead_leftover(policy& p, time_point) {
 }
 
 std::string breaker_leftover(policy& p, time_point now) {
-  const int out = static_cast<circuit_breaker_policy&>(p).snapshot(now).probes_out;
-  return out == 0 ? std::string() : std::to_string(out) + " probes";
+  const circuit_snapshot s = static_cast<circuit_breaker_policy&>(p).snapshot(now);
+  if (s.probes_out == 0 && s.waiting == 0) return {};
+  return std::to_string(s.probes_out) + " probes, " + std::to_string(s.waiting) + " waiting";
 }
 
 std::string limiter_leftover(policy& p, time_point now) {
@@ -91,10 +92,19 @@ std::vector<contract_subject> subjects() {
   waiting.wait_for_permission = true;
   const circuit_breaker touchy{.failure_ratio = {},
                                .consecutive_failures = 2,
+                               .consecutive_span = {},
                                .open_for = 4ms,
                                .open_cap = 8ms,
                                .probes_to_close = 1,
                                .probe_lease = 20ms};
+  circuit_breaker patient = touchy;
+  patient.max_wait = 10ms;
+  patient.max_waiting = 2;
+  circuit_breaker suspicious = patient;
+  suspicious.consecutive_failures = 4;
+  suspicious.suspect_failures = 1;
+  circuit_breaker of_connections = patient;
+  of_connections.hears = failure_scope::connections;
   return {
       subject("timeout", timeout{.after = 8ms}),
       subject("timeout_with_reserve", timeout{.after = 50ms, .reserve = 4ms}),
@@ -127,6 +137,12 @@ std::vector<contract_subject> subjects() {
                               .open_for = 4ms,
                               .open_cap = 8ms},
               breaker_leftover),
+      subject("circuit_breaker_with_waiting", patient, breaker_leftover),
+      subject("circuit_breaker_that_suspects", suspicious, breaker_leftover),
+      subject("circuit_breaker_of_connections", of_connections, breaker_leftover),
+      forced("circuit_breaker_metrics_only_with_waiting", patient,
+             &circuit_breaker_policy::metrics_only),
+      forced("circuit_breaker_isolated_with_waiting", patient, &circuit_breaker_policy::isolate),
       forced("circuit_breaker_metrics_only", touchy, &circuit_breaker_policy::metrics_only),
       forced("circuit_breaker_disabled", touchy, &circuit_breaker_policy::disable),
       forced("circuit_breaker_isolated", touchy, &circuit_breaker_policy::isolate),

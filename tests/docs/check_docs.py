@@ -42,7 +42,7 @@ OPTIONS = {
 }
 
 POLICY_SOURCES = "src/policy"
-PART_OF = {"circuit_core": "circuit_breaker"}
+PART_OF = {"circuit_core": "circuit_breaker", "circuit_waiting": "circuit_breaker"}
 SAID = re.compile(r"\b(?:event_kind|errc|reason)::(\w+)")
 
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)\s*(\S*)")
