@@ -751,16 +751,17 @@ TEST(rate_limiter_ramp, pauses_one_behind_the_other_are_one_row) {
 TEST(rate_limiter_ramp, who_finds_the_pause_over_overtakes_nobody) {
   rate_limiter_policy p(with_ramp(1.25));
   std::vector<std::unique_ptr<call>> waiting;
-  server_says(p, 10s, start_of_test);
+  server_says(p, 500ms, start_of_test);  // all of whose ramp is less than our own burst
   for (int i = 0; i < 20; ++i) {
     waiting.push_back(std::make_unique<call>(p));
     EXPECT_EQ(waiting.back()->enter().what(), verb::park);
   }
   // Before the first one's timer was served.
-  call newcomer(p, start_of_test + 10s);
+  const time_point over = start_of_test + 500ms;
+  call newcomer(p, over);
   EXPECT_EQ(newcomer.enter().what(), verb::park);
-  EXPECT_EQ(waiting[0]->woken_at(start_of_test + 10s).what(), verb::call_inner);
-  EXPECT_FALSE(p.try_acquire(start_of_test + 10s));
+  EXPECT_EQ(waiting[0]->woken_at(over).what(), verb::call_inner);
+  EXPECT_FALSE(p.try_acquire(over));
   for (auto& c : waiting) c->s->leave();
   newcomer.s->leave();
 }
