@@ -1,5 +1,6 @@
 # Debian packages, as Debian would cut them: libhawser0.1 to run programs with, libhawser-dev to
-# build them with.
+# build them with, hawser-testing to run tests with (the fault server's program, and the shared
+# library of hawser::testing).
 #
 #   cmake --workflow --preset package        # build/package/*.deb
 
@@ -22,6 +23,10 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libhawser${soversion})
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "Resilience policies for C++20, shared libraries")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_TESTING_RUNTIME_PACKAGE_NAME hawser-testing)
+set(CPACK_DEBIAN_TESTING_RUNTIME_PACKAGE_SECTION devel)
+set(CPACK_DEBIAN_TESTING_RUNTIME_DESCRIPTION "A fault server and aids for tests of integrations")
+set(CPACK_DEBIAN_TESTING_RUNTIME_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 # Our own libraries name one another.
@@ -29,7 +34,12 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR}/src)
 
 set(dev_needs "libboost1.81-dev | libboost-dev (>= 1.81)")
 if(HAWSER_INSTALLED_SHARED)
-  list(PREPEND dev_needs "libhawser${soversion} (= ${PROJECT_VERSION})")
+  set(same_runtime "libhawser${soversion} (= ${PROJECT_VERSION})")
+  list(PREPEND dev_needs ${same_runtime})
+  set(CPACK_DEBIAN_TESTING_RUNTIME_PACKAGE_DEPENDS ${same_runtime})
+  if(HAWSER_TESTING)
+    list(APPEND dev_needs "hawser-testing (= ${PROJECT_VERSION})")
+  endif()
 endif()
 if(HAWSER_HTTP)
   list(APPEND dev_needs "nlohmann-json3-dev (>= 3.11)" "libssl-dev (>= 3.0)")
@@ -46,6 +56,9 @@ set(CPACK_COMPONENTS_ALL "")
 if(HAWSER_INSTALLED_SHARED)
   list(APPEND CPACK_COMPONENTS_ALL runtime)
 endif()
+if(HAWSER_FAULT_SERVER OR (HAWSER_TESTING AND HAWSER_INSTALLED_SHARED))
+  list(APPEND CPACK_COMPONENTS_ALL testing_runtime)
+endif()
 foreach(library IN LISTS libraries)
   get_target_property(component ${library} EXPORT_NAME)
   list(APPEND CPACK_COMPONENTS_ALL ${component})
@@ -54,6 +67,7 @@ endforeach()
 include(CPack)
 
 cpack_add_component(runtime GROUP runtime)
+cpack_add_component(testing_runtime GROUP testing_runtime)
 foreach(library IN LISTS libraries)
   get_target_property(component ${library} EXPORT_NAME)
   cpack_add_component(${component} GROUP dev)

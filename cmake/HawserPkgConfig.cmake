@@ -3,12 +3,13 @@
 # A static library hands on all it links, in Requires and Libs, so that a plain `pkg-config --libs`
 # links. A shared one links its own: only what its headers include is in Requires, the rest in
 # Requires.private, for a prefix that holds static libraries as well. Boost has no pkg-config file;
-# its headers get a -I when they are not where the compiler looks anyway.
+# its headers get a -I when they are not where the compiler looks anyway, before that of our own:
+# the same prefix may hold an older Boost.
 
 # hawser_pkg_config(<component> DESCRIPTION <text> [REQUIRES <modules>...] [PRIVATE <modules>...]
-#                   [LIBS <flags>...] [BOOST])
+#                   [LIBS <flags>...])
 function(hawser_pkg_config component)
-  cmake_parse_arguments(arg "BOOST" "DESCRIPTION" "REQUIRES;PRIVATE;LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "DESCRIPTION" "REQUIRES;PRIVATE;LIBS" ${ARGN})
   set(name hawser-${component})
   set(library hawser_${component})
   if(component STREQUAL "hawser")
@@ -29,19 +30,18 @@ function(hawser_pkg_config component)
     set(includedir \${prefix}/${CMAKE_INSTALL_INCLUDEDIR})
   endif()
 
-  set(cflags "-I\${includedir}")
+  set(cflags "")
+  foreach(folder IN LISTS Boost_INCLUDE_DIRS)
+    if(NOT folder IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
+      string(APPEND cflags "-I${folder} ")
+    endif()
+  endforeach()
+  string(APPEND cflags "-I\${includedir}")
   if(HAWSER_INSTALLED_SHARED)
     string(APPEND cflags " -DHAWSER_SHARED")
   else()
     list(APPEND arg_REQUIRES ${arg_PRIVATE})
     set(arg_PRIVATE "")
-  endif()
-  if(arg_BOOST)
-    foreach(folder IN LISTS Boost_INCLUDE_DIRS)
-      if(NOT folder IN_LIST CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
-        string(APPEND cflags " -I${folder}")
-      endif()
-    endforeach()
   endif()
   string(REPLACE ";" ", " requires "${arg_REQUIRES}")
   string(REPLACE ";" ", " requires_private "${arg_PRIVATE}")
@@ -54,9 +54,9 @@ function(hawser_pkg_config component)
 endfunction()
 
 set(same "= ${PROJECT_VERSION}")
-hawser_pkg_config(core BOOST
+hawser_pkg_config(core
   DESCRIPTION "Errors, resilience policies, events and redaction")
-hawser_pkg_config(hawser BOOST
+hawser_pkg_config(hawser
   DESCRIPTION "Resilience policies around calls and Asio operations"
   REQUIRES "hawser-core ${same}" LIBS ${CMAKE_THREAD_LIBS_INIT})
 if(HAWSER_HTTP)

@@ -106,6 +106,8 @@ function(hawser_library target)
     hawser_precompiled_by(${target} ${arg_PRECOMPILED_BY})
   endif()
   hawser_compile_options(${target})
+  # What users derive from. (g++ means every error category of Boost's, too, so not in programs.)
+  target_compile_options(${target} PRIVATE -Wnon-virtual-dtor)
   set_property(GLOBAL APPEND PROPERTY HAWSER_LIBRARIES ${target})
 endfunction()
 

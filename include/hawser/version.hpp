@@ -5,6 +5,8 @@
 //   static_assert(hawser::version_major == 0);
 #pragma once
 
+#include "hawser/core/export.hpp"
+
 #include <string_view>
 
 // The build reads the three numbers from here: this is the only place that states them.

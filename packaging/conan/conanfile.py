@@ -39,7 +39,8 @@ class HawserConan(ConanFile):
         self.version = ".".join(parts)
 
     def export_sources(self):
-        for what in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*"):
+        for what in ("CMakeLists.txt", "LICENSE", "cmake/*", "examples/fault_server/*", "include/*",
+                     "src/*"):
             copy(self, what, self._tree, self.export_sources_folder)
 
     def layout(self):

@@ -28,7 +28,7 @@ constexpr entry table[] = {
     {errc::bulkhead_timeout, "bulkhead_timeout",
      "no bulkhead permit came free within max_queue_wait; shed load or raise the limit"},
     {errc::rate_limited, "rate_limited",
-     "the rate limiter has no tokens in time; call less often, or raise its rate or burst"},
+     "the rate limiter has no tokens in time; come back at the time it names, or call less often"},
     {errc::pool_full, "pool_full",
      "no connection came free in time: the pool's caps are reached; raise them or call less"},
     {errc::call_timeout, "call_timeout",
@@ -117,6 +117,9 @@ constexpr entry table[] = {
      "the server's certificate did not pass verification"},
     {errc::tls_bad_credentials, "tls_bad_credentials",
      "our own CA file, certificate or key cannot be used"},
+    {errc::tls_broken, "tls_broken",
+     "the TLS connection broke after its handshake: bytes were changed on the way, or the server "
+     "gave up; if it happens often, check what stands in between"},
 };
 
 const entry* find(int value) noexcept {
@@ -148,13 +151,19 @@ bool is_transient(const error_code& ec) noexcept {
   if (is_timeout(ec)) return true;
   return ec == errc::server_error || ec == errc::too_many_requests ||
          ec == errc::connection_closed || ec == errc::truncated_response ||
-         ec == errc::unexpected_bytes || ec == generic::connection_reset ||
-         ec == generic::connection_refused || ec == generic::connection_aborted ||
-         ec == generic::broken_pipe || ec == generic::host_unreachable ||
-         ec == generic::network_unreachable || ec == generic::network_down ||
-         ec == generic::network_reset || ec == generic::resource_unavailable_try_again ||
-         ec == generic::interrupted;
+         ec == errc::unexpected_bytes || ec == errc::tls_broken ||
+         ec == generic::connection_reset || ec == generic::connection_refused ||
+         ec == generic::connection_aborted || ec == generic::broken_pipe ||
+         ec == generic::host_unreachable || ec == generic::network_unreachable ||
+         ec == generic::network_down || ec == generic::network_reset ||
+         ec == generic::resource_unavailable_try_again || ec == generic::interrupted;
 }
+
+// Boost's base has no virtual destructor, and nobody deletes a category through it.
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+#endif
 
 class code_category final : public boost::system::error_category {
  public:
@@ -196,11 +205,15 @@ class kind_category final : public boost::system::error_category {
       case condition::bad_response:
         return is_between(ec, errc::malformed_response, errc::no_content);
       case condition::tls_failure:
-        return is_between(ec, errc::tls_handshake_failed, errc::tls_bad_credentials);
+        return is_between(ec, errc::tls_handshake_failed, errc::tls_broken);
     }
     return false;
   }
 };
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 }  // namespace
 

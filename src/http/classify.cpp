@@ -96,4 +96,12 @@ outcome unjudged(const outcome& by_status) noexcept {
   return failed(errc::operation_threw, by_status.delivery, false, false);
 }
 
+outcome outcome_of(const response& answer) {
+  if (answer.status() == 0) return {};  // none came: somebody's empty object
+  outcome o = classify(answer, answer.effect());
+  if (o.result == verdict::failed && answer.evidence() == evidence::maybe_applied)
+    o.delivery = evidence::maybe_applied;
+  return o;
+}
+
 }  // namespace hawser::inline v0::http

@@ -9,6 +9,7 @@
 #include "hawser/run/detail/value.hpp"
 
 #include "http/judgement.hpp"
+#include "http/literal_routes.hpp"
 #include "run/cancel_link.hpp"
 #include "run/resume.hpp"
 
@@ -23,6 +24,7 @@
 #include <mutex>
 #include <new>
 #include <tuple>
+#include <typeinfo>
 #include <utility>
 #include <variant>
 
@@ -90,6 +92,7 @@ class client::state {
         throw config_error("client.default_headers",
                            is_token(f.name) ? f.name : std::string_view("a field"),
                            fit.error().message());
+    take_user_agent();
     validate(options.bounds);
     validate(options.times);
     validate(options.pool);
@@ -132,8 +135,22 @@ class client::state {
   std::string prefix;
   std::shared_ptr<http::transport> carrier;
   const idempotency_profile ietf = idempotency_profile::ietf();
+  literal_routes literals;
 
  private:
+  /// Among the default fields, so that calls need not look for it.
+  void take_user_agent() {
+    constexpr std::string_view name = "User-Agent";
+    const std::string_view own = options.user_agent ? *options.user_agent : std::string_view();
+    if (const result<void> fit = check_field(name, own); !fit)
+      throw config_error("client.user_agent", "given", fit.error().message());
+    const auto by_default = options.default_headers.find(name);
+    if (by_default && by_default->empty())
+      options.default_headers.remove(name);
+    else if (!by_default && !own.empty())
+      options.default_headers.add(name, own);
+  }
+
   std::mutex mutex_;
   call* first_ = nullptr;            // running calls
   std::atomic<bool> closed_{false};  // set under the lock
@@ -208,7 +225,10 @@ class client::call final : public hawser::detail::async_operation, private excha
   }
 
   bool begin(const hawser::detail::attempt_start& about, outcome& o) {
-    if (about.number == 1) first_attempt_ = about.now;
+    if (about.number == 1)
+      first_attempt_ = about.now;
+    else
+      set_aside();
     answered_ = false;
     if (state_->closed()) {
       failure_ = canceled_error();
@@ -254,7 +274,9 @@ class client::call final : public hawser::detail::async_operation, private excha
   void complete(hawser::detail::ending&& end, bool initiating) override {
     if_memory_allows([&] { tell_key(); });
     const bool own = end.from != origin::policy;
-    if (own && answered_) {
+    if (own && end.refused_inside && refusal_.code()) {
+      deliver(hawser::detail::with_story(refusal_, end.why.detail(), masks()), initiating);
+    } else if (own && answered_) {
       // A fallback's answer keeps what is known of the request: see substitute().
       if (end.from == origin::operation)
         answer_->set_exchange(*options_.effect, end.ok ? hawser::evidence::answered : end.delivery);
@@ -306,10 +328,18 @@ class client::call final : public hawser::detail::async_operation, private excha
     answer_->set_json_depth(state_->options.bounds.json_depth);
     answer_->set_masks(state_->policies.plan()->masks);
     if (options_.name.empty()) options_.name = request_.name();
-    if (options_.key.empty()) options_.key = request_.name();
+    if (options_.key.empty() && is_route()) options_.key = request_.name();
     settle_effect();
     if (!problem_) put_target();
     if (!problem_) put_fields();
+  }
+
+  /// Whether the request's name tells a route: somebody chose it, or it is a template; of targets
+  /// without parameters only the first few are believed to be one.
+  [[nodiscard]] bool is_route() const {
+    const std::string_view route = request_.route();
+    return !request_.name().ends_with(route) || route.find('{') != std::string_view::npos ||
+           state_->literals.admits(request_.name());
   }
 
   void put_target() {
@@ -443,16 +473,27 @@ class client::call final : public hawser::detail::async_operation, private excha
     const hawser::detail::call_ref keep = std::move(keep_);
     outcome o;
     if (ec) {
-      failure_ = error(ec, std::move(detail));
       o = hawser::classify(ec);
       o.delivery = delivery;
+      if (o.rejected && earlier_)
+        bring_back(error(ec, std::move(detail)));
+      else
+        failure_ = error(ec, std::move(detail));
+      only_refused_ = o.rejected && !earlier_;
     } else {
       answered_ = true;
+      only_refused_ = false;
       o = classify(*answer_, *options_.effect,
                    options_.effect == hawser::effect::keyed ? &profile() : nullptr, wall_clock());
       if (o.status == 408 && delivery != hawser::evidence::answered)
         o.delivery = hawser::evidence::refused;  // of a request that it did not have yet
       if (state_->options.classify) o = judged(o);
+    }
+    if (const auto& judges = state_->policies.plan()->judges; !judges.empty()) {
+      if (ec)
+        judge_seen(judges, typeid(error_code), &ec, o);
+      else
+        judge_seen(judges, typeid(response), answer_, o);
     }
     keep->attempt_done(o);
   }
@@ -477,6 +518,34 @@ class client::call final : public hawser::detail::async_operation, private excha
   }
 
   void on_abandoned() noexcept override { keep_ = {}; }
+
+  /// How the attempt before ended: what counts, should the pool refuse the next one.
+  struct earlier_end {
+    bool answered = false;
+    response answer;
+    error failure;
+  };
+
+  [[gnu::noinline]] void set_aside() {
+    if (only_refused_) return;
+    earlier_.reset(new (std::nothrow) earlier_end);
+    if (earlier_ == nullptr) return;  // then the refusal is what the call ends with
+    earlier_->answered = answered_;
+    earlier_->failure = std::move(failure_);
+    if (!answered_) return;
+    earlier_->answer = std::move(*answer_);
+    answer_->set_json_depth(state_->options.bounds.json_depth);
+    answer_->set_masks(state_->policies.plan()->masks);
+  }
+
+  /// Nothing was tried: the attempt before is the last one.
+  [[gnu::noinline]] void bring_back(error refusal) {
+    refusal_ = std::move(refusal);
+    answered_ = earlier_->answered;
+    if (answered_) *answer_ = std::move(earlier_->answer);
+    failure_ = std::move(earlier_->failure);
+    earlier_.reset();
+  }
 
   /// Only for Retry-After dates in answers that carry no Date of their own.
   [[nodiscard]] std::optional<std::chrono::sys_seconds> wall_clock() const {
@@ -533,6 +602,9 @@ class client::call final : public hawser::detail::async_operation, private excha
   std::string correlation_;
   headers fields_;
   error failure_;
+  std::unique_ptr<earlier_end> earlier_;
+  error refusal_;              // by the pool, after an end that counts
+  bool only_refused_ = false;  // all that happened so far
   std::optional<error> problem_;
   time_point first_attempt_{};
   hawser::detail::call_ref keep_;

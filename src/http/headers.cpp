@@ -47,6 +47,17 @@ void headers::add(std::string_view name, std::string_view value) {
                       static_cast<std::uint32_t>(value.size())});
 }
 
+void headers::extend_last(std::string_view more) {
+  constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
+  entry& last = entries_.back();  // its value ends the block
+  if (more.size() >= most - block_.size())
+    throw std::length_error("hawser::http::headers: over 4 GiB");
+  const std::size_t before = block_.size();
+  if (last.value_size != 0) block_ += ' ';
+  block_.append(more);
+  last.value_size += static_cast<std::uint32_t>(block_.size() - before);
+}
+
 result<void> headers::try_add(std::string_view name, std::string_view value) {
   if (auto checked = check_field(name, value); !checked) return checked;
   add(name, value);

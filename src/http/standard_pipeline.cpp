@@ -16,17 +16,15 @@ standard_options::standard_options() {
   origin_breaker.emplace();
   origin_breaker->hears = failure_scope::connections;
   origin_breaker->max_wait = 60s;
-  breaker.emplace();
-  breaker->failure_ratio = 0.75;
-  breaker->max_wait = 60s;
+  breaker.failure_ratio = 0.75;
+  breaker.max_wait = 60s;
   route_bulkhead.emplace();
   route_bulkhead->max_concurrent = 128;
   route_bulkhead->max_queue = 1024;
   route_bulkhead->max_queue_wait = 2s;
-  bulkhead.emplace();
-  bulkhead->max_concurrent = 256;
-  bulkhead->max_queue = 1024;
-  bulkhead->max_queue_wait = 100ms;
+  bulkhead.max_concurrent = 256;
+  bulkhead.max_queue = 1024;
+  bulkhead.max_queue_wait = 100ms;
 }
 
 namespace {
@@ -75,15 +73,13 @@ standard_policies::standard_policies(std::string name, standard_options o)
   if (o.origin_breaker)
     origin_breaker_ = std::make_shared<circuit_breaker_policy>(
         named(*o.origin_breaker, name_, "origin circuit breaker"));
-  if (o.breaker) {
-    o.breaker->probe_lease = o.breaker->probe_lease.value_or(
-        later(time_point(o.attempt_timeout), std::chrono::seconds(1)).time_since_epoch());
-    breakers_ = per_route(named(*o.breaker, name_, "circuit breaker"), o.max_routes);
-  }
+  if (!o.breaker.probe_lease)
+    o.breaker.probe_lease = later(time_point(o.attempt_timeout), std::chrono::seconds(1)) -
+                            time_point();
+  breakers_ = per_route(named(std::move(o.breaker), name_, "circuit breaker"), o.max_routes);
   if (o.route_bulkhead)
     route_bulkheads_ = per_route(named(*o.route_bulkhead, name_, "route bulkhead"), o.max_routes);
-  if (o.bulkhead)
-    bulkhead_ = std::make_shared<bulkhead_policy>(named(*o.bulkhead, name_, "bulkhead"));
+  bulkhead_ = std::make_shared<bulkhead_policy>(named(std::move(o.bulkhead), name_, "bulkhead"));
   attempt_timeout_ =
       make_policy(timeout{.name = name_ + " attempt timeout", .after = o.attempt_timeout});
 }

@@ -2,6 +2,8 @@
 
 #include "hawser/core/error.hpp"
 
+#include "core/brief.hpp"
+
 #include <spdlog/logger.h>
 
 #include <chrono>
@@ -15,14 +17,17 @@ namespace {
 
 namespace level = spdlog::level;
 
-level::level_enum level_of(const event& what) noexcept {
+level::level_enum level_of(const event& what, const log_options& options) noexcept {
   const bool failed = what.error && what.error != canceled_error();
   switch (what.kind) {
     case event_kind::call_started:
     case event_kind::attempt_started: return level::trace;
-    case event_kind::attempt_finished: return failed ? level::warn : level::info;
-    case event_kind::call_finished: return failed ? level::err : level::info;
+    case event_kind::attempt_finished: return failed ? level::warn : level::debug;
+    case event_kind::call_finished:
+      if (failed) return level::err;
+      return options.quiet_successes ? level::debug : level::info;
     case event_kind::state_changed: return level::warn;
+    case event_kind::fallback_used: return level::info;
     default: return level::debug;
   }
 }
@@ -132,23 +137,24 @@ std::string line_of(const event& what, const redactor& masks) {
     out.milliseconds("elapsed_ms", what.elapsed);
   if (what.error) {
     out.text("error", error_name(what.error));
-    out.text("message", what.error.message());
+    out.text("message", detail::brief(what.error));
   }
   if (has_ending(what.kind)) out.text("delivery", to_string(what.delivery));
-  if (what.why.because != reason::none)
-    out.text("cause", to_string(what.why, what.at));
-  else
-    out.text("policy", what.why.policy);
-  out.text("from", what.from);
-  out.text("to", what.to);
+  if (!what.from.empty() || !what.to.empty())
+    out.text("state", std::string(what.from) + " -> " + std::string(what.to));
+  out.text("policy", what.why.policy);
+  if (what.why.because != reason::none) {
+    out.text("reason", to_string(what.why.because));
+    out.text("cause", in_words(what.why, what.at));
+  }
   return out.line();
 }
 
 }  // namespace
 
 log_observer::log_observer(std::shared_ptr<spdlog::logger> logger,
-                           std::shared_ptr<const redactor> masks)
-    : logger_(std::move(logger)), masks_(std::move(masks)) {
+                           std::shared_ptr<const redactor> masks, log_options options)
+    : logger_(std::move(logger)), masks_(std::move(masks)), options_(options) {
   if (logger_ == nullptr) throw config_error("log_observer.logger", "null", "must be a logger");
   if (masks_ == nullptr) throw config_error("log_observer.masks", "null", "must be a redactor");
 }
@@ -156,7 +162,7 @@ log_observer::log_observer(std::shared_ptr<spdlog::logger> logger,
 log_observer::~log_observer() = default;
 
 void log_observer::on_event(const event& what) {
-  const level::level_enum level = level_of(what);
+  const level::level_enum level = level_of(what, options_);
   if (!logger_->should_log(level)) return;
   try {
     // As text, not as a format: braces in it are just braces.

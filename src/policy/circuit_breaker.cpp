@@ -62,6 +62,7 @@ circuit_breaker validated(circuit_breaker o) {
     check(!o.consecutive_failures || *o.suspect_failures <= *o.consecutive_failures,
           "suspect_failures", *o.suspect_failures, "must be at most consecutive_failures");
   }
+  if (!o.consecutive_failures) o.suspect_failures.reset();  // a row means nothing then
   check(o.hears <= failure_scope::connections, "hears", static_cast<int>(o.hears),
         "must be one of failure_scope's values");
   if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures)
@@ -234,7 +235,8 @@ class circuit_breaker_stage final : public stage {
     w.wake = &t.wake_handle();
     w.is_new = t.attempts() == 0;
     // At the deadline itself the stage that set it ends the call.
-    w.latest = std::min(later(t.now(), *core_.options().max_wait), later(t.deadline(), duration(-1)));
+    w.latest =
+        std::min(later(t.now(), *core_.options().max_wait), later(t.deadline(), duration(-1)));
     time_point until = never;
     permit_ = core_.acquire_or_wait(w, t.now(), t.random(), t.deadline(), &why, &until);
     core_.announce(t);

@@ -37,7 +37,8 @@ circuit_permit circuit_core::acquire(time_point now, entropy& random, time_point
   if (is_open(state_of(seen))) {
     const cause why = read_opening();
     const bool torn = word_.load(std::memory_order_relaxed) != seen;
-    const bool early = now.time_since_epoch().count() >= early_from_.load(std::memory_order_relaxed);
+    const bool early =
+        now.time_since_epoch().count() >= early_from_.load(std::memory_order_relaxed);
     if (!torn && now < why.until && !early) {
       held_back_.fetch_add(1, std::memory_order_relaxed);
       return refuse(seen, why, random, refused);
@@ -62,8 +63,8 @@ bool circuit_core::probe_allowed_locked(time_point now, cause* refused) noexcept
   // One is on its way, or one has failed: the next has its time, unless one has succeeded.
   if (probes_succeeded_ > 0 || now >= next_probe_ || early_locked(now)) return true;
   *refused = {options_.name, probes_out_ > 0 ? reason::probes_busy : reason::probe_failed,
-              static_cast<double>(std::max(probes_out_, 1)),
-              static_cast<double>(options_.probes), next_probe_};
+              static_cast<double>(std::max(probes_out_, 1)), static_cast<double>(options_.probes),
+              next_probe_};
   return false;
 }
 
@@ -150,7 +151,8 @@ time_point circuit_core::park_until_locked(const circuit_waiter& w) const noexce
 
 time_point circuit_core::turn_locked(time_point now) noexcept {
   const time_point turn = std::max(now, next_turn_);
-  const double took = static_cast<double>(remaining(now, down_since_).count() + before_span_.count());
+  const double took =
+      static_cast<double>(remaining(now, down_since_).count() + before_span_.count());
   const double came = static_cast<double>(std::max<std::uint64_t>(arrived_ + before_, 1));
   next_turn_ = later(turn, duration(static_cast<duration::rep>(took / (came * options_.ramp))));
   return turn;
@@ -335,7 +337,8 @@ void circuit_core::judge_locked(logged_result result, time_point now, entropy& r
        reaches(reason::slow_call_rate, rate(counts.slow, counts.calls), *options_.slow_ratio)) ||
       row_at(options_.consecutive_failures, options_.consecutive_span);
   if (trips) return open_locked(why, now, random, server_wait);
-  if (state() == circuit_state::closed && row_at(options_.suspect_failures, options_.consecutive_span / 2)) {
+  if (state() == circuit_state::closed &&
+      row_at(options_.suspect_failures, options_.consecutive_span / 2)) {
     row_ = counts.consecutive;
     forget_if_healthy_locked(now);
     move_locked(circuit_state::half_open, why, now);
@@ -406,7 +409,8 @@ void circuit_core::open_locked(cause why, time_point now, entropy& random,
     why.until = std::max(why.until, later(now, std::min(server_wait, options_.hint_cap)));
   const bool hinted = remaining(why.until, now) > own;
   move_locked(on_paper(state()) ? circuit_state::metrics_only_open : circuit_state::open, why, now);
-  set_early_locked(options_.early_probe_after && !hinted ? later(now, options_.open_for / 2) : never);
+  set_early_locked(options_.early_probe_after && !hinted ? later(now, options_.open_for / 2)
+                                                         : never);
 }
 
 void circuit_core::forget_if_healthy_locked(time_point now) noexcept {
@@ -431,8 +435,9 @@ duration circuit_core::open_time(time_point now, entropy& random) const noexcept
   const bool down = !lets_all_through(state());
   const double outage =
       down ? static_cast<double>(remaining(now, down_since_).count()) * options_.open_share : 0;
-  const double bound = std::min(std::max(outage, 2 * static_cast<double>(options_.open_for.count())),
-                                static_cast<double>(options_.open_cap.count()));
+  const double bound =
+      std::min(std::max(outage, 2 * static_cast<double>(options_.open_for.count())),
+               static_cast<double>(options_.open_cap.count()));
   // Also true for an infinite product; below the cap, the product fits the integer.
   const bool capped = !(grown < bound);
   const duration whole(static_cast<duration::rep>(capped ? bound : grown));

@@ -198,8 +198,8 @@ class circuit_core {
   void judge_probe_locked(logged_result result, time_point now, entropy& random,
                           duration server_wait) noexcept;
   /// Whether a row of failures is as long as `limit`, and spans that time.
-  [[nodiscard]] bool row_reaches(const std::optional<int>& limit, duration span,
-                                 std::uint64_t row, time_point now) const noexcept;
+  [[nodiscard]] bool row_reaches(const std::optional<int>& limit, duration span, std::uint64_t row,
+                                 time_point now) const noexcept;
   /// A rule is looked at when a result counts against it.
   void judge_locked(logged_result result, time_point now, entropy& random,
                     duration server_wait) noexcept;
@@ -261,10 +261,10 @@ class circuit_core {
   time_point closed_since_ = time_point::min();
   // Of the time in which it was not closed.
   time_point down_since_ = time_point::min();
-  time_point early_at_ = never;    // open: from here on an early probe may go
+  time_point early_at_ = never;                // open: from here on an early probe may go
   time_point next_probe_ = time_point::min();  // half open: when the next may go beside others
-  std::uint64_t row_ = 0;          // failures in a row, probes included, when it was suspected
-  bool suspected_ = false;         // half open without having been open
+  std::uint64_t row_ = 0;   // failures in a row, probes included, when it was suspected
+  bool suspected_ = false;  // half open without having been open
   std::uint64_t held_back_at_probe_ = 0;
   std::uint64_t arrived_ = 0;  // calls that were ready to wait, their further attempts not counted
   circuit_waiter* first_ = nullptr;

@@ -9,6 +9,7 @@ namespace {
 /// An unreachable host or network is not among them: where the route goes after a request went out,
 /// the read of its answer ends so.
 bool never_left(const error_code& ec) noexcept {
+  if (ec == errc::tls_broken) return false;  // alone of its kind: the handshake was over
   return ec == boost::system::errc::connection_refused || ec == errc::resolve_timeout ||
          ec == errc::connect_timeout || ec == errc::tls_timeout || ec == condition::tls_failure ||
          ec == condition::invalid_input ||
@@ -50,9 +51,9 @@ outcome classify(const error_code& ec) noexcept {
   o.result = neutral ? verdict::ignored : verdict::failed;
   // The caller's own mistake, a broken trust and an answer that means the same the next time do not
   // mend by themselves. Of an error that we do not know it is assumed that it does.
-  const bool lasting = neutral || ec == condition::invalid_input || ec == condition::tls_failure ||
-                       ec == errc::outcome_unknown ||
-                       (ec == condition::bad_response && ec != condition::transient);
+  const bool lasting = neutral || ec == condition::invalid_input || ec == errc::outcome_unknown ||
+                       ((ec == condition::tls_failure || ec == condition::bad_response) &&
+                        ec != condition::transient);
   o.transient = !lasting;
   o.countable =
       ec != errc::client_error && ec != condition::invalid_input && ec != errc::outcome_unknown;

@@ -45,13 +45,17 @@ class fallback_policy::on_call final : public stage {
     if (!covers(o, t)) return t.finish(o);
     const seat taken(shared_);
     if (!taken.granted) return t.finish(o);
+    double number = 0;
     for (const auto& source : shared_.options_.sources) {
+      ++number;
       if (!produced(*source, o, t)) continue;
       event used;
       used.kind = event_kind::fallback_used;
       used.error = o.error;
       used.delivery = o.delivery;
-      used.why.policy = shared_.name();
+      used.status = o.status;
+      used.why = {shared_.name(), reason::substituted, number,
+                  static_cast<double>(shared_.options_.sources.size()), never};
       t.emit(used);
       outcome substitute;
       substitute.from = origin::fallback;
@@ -84,6 +88,7 @@ class fallback_policy::on_call final : public stage {
     const bool went_wrong = o.result == verdict::failed || o.rejected;
     if (!went_wrong || o.canceled() || t.canceling()) return false;
     const bool unknown = (o.delivery == evidence::maybe_applied || t.unresolved()) &&
+                         t.effect_said() &&
                          (t.what() == effect::unsafe || t.what() == effect::keyed);
     if (unknown && !shared_.options_.covers_unknown) return false;
     return !shared_.options_.handles || shared_.options_.handles(o);

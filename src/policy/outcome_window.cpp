@@ -71,8 +71,8 @@ class last_calls final : public outcome_window {
   }
 
   void evict() noexcept {
-    while (held_ > 0 && (total_ - ring_[first_].place >= ring_.size() ||
-                         ring_[first_].place <= oldest_)) {
+    while (held_ > 0 &&
+           (total_ - ring_[first_].place >= ring_.size() || ring_[first_].place <= oldest_)) {
       failures_ -= ring_[first_].what.failed ? 1U : 0U;
       slow_ -= ring_[first_].what.slow ? 1U : 0U;
       first_ = first_ + 1 == ring_.size() ? 0 : first_ + 1;

@@ -465,6 +465,7 @@ void rate_limiter_policy::resume(time_point now) noexcept {
 void rate_limiter_policy::resume_locked(time_point now) noexcept {
   const time_point end = std::exchange(paused_until_, now);
   server_end_ = time_point::min();
+  server_pause_until_.store(count_of(server_end_), std::memory_order_relaxed);
   if (windows_ != nullptr) return replan_windows_locked(now);
   // One token, unless the calls before the pause had taken that one, too.
   const rate r = rate_locked();
@@ -503,7 +504,9 @@ void rate_limiter_policy::server_said_wait(duration wait, time_point now,
     return;
   server_end_ = end;
   const double stretch = static_cast<double>(asked.count()) * options_.spread * share_;
-  pause_locked(later(end, duration(static_cast<ns>(std::min(stretch, 9e18)))));
+  const time_point spread = later(end, duration(static_cast<ns>(std::min(stretch, 9e18))));
+  server_pause_until_.store(spread.time_since_epoch().count(), std::memory_order_relaxed);
+  pause_locked(spread);
 }
 
 // ---- shared state: the ramp after a server's pause, and probes within a long one ----
@@ -550,6 +553,9 @@ void rate_limiter_policy::begin_ramp_locked(time_point now) noexcept {
     return base = std::max(count_of(now), moved(seen - reserved, from.interval - from.ahead));
   });
   ramping_ = true;
+  // Who waits or is refused now does so for the server's sake, unless our own rate is as slow.
+  const bool slower = interval_.load(std::memory_order_relaxed) > own_rate_locked().interval;
+  server_pause_until_.store(count_of(slower ? never : now), std::memory_order_relaxed);
   ramp_since_ = now;
   came_before_ramp_ = arrivals_.load(std::memory_order_relaxed);
   account_locked(base);
@@ -591,6 +597,7 @@ void rate_limiter_policy::end_ramp_locked(time_point now) noexcept {
                                : off_ramp_locked(seen, from.interval);
   });
   ramping_ = false;
+  if (now >= paused_until_) server_pause_until_.store(count_of(now), std::memory_order_relaxed);
 }
 
 time_point rate_limiter_policy::next_probe(time_point now) const noexcept {
@@ -683,12 +690,18 @@ void rate_permit::give_back(time_point now) noexcept {
     from->give_back(cost_, grant_, now);
 }
 
+reason rate_limiter_policy::whose_limit(time_point now) const noexcept {
+  const auto until = server_pause_until_.load(std::memory_order_relaxed);
+  return now.time_since_epoch().count() < until ? reason::server_pause : reason::rate;
+}
+
 cause rate_limiter_policy::why_refused(const grant& g, std::uint32_t cost, time_point now,
                                        duration allowed) const noexcept {
   if (g.what == grant::result::over_burst)
     return {name(), reason::cost_over_burst, static_cast<double>(cost),
             static_cast<double>(burst_.load(std::memory_order_relaxed)), never};
-  return {name(), reason::rate, in_seconds(remaining(g.start, now)), in_seconds(allowed), g.start};
+  return {name(), whose_limit(now), in_seconds(remaining(g.start, now)), in_seconds(allowed),
+          g.start};
 }
 
 rate_snapshot rate_limiter_policy::snapshot(time_point now) const noexcept {
@@ -785,7 +798,7 @@ class rate_limiter_stage final : public stage {
       event e;
       e.kind = event_kind::waiting;
       e.elapsed = grant_.start - t.now();
-      e.why = {policy_.name(), reason::rate, in_seconds(e.elapsed),
+      e.why = {policy_.name(), policy_.whose_limit(t.now()), in_seconds(e.elapsed),
                in_seconds(*policy_.options_.max_wait), grant_.start};
       t.emit(e);
     }
@@ -822,7 +835,8 @@ class rate_limiter_stage final : public stage {
     const duration allowed = policy_.options_.max_wait.value_or(duration::zero());
     grant_.start = start;
     cause why = policy_.why_refused(grant_, t.cost(), t.now(), allowed);
-    if (why.because == reason::rate && start <= later(t.now(), allowed) && start >= t.deadline()) {
+    if (why.because != reason::cost_over_burst && start <= later(t.now(), allowed) &&
+        start >= t.deadline()) {
       why.because = reason::deadline;
       why.threshold = in_seconds(remaining(t.deadline(), t.now()));
     }

@@ -101,7 +101,7 @@ class retry_policy::on_call final : public stage {
   [[nodiscard]] const retry& options() const noexcept { return shared_.options_; }
 
   [[gnu::noinline]] step not_done(const outcome& o, tick& t) {
-    if (o.rejected && o.from == origin::policy) return after_rejection(o, t);
+    if (o.rejected) return after_rejection(o, t);                // whoever's: nothing was tried
     if (failure_ && o.canceled() && t.attempts() == failed_at_)  // the next one had not begun
       return t.finish(canceled(o, t));
     if (o.canceled() || t.canceling() || (o.result == verdict::ignored && !o.rejected))
@@ -114,7 +114,8 @@ class retry_policy::on_call final : public stage {
     failed_at_ = t.attempts();
     ++made_;
     if (!is_transient(o)) return stop(t, reason::not_retryable);
-    if (!may_resend(t.what(), o.delivery, t.body())) return stop(t, reason::not_resendable);
+    if (!may_resend(t.what(), o.delivery, t.body()))
+      return stop(t, t.effect_said() ? reason::not_resendable : reason::effect_unsaid);
     if (made_ >= options().max_attempts)
       return stop(t, reason::max_attempts, made_, options().max_attempts);
 
@@ -148,6 +149,7 @@ class retry_policy::on_call final : public stage {
   }
 
   step after_rejection(const outcome& o, tick& t) {
+    refusal_ = &o;
     const time_point until = o.why.until;
     if (waits_for(o, t)) {
       // A little apart, so that everybody who waits for the same moment does not come in it.
@@ -181,6 +183,7 @@ class retry_policy::on_call final : public stage {
     e.elapsed = wait;
     if (failure_) e.error = failure_->error;
     e.why = {shared_.name(), because, in_seconds(wait), 0, until};
+    name_refusal(e.why);
     t.emit(e);
     return step::sleep(until);
   }
@@ -188,6 +191,7 @@ class retry_policy::on_call final : public stage {
   step stop(tick& t, reason because, double measured = 0, double threshold = 0,
             time_point until = never) {
     failure_->why = {shared_.name(), because, measured, threshold, until};
+    name_refusal(failure_->why);
     event e;
     e.kind = event_kind::retry_stopped;
     e.error = failure_->error;
@@ -198,8 +202,19 @@ class retry_policy::on_call final : public stage {
     return t.finish(*failure_);
   }
 
+  /// Who refused, where that is the reason.
+  void name_refusal(cause& why) const noexcept {
+    if (why.because != reason::local_rejection) return;
+    if (refusal_->error.category() == error_category())
+      why.refused = static_cast<errc>(refusal_->error.value());
+    why.refused_for = refusal_->why.because;
+    why.measured = refusal_->why.measured;
+    why.threshold = refusal_->why.threshold;
+  }
+
   retry_policy& shared_;
-  std::optional<outcome> failure_;  // the last real one
+  const outcome* refusal_ = nullptr;  // while it is looked at
+  std::optional<outcome> failure_;    // the last real one
   duration wait_{};
   duration refusal_wait_{};
   double paid_ = 0;  // by the last retry

@@ -42,6 +42,13 @@ std::stop_token attempt::stop() {
 
 void attempt::amend(outcome& o) const noexcept {
   if (o.ok()) return;
+  if (throttled_ && !o.canceled() && !o.rejected) {
+    o.result = verdict::failed;
+    o.throttled = true;
+    o.transient = true;
+    o.countable = false;
+    o.delivery = evidence::refused;
+  }
   if (delivery_) o.delivery = *delivery_;
   if (server_wait_ && *server_wait_ >= duration::zero()) o.server_wait = *server_wait_;
 }

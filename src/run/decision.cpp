@@ -62,6 +62,7 @@ class decision_story final : public story {
 std::string to_string(const decision& what) {
   std::string text;
   if (what.why.because != reason::none) text = hawser::to_string(what.why, what.at);
+  if (what.attempts == 0 && what.why.because == reason::max_attempts) text += ", none began";
   if (what.attempts > 1)
     text += (text.empty() ? "after " : ", after ") + std::to_string(what.attempts) + " attempts (" +
             std::to_string(what.attempts - 1) + (what.attempts == 2 ? " retry)" : " retries)");

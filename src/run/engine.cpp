@@ -530,7 +530,8 @@ void engine::conclude_failure() {
     o.why = {plan_.name, reason::canceled, 0, 0, never};
   }
   if (unresolved_ && o.status == 0) o.delivery = evidence::maybe_applied;
-  const bool may_not_repeat = effect_ == effect::unsafe || effect_ == effect::keyed;
+  const bool may_not_repeat =
+      effect_said_ && (effect_ == effect::unsafe || effect_ == effect::keyed);
   if (may_not_repeat && o.delivery == evidence::maybe_applied && o.status == 0 &&
       cause_ != cancel_cause::caller) {
     if_memory_allows([&] {
@@ -553,7 +554,7 @@ void engine::tell_end() {
     report->error = o.ok() ? error_code() : o.error;
     report->delivery = o.delivery;
     if (o.ok())
-      report->stopped = reason::succeeded;
+      report->stopped = o.from == origin::fallback ? reason::substituted : reason::succeeded;
     else if (cause_ == cancel_cause::caller)
       report->stopped = reason::canceled;
     else if (report->stopped == reason::none)
@@ -628,10 +629,13 @@ void engine::note(const event& what, std::vector<report_entry>& entries) const {
   entry.error = what.error;
   entry.delivery = what.delivery;
   entry.status = what.status;
-  entry.policy = what.why.policy;
+  entry.policy =
+      plan_.masks != nullptr ? plan_.masks->text(what.why.policy) : std::string(what.why.policy);
+  entry.from = what.from;
+  entry.to = what.to;
   entry.because = what.why.because;
   if (what.why.because != reason::none) {
-    entry.cause = hawser::to_string(what.why, now_);
+    entry.cause = in_words(what.why, now_);
     if (plan_.masks != nullptr) entry.cause = plan_.masks->text(entry.cause);
   }
   entries.push_back(std::move(entry));

@@ -22,7 +22,8 @@ class engine : public tick {
     ::new (levels_ + outside) level{nullptr, never, never};
     random_ = &how.env.random();
     result_ = &slot_;
-    effect_ = options.effect.value_or(effect::idempotent);
+    effect_said_ = options.effect || how.calls;
+    effect_ = options.effect ? *options.effect : how.calls.value_or(effect::unsafe);
     cost_ = options.cost;
     priority_ = options.priority;
     key_ = options.key;
@@ -39,6 +40,7 @@ class engine : public tick {
   void take_ending(ending& end) {
     end.from = slot_.from;
     end.ok = slot_.ok();
+    end.refused_inside = slot_.rejected && slot_.from == origin::operation;
     if (!end.ok) tell_failure(end);
   }
 

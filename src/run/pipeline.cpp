@@ -47,7 +47,10 @@ pipeline_builder& pipeline_builder::add(const pipeline_builder& other) & {
   policies_.insert(policies_.end(), theirs.begin(), theirs.end());
   const std::vector<std::shared_ptr<observer>> listeners = other.observers_;
   observers_.insert(observers_.end(), listeners.begin(), listeners.end());
+  const detail::judges readings = other.judges_;
+  judges_.insert(judges_.end(), readings.begin(), readings.end());
   if (masks_ == nullptr) masks_ = other.masks_;
+  if (!calls_) calls_ = other.calls_;
   return *this;
 }
 
@@ -78,7 +81,8 @@ pipeline pipeline_builder::build(environment env) const {
                        "must not be empty: events, metrics and logs are told apart by it");
   check_loggable("pipeline.name", name_);
   auto how = std::make_shared<detail::plan>(
-      detail::plan{name_, std::move(env), {}, observers_, 0, 1, -1, masks_});
+      detail::plan{name_, std::move(env), {}, observers_, 0, 1, -1, masks_, calls_, judges_});
+  bool repeatable = false;
   for (const auto& p : policies_) {
     check_loggable("pipeline." + name_ + "." + std::string(p->kind()) + ".name", p->name());
     const std::size_t alignment = p->stage_alignment();
@@ -86,7 +90,6 @@ pipeline pipeline_builder::build(environment env) const {
       throw config_error("pipeline." + name_ + "." + std::string(p->name()) + ".stage_alignment",
                          std::to_string(alignment), "must not exceed that of std::max_align_t");
     how->scratch = (how->scratch + alignment - 1) / alignment * alignment;
-    const bool repeatable = how->amplification > 1;
     how->levels.push_back({p,
                            how->scratch,
                            p->stage_is_trivial(),
@@ -99,6 +102,7 @@ pipeline pipeline_builder::build(environment env) const {
     else
       how->heard = static_cast<int>(how->levels.size()) - 1;
     how->scratch += p->stage_size();
+    repeatable = repeatable || p->makes_attempts();
     const unsigned long long product =
         static_cast<unsigned long long>(how->amplification) * p->amplification();
     if (product > max_amplification_)

@@ -2,6 +2,8 @@
 
 #include "hawser/observe/redactor.hpp"
 
+#include "core/brief.hpp"
+
 #include <boost/system/errc.hpp>
 
 #include <new>
@@ -13,15 +15,29 @@ std::string masked(std::string_view text, const redactor* masks) {
   return masks == nullptr ? built_in->text(text) : built_in->text(masks->text(text));
 }
 
+error failure_with_text(error_code code, std::string_view text, const redactor* masks) noexcept {
+  try {
+    return error(code, masked(text, masks));
+  } catch (const std::bad_alloc&) {
+    return error(code);
+  }
+}
+
 namespace {
 
 error threw(const char* what, const redactor* masks,
             error_code code = errc::operation_threw) noexcept {
-  try {
-    return error(code, masked(what, masks));
-  } catch (const std::bad_alloc&) {
-    return error(code);
-  }
+  return failure_with_text(code, what, masks);
+}
+
+/// What an error has to say beyond that it is one.
+std::string words_of(const error& own) {
+  const bool bare = own == errc::operation_threw || own == errc::operation_failed;
+  if (own.code() == canceled_error() || (bare && !own.detail().empty()))
+    return std::string(own.detail());
+  std::string text = brief(own.code());
+  if (!own.detail().empty()) text.append(": ").append(own.detail());
+  return text;
 }
 
 }  // namespace
@@ -60,11 +76,29 @@ error with_story(const error& own, std::string_view story, const redactor* masks
 }
 
 error with_last_words(const error& end, const error& own, const redactor* masks) noexcept {
-  if (end != errc::outcome_unknown) return end;
-  if (own.detail().empty()) return end.about_answer_of(own);
+  if (!own.code()) return end;
   try {
-    const error about = error(end.code(), std::string(own.detail())).about_answer_of(own);
-    return with_story(about, end.detail(), masks);
+    if (end == errc::outcome_unknown) {  // it has named the code itself
+      if (own.detail().empty()) return end.about_answer_of(own);
+      const error about = error(end.code(), std::string(own.detail())).about_answer_of(own);
+      return with_story(about, end.detail(), masks);
+    }
+    std::string words = words_of(own);
+    if (words.empty()) return end;
+    words.insert(0, end.detail().empty() ? "it ended with: " : "; it ended with: ");
+    words.insert(0, end.detail());
+    return error(end.code(), masks != nullptr ? masks->text(words) : std::move(words));
+  } catch (const std::bad_alloc&) {
+    return end;
+  }
+}
+
+error with_refusal(const error& end, const error& refusal, const redactor* masks) noexcept {
+  if (refusal.detail().empty()) return end;
+  try {
+    std::string text(end.detail());
+    text.append(text.empty() ? "" : "; ").append("refused by ").append(refusal.detail());
+    return error(end.code(), masks != nullptr ? masks->text(text) : std::move(text));
   } catch (const std::bad_alloc&) {
     return end;
   }

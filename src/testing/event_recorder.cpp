@@ -22,7 +22,9 @@ recorded_event::recorded_event(const event& what)
       threshold(what.why.threshold),
       until(what.why.until),
       from(what.from),
-      to(what.to) {}
+      to(what.to),
+      refused(what.why.refused),
+      refused_for(what.why.refused_for) {}
 
 std::string recorded_event::to_string(time_point start) const {
   char head[64];
@@ -43,7 +45,10 @@ std::string recorded_event::to_string(time_point start) const {
   }
   if (!from.empty() || !to.empty()) text += " " + from + " -> " + to;
   if (because != reason::none || !policy.empty())
-    text += " (" + hawser::to_string(cause{policy, because, measured, threshold, until}, at) + ")";
+    text += " (" +
+            hawser::to_string(
+                cause{policy, because, measured, threshold, until, refused, refused_for}, at) +
+            ")";
   return text;
 }
 

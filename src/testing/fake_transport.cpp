@@ -291,7 +291,9 @@ void fake_transport::start(http::exchange& what) {
   r.method = what.method->text();
   r.target = what.target;
   if (what.own_headers != nullptr)
-    for (const auto& field : *what.own_headers) r.headers.emplace_back(field.name, field.value);
+    for (const auto& field : *what.own_headers)  // an empty User-Agent is not sent on the wire
+      if (!field.value.empty() || !http::same_name(field.name, "User-Agent"))
+        r.headers.emplace_back(field.name, field.value);
   if (what.default_headers != nullptr)
     for (const auto& field : *what.default_headers)
       if (what.own_headers == nullptr || !what.own_headers->contains(field.name))

@@ -147,6 +147,13 @@ plan&& plan::stall_body_at(std::size_t byte) && {
   return break_at(byte, true, break_point::manner::stall);
 }
 
+plan&& plan::forge_at(std::size_t byte) && {
+  return break_at(byte, false, break_point::manner::forge);
+}
+plan&& plan::forge_body_at(std::size_t byte) && {
+  return break_at(byte, true, break_point::manner::forge);
+}
+
 plan&& plan::with_close_notify() && {
   if (parts_.broken) parts_.broken->close_notify = true;
   return std::move(*this);

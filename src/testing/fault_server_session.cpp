@@ -369,6 +369,16 @@ session::awaitable<session::next> session::break_off(std::uint64_t record,
       state_.count(&fault_counters::resets);
       kill();
       break;
+    case manner::forge: {
+      state_.note_end(record, "forged");
+      state_.count(&fault_counters::cuts);
+      // Application data whose check cannot be right: RFC 8446 section 5.2.
+      std::string forged("\x17\x03\x03\x00\x28", 5);
+      forged.append(40, 'x');
+      if (tls_) co_await write_raw(forged);
+      co_await finish(false);
+      break;
+    }
     case manner::stall:
       state_.note_end(record, "stalled");
       state_.count(&fault_counters::stalls);

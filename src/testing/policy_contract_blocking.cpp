@@ -50,6 +50,7 @@ class blocking_scene {
 
   void play(findings& into) {
     pipeline_builder b{"contract"};
+    b.calls_are(effect::idempotent);
     b.max_amplification(10'000);
     if (in_retry_) b.add(retry{.max_attempts = 2, .delay = constant{.each = milliseconds(3)}});
     b.add(std::make_shared<watched_policy>(policy_, seen_));

@@ -136,6 +136,7 @@ class scene {
 
   pipeline_builder stack(shape how) {
     pipeline_builder b{"contract"};
+    b.calls_are(effect::idempotent);
     b.max_amplification(10'000);
     if (how != shape::alone) b.observe(listener_);
     if (how == shape::in_retry)

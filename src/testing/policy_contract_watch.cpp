@@ -42,6 +42,7 @@ class watched_policy::moment final : public tick {
     priority_ = real.priority();
     cost_ = real.cost();
     effect_ = real.what();
+    effect_said_ = real.effect_said();
     body_ = real.body();
     observed_ = real.observed();
     canceling_ = real.canceling();

@@ -73,6 +73,7 @@ class watched_policy final : public policy {
   std::size_t stage_size() const noexcept override;
   std::size_t stage_alignment() const noexcept override { return alignof(std::max_align_t); }
   unsigned amplification() const noexcept override { return inner_->amplification(); }
+  bool makes_attempts() const noexcept override { return inner_->makes_attempts(); }
   stage* make_stage(void* memory) override;
 
  private:

@@ -27,7 +27,7 @@ const row rows[] = {
     {errc::circuit_isolated, {condition::rejected}, "forced open by hand", "reset it"},
     {errc::bulkhead_full, refused, "too many calls in flight", "shed load or raise the limit"},
     {errc::bulkhead_timeout, refused, "no bulkhead permit", "shed load or raise the limit"},
-    {errc::rate_limited, refused, "no tokens", "raise its rate or burst"},
+    {errc::rate_limited, refused, "no tokens", "come back at the time it names, or call less"},
     {errc::pool_full, refused, "the pool's caps are reached", "raise them or call less"},
     {errc::call_timeout, late, "the call did not finish", "raise the timeout"},
     {errc::attempt_timeout, late, "the attempt did not finish", "raise the timeout"},
@@ -73,6 +73,10 @@ const row rows[] = {
     {errc::certificate_name_mismatch, insecure, "no subject alternative name", ""},
     {errc::certificate_rejected, insecure, "did not pass verification", ""},
     {errc::tls_bad_credentials, insecure, "our own CA file, certificate or key", ""},
+    {errc::tls_broken,
+     {condition::tls_failure, condition::transient},
+     "broke after its handshake",
+     "check what stands in between"},
 };
 
 TEST(Codes, SayWhatHappenedAndWhatToDo) {

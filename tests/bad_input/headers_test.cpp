@@ -114,8 +114,8 @@ TEST_F(bad_headers, what_is_odd_but_right_goes_out_as_it_is) {
   for (const auto& [name, value] : rows) what = std::move(what).header(name, value);
   ASSERT_TRUE(api.send(what));
   const auto sent = net->requests().at(0).headers;
-  ASSERT_EQ(sent.size(), std::size(rows)) << "duplicates are kept";
-  for (std::size_t i = 0; i < sent.size(); ++i) EXPECT_EQ(sent[i], rows[i]);
+  ASSERT_EQ(sent.size(), std::size(rows) + 1) << "duplicates are kept, the User-Agent comes last";
+  for (std::size_t i = 0; i < std::size(rows); ++i) EXPECT_EQ(sent[i], rows[i]);
 }
 
 TEST_F(bad_headers, a_key_that_its_profile_does_not_take_is_refused_and_never_quoted) {
@@ -198,7 +198,7 @@ TEST_F(bad_headers, a_key_given_as_a_header_is_the_callers_own) {
   ASSERT_EQ(net->requests().size(), 2u) << "keyed, so it may go again";
   for (const auto& sent : net->requests()) {
     EXPECT_EQ(sent.header("Idempotency-Key"), "s3cr3t-7");
-    EXPECT_EQ(sent.headers.size(), 1u);
+    EXPECT_EQ(sent.headers.size(), 2u) << "that, and the User-Agent";
   }
   EXPECT_EQ(report.key_fingerprint, http::fingerprint("s3cr3t-7"));
   const result<http::response> long_one =
@@ -218,7 +218,7 @@ TEST_F(bad_headers, one_body_has_one_content_type) {
   ASSERT_TRUE(api.send(request::post("/").header("Content-Type", mine).json({{"a", 1}})));
   ASSERT_TRUE(api.send(request::post("/").body("{}", "a/b").header("Content-Type", mine)));
   for (const auto& sent : net->requests()) {
-    EXPECT_EQ(sent.headers.size(), 1u);
+    EXPECT_EQ(sent.headers.size(), 2u) << "that, and the User-Agent";
     EXPECT_EQ(sent.header("Content-Type"), mine);
   }
 }

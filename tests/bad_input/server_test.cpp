@@ -172,10 +172,12 @@ const std::vector<bad_server>& rows() {
       {"a switch of protocols", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: s3cr3t\r\n\r\n",
        errc::malformed_response, broken, "protocol that was not asked for", mended},
       // Fields.
-      {"a folded field", head("X: a\r\n b\r\n"), errc::malformed_response, broken, "folded",
-       mended},
+      {"a folded length", head("Content-Length: 1\r\n 2\r\n"), errc::malformed_response, broken,
+       "folded over two lines", mended},
+      {"a folded coding", head("Transfer-Encoding: chunked\r\n\tx\r\n"), errc::malformed_response,
+       broken, "folded over two lines", mended},
       {"a field that begins with a blank", head(" X: a\r\n"), errc::malformed_response, broken,
-       "folded", mended},
+       "before all fields", mended},
       {"a blank before the colon", head("Content-Length : 0\r\n"), errc::malformed_response, broken,
        "a blank before its colon", mended},
       {"no colon", head("s3cr3t\r\n"), errc::malformed_response, broken, "header name", mended},
@@ -215,8 +217,8 @@ const std::vector<bad_server>& rows() {
        "does not end with CR LF", mended},
       {"a control byte in an extension", chunks("1;a=\x01\r\na\r\n0\r\n\r\n"),
        errc::malformed_response, broken, "chunk extension", mended},
-      {"a folded trailer", chunks("0\r\nX: 1\r\n 2\r\n\r\n"), errc::malformed_response, broken,
-       "folded", mended},
+      {"a trailer that begins with a blank", chunks("0\r\n X: 1\r\n\r\n"), errc::malformed_response,
+       broken, "before all fields", mended},
       // Over the limits.
       {"interim answers", repeated("HTTP/1.1 102 Processing\r\n\r\n", 9) + head(""),
        errc::too_many_interim, broken, "limits.interim_responses = 8", "raise it"},
@@ -325,6 +327,7 @@ TEST_F(bad_servers, what_is_odd_but_right_is_an_answer) {
        true},
       {"a later minor version", "HTTP/1.7 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, "hi", true},
       {"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, "hi", false},
+      {"a folded field", head("X: a\r\n b\r\nContent-Length: 2\r\n", "hi"), 200, "hi", true},
       {"HTTP/1.0 kept alive",
        "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nhi", 200, "hi", true},
       {"close", head("Connection: close\r\nContent-Length: 2\r\n", "hi"), 200, "hi", false},
@@ -453,7 +456,7 @@ TEST_F(bad_servers, a_body_until_close_is_whole_only_when_the_end_was_meant) {
                                "look at its log"});
 }
 
-TEST_F(bad_servers, that_drip_for_ever_end_with_the_calls_time) {
+TEST_F(bad_servers, that_drip_for_ever_end_with_their_time) {
   fault_server server;
   client_options options = tight(server);
   options.times.first_byte = options.times.between_bytes = 10s;
@@ -466,8 +469,8 @@ TEST_F(bad_servers, that_drip_for_ever_end_with_the_calls_time) {
     server.script({plan::raw(endless).drip(1, 1ms)});
     const result<response> r = api.send(request::get("/"), {.report = &report});
     ASSERT_TRUE(r.has_error());
-    expect_refusal(r.error(),
-                   {errc::call_timeout, too_late, "the call did not finish", "raise the timeout"});
+    expect_refusal(r.error(), {errc::attempt_timeout, too_late, "the attempt did not finish",
+                               "raise the timeout"});
     EXPECT_LT(report.elapsed, 10s);
     EXPECT_EQ(api.stats().connections, 0u);
     EXPECT_EQ(permits->snapshot().in_flight, 0);

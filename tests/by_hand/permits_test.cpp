@@ -53,7 +53,7 @@ std::vector<refusal_case> refusal_cases(entropy& random) {
            2,
            2,
            start + 10s,
-           "billing: consecutive_failures, failures in a row 2, limit 2, next try in 10 s",
+           "billing: 2 failures in a row, limit 2, next try in 10 s",
            {},
            {}});
   breaker("opened by hand", [&](auto& p) { p.open(start, random, 1min); },
@@ -63,18 +63,18 @@ std::vector<refusal_case> refusal_cases(entropy& random) {
            0,
            0,
            start + 1min,
-           "billing: forced, next try in 60 s",
+           "billing: by hand, next try in 60 s",
            {},
            {}});
   breaker("isolated", [&](auto& p) { p.isolate(start); },
-          {"", errc::circuit_isolated, reason::forced, 0, 0, never, "billing: forced", {}, {}});
+          {"", errc::circuit_isolated, reason::forced, 0, 0, never, "billing: by hand", {}, {}});
   {
     const auto p = std::make_shared<circuit_breaker_policy>(touchy());
     trip(*p, random, start - 10s);
     const auto probe = std::make_shared<circuit_permit>(p->try_acquire(start, random));
     EXPECT_TRUE(probe->is_probe());
     all.push_back({"probes busy", errc::circuit_open, reason::probes_busy, 1, 1, never,
-                   "billing: probes_busy, probes out 1, allowed at a time 1", p,
+                   "billing: 1 of 1 probes are under way", p,
                    [p, &random](refusal* no) { return bool(p->try_acquire(start, random, no)); },
                    std::shared_ptr<void>(probe, probe.get())});
   }
@@ -86,7 +86,7 @@ std::vector<refusal_case> refusal_cases(entropy& random) {
     };
     const auto held = std::make_shared<both>(both{p->try_acquire(), p->try_acquire()});
     all.push_back({"bulkhead full", errc::bulkhead_full, reason::concurrency, 2, 2, never,
-                   "slots: concurrency, in flight 2, limit 2", p,
+                   "slots: 2 of 2 in flight", p,
                    [p](refusal* no) { return bool(p->try_acquire(no)); }, held});
   }
   const rate_limiter quota{.name = "quota", .permits = 2, .per = 1s};
@@ -94,14 +94,14 @@ std::vector<refusal_case> refusal_cases(entropy& random) {
     const auto p = std::make_shared<rate_limiter_policy>(quota);
     EXPECT_TRUE(p->try_acquire(start, 2));
     all.push_back({"no tokens", errc::rate_limited, reason::rate, 0.5, 0, start + 500ms,
-                   "quota: rate, seconds until tokens 0.5, allowed 0, next try in 0.5 s", p,
+                   "quota: our own rate, next try in 500 ms", p,
                    [p](refusal* no) { return bool(p->try_acquire(start, 1, no)); }});
   }
   {
     const auto p = std::make_shared<rate_limiter_policy>(quota);
     p->pause_until(start + 3s);
     all.push_back({"paused", errc::rate_limited, reason::rate, 3, 0, start + 3s,
-                   "quota: rate, seconds until tokens 3, allowed 0, next try in 3 s", p,
+                   "quota: our own rate, next try in 3 s", p,
                    [p](refusal* no) { return bool(p->try_acquire(start, 1, no)); }});
   }
   return all;
@@ -147,7 +147,7 @@ TEST(by_hand_refusal, a_cost_over_the_burst_never_fits) {
     EXPECT_FALSE(p.try_acquire(start, 3, &no));
     EXPECT_EQ(no.code, errc::rate_limited);
     EXPECT_EQ(no.wait(start), std::nullopt);
-    EXPECT_EQ(no.to_error(start).detail(), "quota: cost_over_burst, cost 3, burst 2");
+    EXPECT_EQ(no.to_error(start).detail(), "quota: cost 3 is over the burst of 2");
     EXPECT_EQ(p.snapshot(start).tokens, 2);
   }
 }
@@ -193,8 +193,7 @@ TEST(by_hand_refusal, its_error_outlives_the_policy) {
     EXPECT_FALSE(slots.try_acquire(&no));
     kept = no.to_error(start);
   }
-  EXPECT_EQ(kept.detail(),
-            "a name too long for a string's own buffer: concurrency, in flight 1, limit 1");
+  EXPECT_EQ(kept.detail(), "a name too long for a string's own buffer: 1 of 1 in flight");
 }
 
 // --- the breaker's permit ----------------------------------------------------------------------
@@ -350,7 +349,7 @@ TEST(by_hand_bulkhead, shrinking_waits_for_permits_by_hand) {
   slots.set_max_concurrent(1);
   refusal no;
   EXPECT_FALSE(slots.try_acquire(&no));
-  EXPECT_EQ(no.to_error(start).detail(), "bulkhead: concurrency, in flight 2, limit 1");
+  EXPECT_EQ(no.to_error(start).detail(), "bulkhead: 2 of 1 in flight");
   a.release();
   EXPECT_FALSE(slots.try_acquire());
   b.release();

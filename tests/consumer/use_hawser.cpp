@@ -14,6 +14,7 @@ int main() {
   const hawser::pipeline twice = hawser::pipeline_builder("twice")
                                      .add(hawser::timeout{.after = 10s})
                                      .add(hawser::retry{.delay = hawser::constant{.each = 1ms}})
+                                     .calls_are(hawser::effect::safe)
                                      .build(env);
   int calls = 0;
   const hawser::result<int> answer = twice.execute([&] {

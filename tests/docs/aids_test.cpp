@@ -106,12 +106,12 @@ TEST(masking, errors_of_a_pipeline) {
   auto billing = hawser::pipeline_builder{"billing"}
                      .add(hawser::retry{.max_attempts = 2})
                      .redact(masks)
+                     .calls_are(hawser::effect::safe)
                      .build(env);
   auto r =
       billing.execute([]() -> int { throw std::runtime_error("login failed for " + read_key()); });
   EXPECT_EQ(r.error().detail(),
-            "login failed for [masked]; retry: max_attempts, attempts made 2, "
-            "allowed 2, after 2 attempts (1 retry)");
+            "login failed for [masked]; retry: 2 of 2 tries made, after 2 attempts (1 retry)");
 }
 
 TEST(masking, rules) {
@@ -143,7 +143,7 @@ TEST(masking, spdlog) {
                 .execute([] { return 1; }, {.name = "POST /v1/charges", .correlation = "7f3a"})
                 .value(),
             1);
-  EXPECT_NE(out.str().find("attempt_finished correlation=7f3a pipeline=billing operation=\"POST "
+  EXPECT_NE(out.str().find("info] call_finished correlation=7f3a pipeline=billing operation=\"POST "
                            "/v1/charges\" attempt=1 "),
             std::string::npos)
       << out.str();

@@ -29,7 +29,8 @@ class policy_pages : public ::testing::Test {
   static int fail() { throw std::runtime_error("connection lost"); }
 
   hawser::testing::manual_environment env;
-  hawser::pipeline_builder builder{"billing"};
+  hawser::pipeline_builder builder =
+      hawser::pipeline_builder{"billing"}.calls_are(hawser::effect::safe);
 };
 
 TEST_F(policy_pages, backoff) {
@@ -60,6 +61,7 @@ TEST_F(policy_pages, circuit_breaker) {
           .add(hawser::retry{.max_attempts = 3})
           .add(hawser::circuit_breaker{.min_calls = 20, .failure_ratio = 0.5, .open_for = 10s})
           .add(hawser::timeout{.after = 2s})
+          .calls_are(hawser::effect::safe)
           .build(env);
   EXPECT_FALSE(billing.execute(fail).has_value());
   EXPECT_FALSE(billing.execute(fail).has_value());  // 5 failures in a row: open
@@ -78,7 +80,7 @@ TEST_F(policy_pages, a_refusal_explains_itself) {
   for (const bool good : {true, true, false, false, false})
     static_cast<void>(ledger.execute([&] { return good ? ++calls : fail(); }));
   EXPECT_EQ(ledger.execute(fail).error().detail(),
-            "billing: failure_rate, failure rate 0.6, limit 0.5, next try in 6 s");
+            "billing: failure rate 0.6 of 0.5, next try in 6 s");
 }
 
 TEST_F(policy_pages, circuit_breaker_by_hand) {
@@ -172,6 +174,7 @@ TEST_F(policy_pages, fallback) {
                                 return cache.stale(id);  // std::optional<rate>
                               }).or_value(rate{1.0}))    // tried next
                          .add(hawser::retry{})
+                         .calls_are(hawser::effect::safe)
                          .build(env);
   EXPECT_EQ(rates.execute([]() -> rate { throw std::runtime_error("down"); }).value().value, 1.0);
 }
@@ -203,6 +206,7 @@ TEST_F(policy_pages, retry_budget) {
       hawser::make_budget(hawser::retry_budget{.ratio = 0.2});  // one per destination, shared
   const auto billing = hawser::pipeline_builder{"billing"}
                            .add(hawser::retry{.max_attempts = 4, .budget = extra})
+                           .calls_are(hawser::effect::safe)
                            .build(env);
   const double before = extra->balance(env.now());
   EXPECT_FALSE(billing.execute(fail).has_value());

@@ -12,6 +12,7 @@ int main() {
                     .add(hawser::timeout{.after = 8s})  // the whole call
                     .add(hawser::retry{.max_attempts = 4})
                     .add(hawser::circuit_breaker{.failure_ratio = 0.5})
+                    .calls_are(hawser::effect::safe)  // asking twice does no harm
                     .build(env);
   int calls = 0;
   auto quote = quotes.execute([&] {

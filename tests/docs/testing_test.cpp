@@ -144,6 +144,7 @@ TEST(a_pipeline_alone, on_virtual_time) {
   const auto billing = hawser::pipeline_builder{"billing"}
                            .add(hawser::retry{.max_attempts = 2})
                            .add(hawser::timeout{.after = 2s})
+                           .calls_are(hawser::effect::safe)
                            .observe(seen)
                            .build(env);
   const scripted_operation op{env, {scripted_end::hang(), scripted_end::ok(7).after(10ms)}};

@@ -28,7 +28,7 @@ CORE = ("core",)
 DECISIONS = CORE + ("observe", "policy")
 ENGINE = DECISIONS + ("run",)
 FLOORS = {
-    "core": (CORE, ("boost/system/",), ()),
+    "core": (CORE, ("boost/system/", "boost/version.hpp"), ()),
     "observe": (CORE + ("observe",), ("boost/system/",), ()),
     "policy": (DECISIONS, ("boost/system/",), ()),
     "run": (ENGINE, ("boost/system/",) + LIGHT_ASIO, ("boost/asio/", "boost/smart_ptr/")),
@@ -250,7 +250,7 @@ class Checker:
     def build_lists(self):
         """Every file that a CMakeLists.txt names, as a path below the root."""
         named = set()
-        for top in ("src", "tests", "tests/fuzz", "examples", "bench"):
+        for top in ("src", "tests", "tests/fuzz", "examples", "examples/fault_server", "bench"):
             path = os.path.join(self.root, top, "CMakeLists.txt")
             if not os.path.exists(path):
                 continue

@@ -3,6 +3,7 @@
 #include "hawser/http/client.hpp"
 #include "hawser/http/json.hpp"
 #include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/policy.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/timeout.hpp"
@@ -425,7 +426,34 @@ TEST_F(client_effect, a_bare_client_error_settles_nothing) {
   EXPECT_EQ(r.error(), errc::outcome_unknown) << r.error().message();
 }
 
-// A client inside another pipeline: what its errors mean to the policies around it.
+// A client inside another pipeline: what its answers mean to the policies around it.
+TEST_F(client_effect, answers_keep_their_meaning_in_a_pipeline_around_the_client) {
+  struct {
+    int status;
+    std::size_t requests;
+  } const rows[] = {{200, 1}, {404, 1}, {429, 3}, {500, 3}};
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.status);
+    const auto breaker =
+        std::make_shared<circuit_breaker_policy>(circuit_breaker{.min_calls = 100});
+    const pipeline around = pipeline_builder{"outer"}
+                                .add(retry{.max_attempts = 3})
+                                .add(breaker)
+                                .calls_are(effect::safe)
+                                .build(env);
+    net = std::make_shared<testing::fake_transport>(env);
+    for (std::size_t i = 0; i < row.requests; ++i)
+      net->script({scripted_exchange::answer(row.status, "{}")});
+    const client api = make({}, pipeline_builder{"inner"});
+    const auto r = around.execute([&] { return api.send(request::get("/n")); });
+    ASSERT_TRUE(r.has_value()) << r.error().message();
+    EXPECT_EQ(r->status(), row.status);
+    EXPECT_EQ(net->requests().size(), row.requests);
+    EXPECT_EQ(breaker->snapshot(env.now()).failures, row.status == 500 ? 3U : 0U);
+  }
+}
+
+// And its errors.
 TEST_F(client_effect, errors_of_answers_keep_their_meaning_in_a_pipeline_around_the_client) {
   struct {
     int status;
@@ -438,7 +466,8 @@ TEST_F(client_effect, errors_of_answers_keep_their_meaning_in_a_pipeline_around_
       {200, "{", 1, errc::json_malformed},
       {500, "{}", 3, errc::server_error},
   };
-  const pipeline around = pipeline_builder{"outer"}.add(retry{.max_attempts = 3}).build(env);
+  const pipeline around =
+      pipeline_builder{"outer"}.add(retry{.max_attempts = 3}).calls_are(effect::safe).build(env);
   for (const auto& row : rows) {
     SCOPED_TRACE(name_of(row.code));
     net = std::make_shared<testing::fake_transport>(env);

@@ -365,6 +365,98 @@ TEST_F(pool, the_servers_own_idle_limit_is_respected) {
   EXPECT_EQ(last_connection(), 2u);
 }
 
+TEST_F(pool, the_servers_own_idle_limit_is_read_in_any_form) {
+  for (const char* const field :
+       {"Timeout=5", "timeout=\"5\"", "TIMEOUT = 5", " max=7 ,\ttimeout=5", "timeout=5,timeout=9",
+        "timeout=x, timeout=5", "a=\"x, timeout=1\", timeout=5"}) {
+    SCOPED_TRACE(field);
+    server.script({plan::answer(200).header("keep-alive", field)});
+    auto net = make(server.url());
+    get(*net);
+    const auto first = last_connection();
+    advance(4s - 1ns);
+    get(*net);
+    EXPECT_EQ(last_connection(), first);
+    server.script({plan::answer(200).header("keep-alive", field)});
+    get(*net);
+    advance(4s);
+    get(*net);
+    EXPECT_NE(last_connection(), first);
+  }
+}
+
+TEST_F(pool, an_idle_limit_of_two_seconds_leaves_one_and_of_none_nothing) {
+  server.script({plan::answer(200).header("Keep-Alive", "Timeout=2"),
+                 plan::answer(200).header("Keep-Alive", "Timeout=2"),
+                 plan::answer(200).header("Keep-Alive", "timeout=0")});
+  auto net = make(server.url());
+  get(*net);
+  advance(1s - 1ns);
+  get(*net);
+  EXPECT_EQ(last_connection(), 1u);
+  advance(1s);
+  get(*net);
+  EXPECT_EQ(last_connection(), 2u);
+  get(*net);
+  EXPECT_EQ(last_connection(), 3u);
+}
+
+TEST_F(pool, of_several_idle_limits_the_least_counts) {
+  server.script(
+      {plan::answer(200).header("Keep-Alive", "timeout=9").header("Keep-Alive", "timeout=5")});
+  auto net = make(server.url());
+  get(*net);
+  advance(4s);
+  get(*net);
+  EXPECT_EQ(last_connection(), 2u);
+}
+
+TEST_F(pool, a_longer_or_senseless_idle_limit_changes_nothing) {
+  for (const char* const field :
+       {"timeout=3600", "timeout=999999999", "timeout=99999999999999999999", "timeout=-1",
+        "timeout=1.5", "timeout=+1", "timeout=", "timeout", "timeout=1 2", "timeout=\"1",
+        "timeout:1", "x-timeout=1", "timeout=0x1", "max=-1", "max=", "\"", ","}) {
+    SCOPED_TRACE(field);
+    server.script({plan::answer(200).header("Keep-Alive", field)});
+    auto net = make(server.url());
+    get(*net);
+    const auto first = last_connection();
+    advance(30s - 1ns);
+    get(*net);
+    EXPECT_EQ(last_connection(), first);
+  }
+}
+
+TEST_F(pool, a_server_that_allows_no_more_requests_gets_none) {
+  for (const char* const field : {"max=0", "timeout=5, Max = \"0\"", "max=3, max=0"}) {
+    SCOPED_TRACE(field);
+    server.script({plan::answer(200).header("Keep-Alive", field)});
+    auto net = make(server.url());
+    get(*net);
+    EXPECT_EQ(net->stats().connections, 0u);
+  }
+}
+
+TEST_F(pool, a_server_gets_as_many_more_requests_as_it_allows) {
+  server.script({plan::answer(200).header("Keep-Alive", "max=2")});
+  auto net = make(server.url());
+  for (int i = 0; i < 3; ++i) get(*net);
+  EXPECT_EQ(last_connection(), 1u);
+  EXPECT_EQ(net->stats().connections, 0u);
+  get(*net);
+  EXPECT_EQ(last_connection(), 2u);
+}
+
+TEST_F(pool, the_last_word_on_how_many_counts) {
+  const auto max = [](const char* n) { return plan::answer(200).header("Keep-Alive", n); };
+  server.script({max("max=1"), max("max=1"), max("max=1"), max("max=0")});
+  auto net = make(server.url());
+  for (int i = 0; i < 4; ++i) get(*net);
+  EXPECT_EQ(last_connection(), 1u);
+  get(*net);
+  EXPECT_EQ(last_connection(), 2u);
+}
+
 TEST_F(pool, only_an_answer_that_allows_it_earns_reuse) {
   for (const auto& make_plan : std::vector<std::function<plan()>>{
            [] { return plan::answer(200, "x").then(ending::close); },
@@ -457,6 +549,57 @@ TEST_F(pool, a_reset_before_the_first_byte_of_a_reused_connection_is_the_same) {
   ASSERT_TRUE(run(*net, ex));
   EXPECT_EQ(ex.ec_, errc::connection_closed) << ex.ec_.message();
   EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
+}
+
+// A server that has answered here before can: the bytes may be left over from something else.
+TEST_F(pool, bytes_in_an_answers_place_are_the_fault_of_a_kept_connection) {
+  for (const std::string bytes :
+       {"nonsense\r\n\r\n", "\x15\x03\x03", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 2OO OK\r\n\r\n",
+        "<html>", "HTTP/1.1 200 OK\n\n", "\r\nHTTP/1.1 200 OK\r\n\r\n"}) {
+    SCOPED_TRACE(bytes);
+    server.reset();
+    server.script({plan::answer(200), plan::raw(bytes)});
+    auto net = make(server.url());
+    get(*net);
+    one_exchange ex;
+    ex.get("/");
+    ASSERT_TRUE(run(*net, ex));
+    EXPECT_EQ(server.counters().connections, 1u);
+    EXPECT_EQ(ex.ec_, errc::unexpected_bytes) << ex.ec_.message() << ": " << ex.detail_;
+    EXPECT_EQ(ex.ec_, condition::transient);
+    EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
+    EXPECT_NE(ex.detail_.find("request 2"), std::string::npos) << ex.detail_;
+    EXPECT_EQ(net->stats().connections, 0u);
+  }
+}
+
+TEST_F(pool, bytes_in_an_answers_place_are_the_servers_way_on_a_fresh_connection) {
+  server.script({plan::raw("nonsense\r\n\r\n")});
+  auto net = make(server.url());
+  one_exchange ex;
+  ex.get("/");
+  ASSERT_TRUE(run(*net, ex));
+  EXPECT_EQ(ex.ec_, errc::malformed_response) << ex.ec_.message();
+  EXPECT_NE(ex.ec_, condition::transient);
+  EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
+}
+
+// A status line shows that this is the answer; what is wrong with it would come again.
+TEST_F(pool, a_fault_behind_the_status_line_is_the_answers_own_on_any_connection) {
+  using testing::garble;
+  for (const auto& [how, code] : {std::pair{garble::bad_chunk_size, errc::malformed_response},
+                                  std::pair{garble::two_lengths, errc::ambiguous_framing},
+                                  std::pair{garble::oversize_header, errc::headers_too_large}}) {
+    server.script({plan::answer(200), plan::malformed(how)});
+    auto net = make(server.url());
+    get(*net);
+    one_exchange ex;
+    ex.get("/");
+    ASSERT_TRUE(run(*net, ex));
+    EXPECT_EQ(ex.ec_, code) << ex.ec_.message();
+    EXPECT_NE(ex.ec_, condition::transient);
+    EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
+  }
 }
 
 TEST_F(pool, a_request_of_which_no_byte_was_taken_goes_to_another_connection) {

@@ -35,6 +35,16 @@ TEST(RequestWriter, OwnFieldsDisplaceDefaults) {
             "accept: application/json\r\nX-Multi: 1\r\nX-Multi: 2\r\n\r\n");
 }
 
+TEST(RequestWriter, AnEmptyUserAgentIsNone) {
+  headers defaults;
+  defaults.add("User-Agent", "hawser");
+  headers own;
+  own.add("user-agent", "");
+  own.add("X-Empty", "");
+  EXPECT_EQ(written(method::get, defaults, own, "", false),
+            "GET /p?q=1 HTTP/1.1\r\nHost: h:8080\r\nX-Empty: \r\n\r\n");
+}
+
 TEST(RequestWriter, ContentLengthIsAlwaysRight) {
   const std::string head = " /p?q=1 HTTP/1.1\r\nHost: h:8080\r\n";
   EXPECT_EQ(written(method::post, {}, {}, "body", true),

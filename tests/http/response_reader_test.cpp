@@ -156,6 +156,17 @@ const good_answer good_answers[] = {
      false},
     {"close_in_a_list", "HTTP/1.1 200 OK\r\nConnection: x ,\t Close\r\nContent-Length: 2\r\n\r\nok",
      200, "ok", false},
+    {"close_wins_over_keep_alive",
+     "HTTP/1.1 200 OK\r\nConnection: Keep-Alive, CLOSE\r\nContent-Length: 2\r\n\r\nok", 200, "ok",
+     false},
+    {"close_in_a_field_before",
+     "HTTP/1.1 200 OK\r\nConnection: close\r\nconnection: keep-alive\r\nContent-Length: "
+     "2\r\n\r\nok",
+     200, "ok", false},
+    {"close_in_a_field_behind",
+     "HTTP/1.0 200 OK\r\nCONNECTION: ,keep-alive,\r\nConnection: x\r\nConnection: "
+     "Close\r\nContent-Length: 2\r\n\r\nok",
+     200, "ok", false},
     {"closer_is_not_close", "HTTP/1.1 200 OK\r\nConnection: closer\r\nContent-Length: 2\r\n\r\nok",
      200, "ok", true},
     {"http_1_0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false},
@@ -272,9 +283,35 @@ const bad_answer bad_answers[] = {
     {"nul_in_value", OK_LINE "A: s3cr3t\0\r\n\r\n"sv, errc::malformed_response, "control byte"},
     {"nul_in_name", OK_LINE "A\0: s3cr3t\r\n\r\n"sv, errc::malformed_response, "header name"},
     {"del_in_value", OK_LINE "A: s3cr3t\x7f\r\n\r\n", errc::malformed_response, "control byte"},
-    {"obs_fold_blank", OK_LINE "A: s3cr3t\r\n b\r\n\r\n", errc::malformed_response, "folded"},
-    {"obs_fold_tab", OK_LINE "A: s3cr3t\r\n\tb\r\n\r\n", errc::malformed_response, "folded"},
-    {"fold_of_first_field", OK_LINE " A: s3cr3t\r\n\r\n", errc::malformed_response, "folded"},
+    {"fold_before_all_fields", OK_LINE " A: s3cr3t\r\n\r\n", errc::malformed_response,
+     "before all fields"},
+    {"blank_line_of_blanks_before_all_fields", OK_LINE " \r\nA: b\r\n\r\n",
+     errc::malformed_response, "before all fields"},
+    {"fold_after_an_interim_head", "HTTP/1.1 103 x\r\nA: b\r\n\r\n" OK_LINE "\tc\r\n\r\n",
+     errc::malformed_response, "before all fields"},
+    {"fold_of_a_length", OK_LINE "Content-Length: 5\r\n 6\r\n\r\nhello", errc::malformed_response,
+     "Content-Length or Transfer-Encoding is folded"},
+    {"fold_of_a_length_with_nothing", OK_LINE "Content-Length: 5\r\n \r\n\r\nhello",
+     errc::malformed_response, "Content-Length or Transfer-Encoding is folded"},
+    {"length_on_the_second_line", OK_LINE "Content-Length:\r\n 5\r\n\r\nhello",
+     errc::malformed_response, "Content-Length"},
+    {"fold_of_a_coding", OK_LINE "Transfer-Encoding: chunked\r\n , x\r\n\r\n0\r\n\r\n",
+     errc::malformed_response, "Content-Length or Transfer-Encoding is folded"},
+    {"coding_on_the_second_line", OK_LINE "Transfer-Encoding:\r\n\tchunked\r\n\r\n0\r\n\r\n",
+     errc::malformed_response, "Transfer-Encoding"},
+    {"fold_of_an_interim_length", "HTTP/1.1 103 x\r\nContent-Length: 1\r\n 2\r\n\r\n",
+     errc::malformed_response, "Content-Length or Transfer-Encoding is folded"},
+    {"fold_with_a_nul", OK_LINE "A: b\r\n s3cr3t\0\r\n\r\n"sv, errc::malformed_response,
+     "control byte"},
+    {"fold_with_a_bare_cr", OK_LINE "A: b\r\n s3cr3t\rc\r\n\r\n", errc::malformed_response,
+     "control byte"},
+    {"fold_in_an_interim_head_with_a_nul", "HTTP/1.1 103 x\r\nA: b\r\n \0\r\n\r\n"sv,
+     errc::malformed_response, "control byte"},
+    {"fold_behind_a_bare_cr", OK_LINE "A: b\r s3cr3t\r\n\r\n", errc::malformed_response,
+     "control byte"},
+    {"fold_behind_a_bare_lf", OK_LINE "A: b\n s3cr3t\r\n\r\n", errc::malformed_response, "CR LF"},
+    {"fold_that_ends_with_a_bare_lf", OK_LINE "A: b\r\n s3cr3t\n\r\n", errc::malformed_response,
+     "CR LF"},
     {"blank_before_colon", OK_LINE "A : s3cr3t\r\n\r\n", errc::malformed_response, "colon"},
     {"tab_before_colon", OK_LINE "Content-Length\t: 5\r\n\r\n", errc::malformed_response, "colon"},
     {"no_colon", OK_LINE "s3cr3t\r\n\r\n", errc::malformed_response, "header name"},
@@ -340,7 +377,11 @@ const bad_answer bad_answers[] = {
     {"chunk_too_long", CHUNKED "5\r\ns3cr3t\r\n", errc::malformed_response, "chunk is longer"},
     {"chunk_end_bare_lf", CHUNKED "5\r\nhello\n0\r\n\r\n", errc::malformed_response, "CR LF"},
     {"trailer_malformed", CHUNKED "0\r\ns3cr3t\r\n\r\n", errc::malformed_response, "header name"},
-    {"trailer_folded", CHUNKED "0\r\nA: s3cr3t\r\n b\r\n\r\n", errc::malformed_response, "folded"},
+    {"trailer_fold_before_all_trailers",
+     OK_LINE "A: b\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n s3cr3t\r\n\r\n",
+     errc::malformed_response, "before all fields"},
+    {"trailer_fold_with_a_nul", CHUNKED "0\r\nA: b\r\n s3cr3t\0\r\n\r\n"sv,
+     errc::malformed_response, "control byte"},
     {"trailer_with_nul", CHUNKED "0\r\nA: s3cr3t\0\r\n\r\n"sv, errc::malformed_response,
      "control byte"},
     {"interim_malformed", "HTTP/1.1 100 Continue\r\nA s3cr3t\r\n\r\n", errc::malformed_response,
@@ -459,6 +500,105 @@ TEST(ResponseReader, KeepsTrailersApart) {
   EXPECT_EQ(into.headers().size(), 1U);
 }
 
+struct folded_value {
+  std::string_view name;
+  std::string_view lines;  // of the field X, without their last CR LF
+  std::string_view value;
+};
+
+const folded_value folded_values[] = {
+    {"blank", "X: a\r\n b", "a b"},
+    {"tab", "X: a\r\n\tb", "a b"},
+    {"many_blanks", "X: a  \t\r\n \t  b\t ", "a b"},
+    {"three_lines", "X: a\r\n b\r\n\tc", "a b c"},
+    {"blanks_within_a_line_stay", "X: a\r\n b \t c", "a b \t c"},
+    {"empty_first_line", "X:\r\n b", "b"},
+    {"empty_first_lines", "X: \r\n \r\n\t\r\n b", "b"},
+    {"line_of_blanks", "X: a\r\n \t \r\n b", "a b"},
+    {"last_line_of_blanks", "X: a\r\n ", "a"},
+    {"nothing_at_all", "X:\r\n ", ""},
+    {"what_looks_like_a_field", "X: a\r\n Content-Length: 9", "a Content-Length: 9"},
+    {"what_looks_like_a_status_line", "X: a\r\n HTTP/1.1 200 OK", "a HTTP/1.1 200 OK"},
+    {"high_bytes", "X: \xC3\r\n \xA4", "\xC3 \xA4"},
+};
+
+class FoldedValue : public ::testing::TestWithParam<folded_value> {};
+
+// RFC 9112 section 5.2: a user agent replaces each obs-fold by blanks before it interprets a value.
+TEST_P(FoldedValue, IsJoinedByBlanksInHeadersAndTrailers) {
+  const folded_value& v = GetParam();
+  const std::string lines(v.lines);
+  const std::string wire = OK_LINE "A: 1\r\n" + lines +
+                           "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nB: 2\r\n" +
+                           lines + "\r\nC: 3\r\n\r\n";
+  const std::string x = "X: " + std::string(v.value) + "\n";
+  const reading seen = read_every_way(wire);
+  EXPECT_TRUE(seen.done) << seen.detail;
+  EXPECT_TRUE(seen.keep_alive);
+  EXPECT_EQ(seen.text,
+            "200 OK\nA: 1\n" + x + "Transfer-Encoding: chunked\n\nok\nB: 2\n" + x + "C: 3\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FoldedValue, ::testing::ValuesIn(folded_values),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(ResponseReader, ReadsOverFoldsOfInterimFields) {
+  const reading seen = read_every_way("HTTP/1.1 103 x\r\nLink: a\r\n b\r\n\r\n" OK_LINE
+                                      "A: b\r\nContent-Length: 2\r\n\r\nok");
+  EXPECT_EQ(seen.text, "200 OK\nA: b\nContent-Length: 2\n\nok\n");
+}
+
+// Who does not join the lines may read another word there.
+TEST(ResponseReader, DoesNotKeepAConnectionWhoseConnectionFieldIsFolded) {
+  for (const std::string_view lines : {"Connection: x,\r\n close", "Connection:\r\n keep-alive",
+                                       "Connection: keep-\r\n alive", "connection: x\r\n "}) {
+    const reading seen =
+        read_every_way(OK_LINE + std::string(lines) + "\r\nContent-Length: 2\r\n\r\nok");
+    EXPECT_TRUE(seen.done) << lines;
+    EXPECT_FALSE(seen.keep_alive) << lines;
+  }
+  const reading old = read_every_way(
+      "HTTP/1.0 200 OK\r\nConnection:\r\n keep-alive\r\nContent-Length: 2\r\n\r\nok");
+  EXPECT_TRUE(old.done);
+  EXPECT_FALSE(old.keep_alive);
+}
+
+TEST(ReaderLimits, FoldedLinesCountAtBothEdges) {
+  const auto head = [](std::size_t total) {
+    std::string text = OK_LINE "Content-Length: 0\r\nX: a\r\n ";
+    text.append(total - text.size() - 4, 'x');
+    return text + "\r\n\r\n";
+  };
+  expect_limit(head(128), head(129), {.header_bytes = 128}, errc::headers_too_large,
+               "limits.header_bytes = 128");
+  // Lines without a byte of a value are no way around it.
+  std::string endless = OK_LINE "X: a\r\n";
+  while (endless.size() < 20'000) endless += " \r\n";
+  EXPECT_EQ(read_whole(endless, false, {.header_bytes = 10'000}).error, errc::headers_too_large);
+  const auto trailers = [](std::size_t bytes) {
+    return CHUNKED "0\r\nX: a\r\n " + std::string(bytes - 6 - 3, 'x') + "\r\n\r\n";
+  };
+  expect_limit(trailers(50), trailers(51), {.trailer_bytes = 50}, errc::trailers_too_large,
+               "limits.trailer_bytes = 50");
+}
+
+TEST(ResponseReader, TellsAnAnswerFromOtherBytes) {
+  response into;
+  response_reader reader({});
+  const auto has = [&](std::string_view wire) {
+    reader.begin(into, false);
+    EXPECT_FALSE(reader.has_status_line());
+    static_cast<void>(reader.feed(wire));
+    return reader.has_status_line();
+  };
+  EXPECT_FALSE(has("nonsense\r\n"));
+  EXPECT_FALSE(has("HTTP/1.1 2OO OK\r\n"));
+  EXPECT_FALSE(has("HTTP/1.1 20"));
+  EXPECT_TRUE(has(OK_LINE "A : b\r\n"));
+  EXPECT_TRUE(has("HTTP/1.1 101 Switching\r\n"));
+  EXPECT_TRUE(has("HTTP/1.1 103 x\r\n\r\nnonsense"));
+}
+
 TEST(ResponseReader, DropsInterimFields) {
   response into;
   response_reader reader({});
@@ -533,8 +673,9 @@ TEST(ResponseReader, DoesNotTakeMemoryForBytesThatHaveNotCome) {
 
 // Any byte changed to any other: an answer or an error, the same however the bytes are cut.
 TEST(ResponseReader, SurvivesEveryChangedByte) {
-  const std::string_view wires[] = {good_answers[0].wire, good_answers[6].wire,
-                                    good_answers[7].wire};
+  const std::string_view wires[] = {
+      good_answers[0].wire, good_answers[6].wire, good_answers[7].wire,
+      OK_LINE "A: b\r\n c\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nB:\r\n\td\r\n\r\n"};
   for (const std::string_view wire : wires) {
     for (std::size_t i = 0; i < wire.size(); ++i) {
       for (int c = 0; c < 256; c += 7) {

@@ -319,6 +319,54 @@ TEST_F(tls, every_cut_of_an_answer_is_an_error) {
   }
 }
 
+// A record whose check fails was not sent by the server: that is no truncation, which a server that
+// breaks off looks like.
+TEST_F(tls, a_forged_record_is_a_failure_of_tls_wherever_it_comes) {
+  for (const std::size_t n : {0U, 1U, 16U, 40U, 90U, 100U}) {
+    for (const bool only_tls_1_2 : {false, true}) {
+      SCOPED_TRACE(n);
+      fault_server_tls how;
+      how.only_tls_1_2 = only_tls_1_2;
+      const auto server = serve(how);
+      transport_rig::tls.min_version = http::tls_version::tls1_2;
+      server->script({plan::answer(200, std::string(100, 'x')).forge_at(n)});
+      auto net = make(server->url("localhost"));
+      ex.get("/");
+      ASSERT_TRUE(run(*net, ex));
+      EXPECT_EQ(ex.ec_, errc::tls_broken) << ex.ec_.message() << ": " << ex.detail_;
+      EXPECT_EQ(ex.ec_, condition::tls_failure);
+      EXPECT_EQ(ex.ec_, condition::transient);
+      EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
+      EXPECT_NE(ex.detail_.find("localhost"), std::string::npos) << ex.detail_;
+      EXPECT_NE(ex.detail_.find("bad record mac"), std::string::npos) << ex.detail_;
+      EXPECT_EQ(net->stats().connections, 0u);
+    }
+  }
+}
+
+TEST_F(tls, a_forged_record_does_not_end_a_body_that_ends_with_the_connection) {
+  const auto server = serve(fault_server_tls{});
+  server->script({plan::answer(200, "hello").until_close().forge_body_at(5)});
+  auto net = make(server->url("localhost"));
+  ex.get("/");
+  ASSERT_TRUE(run(*net, ex));
+  EXPECT_EQ(ex.ec_, errc::tls_broken) << ex.ec_.message() << ": " << ex.detail_;
+}
+
+TEST_F(tls, a_forged_record_on_a_kept_connection_is_the_same) {
+  const auto server = serve(fault_server_tls{});
+  server->script({plan::answer(200), plan::answer(200).forge_at(0)});
+  auto net = make(server->url("localhost"));
+  ex.get("/");
+  ASSERT_TRUE(run(*net, ex));
+  ASSERT_FALSE(ex.ec_);
+  ASSERT_TRUE(run(*net, ex));
+  EXPECT_EQ(server->counters().connections, 1u);
+  EXPECT_EQ(ex.ec_, errc::tls_broken) << ex.ec_.message() << ": " << ex.detail_;
+  EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
+  EXPECT_NE(ex.detail_.find("request 2"), std::string::npos) << ex.detail_;
+}
+
 TEST_F(tls, excess_bytes_poison_the_connection) {
   const auto server = serve(fault_server_tls{});
   server->script({plan::malformed(testing::garble::excess_bytes)});
@@ -383,27 +431,27 @@ class memory_server {
   /// Shakes hands and answers "hi" to the first bytes. Whether the client is content.
   http::beast::tls_session::result meet(http::beast::tls_session& client) {
     using result = http::beast::tls_session::result;
-    const http::beast::ssl_ptr ssl(SSL_new(ctx_.get()));
-    BIO* to_server = BIO_new(BIO_s_mem());
-    BIO* to_client = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl.get(), to_server, to_client);
-    SSL_set_accept_state(ssl.get());
+    ssl_.reset(SSL_new(ctx_.get()));
+    to_server_ = BIO_new(BIO_s_mem());
+    to_client_ = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl_.get(), to_server_, to_client_);
+    SSL_set_accept_state(ssl_.get());
     result r = result::want_more;
     std::string pipe;
     for (int turn = 0; turn < 10; ++turn) {
       r = client.handshake();
-      forward(client, to_server);
+      hear(client.out());
+      client.sent(client.out().size());
       if (r == result::failed) return r;
-      SSL_do_handshake(ssl.get());
-      if (const char* name = SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name))
+      SSL_do_handshake(ssl_.get());
+      if (const char* name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name))
         server_name_ = name;
       if (r == result::done) break;
-      pipe = drain(to_client);
+      pipe = drain();
       client.give(pipe);
     }
     EXPECT_EQ(r, result::done);
-    SSL_write(ssl.get(), "hi", 2);
-    pipe = drain(to_client);
+    pipe = say("hi");
     client.give(pipe);
     char buffer[64];
     std::size_t n = 0;
@@ -412,19 +460,34 @@ class memory_server {
     return r;
   }
 
- private:
-  static std::string drain(BIO* from) {
-    std::string text(BIO_ctrl_pending(from), '\0');
-    if (!text.empty()) BIO_read(from, text.data(), static_cast<int>(text.size()));
-    return text;
+  /// After `meet`: the records with that text.
+  std::string say(std::string_view text) {
+    SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()));
+    return drain();
   }
-  static void forward(http::beast::tls_session& client, BIO* to) {
-    const std::string_view bytes = client.out();
-    if (!bytes.empty()) BIO_write(to, bytes.data(), static_cast<int>(bytes.size()));
-    client.sent(bytes.size());
+  /// Bytes from the client, read when the server next does anything.
+  void hear(std::string_view bytes) {
+    if (!bytes.empty()) BIO_write(to_server_, bytes.data(), static_cast<int>(bytes.size()));
+  }
+  /// Reads what was heard; the records with what the server has to say to that.
+  std::string listen() {
+    char buffer[64];
+    SSL_read(ssl_.get(), buffer, sizeof buffer);
+    return drain();
+  }
+  SSL* session() { return ssl_.get(); }
+
+ private:
+  std::string drain() {
+    std::string text(BIO_ctrl_pending(to_client_), '\0');
+    if (!text.empty()) BIO_read(to_client_, text.data(), static_cast<int>(text.size()));
+    return text;
   }
 
   http::beast::ssl_ctx_ptr ctx_;
+  http::beast::ssl_ptr ssl_;
+  BIO* to_server_ = nullptr;  // the session's
+  BIO* to_client_ = nullptr;
   std::string offered_;
   std::string server_name_;
 };
@@ -514,6 +577,115 @@ TEST_F(tls_session, resumes_tls_1_2_as_often_as_it_likes) {
     (void)server.meet(one);
     EXPECT_EQ(one.resumed(), i != 0) << i;
   }
+}
+
+// What comes once the handshake is over.
+class tls_stream : public tls_session {
+ protected:
+  using result = http::beast::tls_session::result;
+
+  std::shared_ptr<http::beast::tls_context> old_context() {
+    http::tls_options o;
+    o.ca_pem = authority.certificate();
+    o.min_version = http::tls_version::tls1_2;
+    return std::make_shared<http::beast::tls_context>(o, http::beast::tls_peer{"localhost", false});
+  }
+  /// What the client makes of these bytes.
+  static result take(http::beast::tls_session& client, std::string_view bytes) {
+    client.give(bytes);
+    std::size_t n = 0;
+    char buffer[64];
+    const result r = client.decrypt(buffer, sizeof buffer, n);
+    EXPECT_EQ(r == result::done, n != 0);
+    return r;
+  }
+  static void expect_broken(const http::beast::tls_session& client, std::string_view why) {
+    EXPECT_EQ(client.failure(), errc::tls_broken) << client.failure().message();
+    EXPECT_EQ(client.failure(), condition::tls_failure);
+    EXPECT_NE(client.failure().detail().find(why), std::string_view::npos)
+        << client.failure().detail();
+    // Advice on setting a connection up does not fit any more.
+    EXPECT_EQ(client.failure().detail().find("tls."), std::string_view::npos);
+    EXPECT_EQ(client.failure().detail().find("does not seem"), std::string_view::npos);
+  }
+};
+
+TEST_F(tls_stream, a_record_with_any_byte_changed_is_never_taken) {
+  for (const bool old : {false, true}) {
+    memory_server server(authority.issue({}));
+    if (old) SSL_CTX_set_max_proto_version(server.native(), TLS1_2_VERSION);
+    const auto shared = old_context();
+    std::size_t size = 1;
+    for (std::size_t i = 0; i < size; ++i) {
+      SCOPED_TRACE(i);
+      http::beast::tls_session client(shared);
+      (void)server.meet(client);
+      std::string record = server.say("hello");
+      size = record.size();
+      record[i] = static_cast<char>(record[i] ^ 1);
+      const result r = take(client, record);
+      // A longer length leaves it waiting for more, and a later record gives it away.
+      if (r == result::want_more) {
+        EXPECT_TRUE(i == 3 || i == 4);
+        continue;
+      }
+      EXPECT_EQ(r, result::failed);
+      expect_broken(client, "host 'localhost'");
+      EXPECT_EQ(take(client, server.say("more")), result::failed) << "it is over";
+    }
+    EXPECT_GT(size, 20U);
+  }
+}
+
+TEST_F(tls_stream, a_record_sent_twice_is_never_taken) {
+  memory_server server(authority.issue({}));
+  http::beast::tls_session client(context("localhost"));
+  (void)server.meet(client);
+  const std::string record = server.say("hello");
+  EXPECT_EQ(take(client, record), result::done);
+  EXPECT_EQ(take(client, record), result::failed);
+  expect_broken(client, "bad record mac");
+}
+
+TEST_F(tls_stream, an_alert_of_the_server_breaks_it) {
+  memory_server server(authority.issue({}));
+  http::beast::tls_session client(context("localhost"));
+  (void)server.meet(client);
+  ASSERT_EQ(client.encrypt("hello"), result::done);
+  std::string record(client.out());
+  record.back() = static_cast<char>(record.back() ^ 1);
+  server.hear(record);
+  EXPECT_EQ(take(client, server.listen()), result::failed);
+  expect_broken(client, "alert bad record mac");
+}
+
+TEST_F(tls_stream, plain_text_in_the_middle_breaks_it) {
+  memory_server server(authority.issue({}));
+  http::beast::tls_session client(context("localhost"));
+  (void)server.meet(client);
+  EXPECT_EQ(take(client, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"), result::failed);
+  expect_broken(client, "host 'localhost'");
+}
+
+TEST_F(tls_stream, a_record_of_no_known_type_breaks_it) {
+  memory_server server(authority.issue({}));
+  http::beast::tls_session client(context("localhost"));
+  (void)server.meet(client);
+  EXPECT_EQ(take(client, std::string("\x7f\x03\x03\x00\x02hi", 7)), result::failed);
+  expect_broken(client, "host 'localhost'");
+}
+
+// RFC 9325 section 3.5: none of it, and what was said before stays good.
+TEST_F(tls_stream, a_renegotiation_is_declined) {
+  memory_server server(authority.issue({}));
+  SSL_CTX_set_max_proto_version(server.native(), TLS1_2_VERSION);
+  http::beast::tls_session client(old_context());
+  (void)server.meet(client);
+  ASSERT_EQ(SSL_renegotiate(server.session()), 1);
+  SSL_do_handshake(server.session());
+  EXPECT_EQ(take(client, server.listen()), result::want_more);
+  EXPECT_FALSE(client.failure().code()) << client.failure().message();
+  EXPECT_NE(client.unsent(), 0U) << "a warning that there will be none";
 }
 
 // --- our own certificate -----------------------------------------------------------------------

@@ -25,25 +25,36 @@ def files(deb):
 
 def check(soversion, folder):
     debs = {field(deb, "Package"): deb for deb in glob.glob(os.path.join(folder, "*.deb"))}
-    runtime, dev = f"libhawser{soversion}", "libhawser-dev"
-    if sorted(debs) != sorted([runtime, dev]):
-        return [f"packages {sorted(debs)}, must be {runtime} and {dev}"]
+    runtime, dev, testing = f"libhawser{soversion}", "libhawser-dev", "hawser-testing"
+    if sorted(debs) != sorted([runtime, dev, testing]):
+        return [f"packages {sorted(debs)}, must be {runtime}, {dev} and {testing}"]
     version = field(debs[dev], "Version")
     findings = []
 
     needs = {name: field(deb, "Depends") for name, deb in debs.items()}
     wanted = {runtime: ["libc6 (>=", "libstdc++6 (>=", "libssl3 (>=", "libspdlog1.10"],
               dev: [f"{runtime} (= {version})", "libboost1.81-dev", "nlohmann-json3-dev (>= 3.11)",
-                    "libssl-dev (>= 3.0)", "libspdlog-dev"]}
+                    "libssl-dev (>= 3.0)", "libspdlog-dev", f"{testing} (= {version})"],
+              testing: [f"{runtime} (= {version})", "libc6 (>=", "libstdc++6 (>=", "libssl3 (>="]}
     for name, wants in wanted.items():
         findings += [f"{name} depends on '{needs[name]}', not on {want}"
                      for want in wants if want not in needs[name]]
-    if "-dev" in needs[runtime]:
-        findings.append(f"{runtime} depends on '{needs[runtime]}'")
+    for name in (runtime, testing):
+        if "-dev" in needs[name] or testing in needs[name]:
+            findings.append(f"{name} depends on '{needs[name]}'")
 
+    # What services are run with holds nothing that only tests need.
     for path in files(debs[runtime]):
-        if not re.fullmatch(r"/usr/lib/[^/]+/libhawser\w*\.so\.[\d.]+", path):
+        if not re.fullmatch(r"/usr/lib/[^/]+/libhawser(_core|_http|_spdlog)?\.so\.[\d.]+", path):
             findings.append(f"{runtime} holds {path}")
+    for must in (r"/usr/bin/hawser-fault-server",
+                 rf"/usr/lib/[^/]+/libhawser_testing\.so\.{re.escape(soversion)}"):
+        if not any(re.fullmatch(must, path) for path in files(debs[testing])):
+            findings.append(f"{testing} lacks {must}")
+    for path in files(debs[testing]):
+        if not re.fullmatch(r"/usr/bin/hawser-fault-server|/usr/lib/[^/]+/libhawser_testing\.so"
+                            r"\.[\d.]+", path):
+            findings.append(f"{testing} holds {path}")
     names = files(debs[dev])
     if any(re.search(r"\.so\.\d", path) for path in names):
         findings.append(f"{dev} holds a versioned library")
@@ -54,7 +65,8 @@ def check(soversion, folder):
         if not any(re.fullmatch(must, path) for path in names):
             findings.append(f"{dev} lacks {must}")
     if not findings:
-        print(f"{runtime} {version}: {needs[runtime]}\n{dev} {version}: {needs[dev]}")
+        for name in (runtime, testing, dev):
+            print(f"{name} {version}: {needs[name]}")
     return findings
 
 

@@ -144,7 +144,7 @@ class Checker:
         for name in re.findall(r"self\.options\.(\w+)", text):
             if name not in named:
                 self.report(RECIPE, f"self.options.{name} is not declared")
-        for path in re.findall(r'for what in \((.*?)\)', text):
+        for path in re.findall(r'for what in \((.*?)\)', text, re.S):
             for what in re.findall(r'"([^"*]+?)/?\*?"', path):
                 if not os.path.exists(os.path.join(self.root, what)):
                     self.report(RECIPE, f"exports {what}, which is not there")
@@ -174,7 +174,7 @@ BREAKS = [
 def self_test():
     wrong = [f"finding in the tree itself: {line}" for line in Checker(ROOT).run()]
     with tempfile.TemporaryDirectory() as root:
-        for path in ("packaging", "cmake", "src", "include"):
+        for path in ("packaging", "cmake", "src", "include", "examples/fault_server"):
             shutil.copytree(os.path.join(ROOT, path), os.path.join(root, path))
         for path in ("CMakeLists.txt", "LICENSE"):
             shutil.copy(os.path.join(ROOT, path), root)

@@ -66,6 +66,7 @@ struct everything {
         .add(std::move(again))
         .add(breaker)
         .add(timeout{.after = 1s})
+        .calls_are(effect::idempotent)
         .observe(std::make_shared<touchy_observer>(f))
         .build(env);
   }
@@ -312,6 +313,7 @@ TEST(replay_of_the_engine, blocking_calls_that_are_stopped) {
                            .add(retry{.max_attempts = 3, .delay = steady(10ms)})
                            .add(e.breaker)
                            .observe(std::make_shared<stopper>(f, caller))
+                           .calls_are(effect::idempotent)
                            .build(e.env);
     int made = 0;
     const auto got = p.execute(

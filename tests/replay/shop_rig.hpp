@@ -37,6 +37,7 @@ struct shop_rig {
 
   [[nodiscard]] pipeline_builder stack(const user_callbacks& mine = {}) const {
     pipeline_builder b("shop");
+    b.calls_are(effect::idempotent);
     if (mine.listener) b.observe(mine.listener);
     if (mine.substitute) b.add(*mine.substitute);
     retry again{.max_attempts = 3, .delay = steady(10ms)};

@@ -127,8 +127,8 @@ class dependency final : public http::transport {
     free_at_.pop();
     if (slower != 1 && !slow_at(begun, route)) slower = 1;
     const time_point done = later(
-        begun, duration(static_cast<duration::rep>(static_cast<double>(what_.takes.count()) *
-                                                   slower)));
+        begun,
+        duration(static_cast<duration::rep>(static_cast<double>(what_.takes.count()) * slower)));
     free_at_.push(done);
     if (begun > now) starts_.push_back(begun);
     const bool well = !what_.faults.empty() && now >= end_of(what_.faults[0]);
@@ -230,26 +230,26 @@ report run(const scenario& what, std::uint64_t seed) {
   for (int i = 0; i < what.clients; ++i) {
     http::standard_options options;
     if (what.tune) what.tune(options);
-    pipeline_builder stack = what.bare
-                                 ? what.pipeline()
-                                 : http::standard_pipeline("storm", std::move(options));
+    pipeline_builder stack =
+        what.bare ? what.pipeline() : http::standard_pipeline("storm", std::move(options));
     stack.observe(eyes);
     http::client_options set;
     set.transport = backend;
     clients.emplace_back(env.env(), "http://dependency.example", stack, std::move(set));
   }
   std::deque<call_record> calls;
-  std::deque<call_report> reports;
+  std::deque<call_report> stories;
   const time_point last = later(start, what.lasts);
   std::function<void()> arrive = [&] {
     const time_point now = env.now();
     if (now >= last) return;
     offered.add(now);
     call_record& c = calls.emplace_back();
-    call_report& story = reports.emplace_back();
+    call_report& story = stories.emplace_back();
     c.started = now;
     c.route = static_cast<int>(chance.next() % static_cast<std::uint64_t>(what.routes));
-    const auto who = static_cast<std::size_t>(chance.next() % static_cast<std::uint64_t>(what.clients));
+    const auto who =
+        static_cast<std::size_t>(chance.next() % static_cast<std::uint64_t>(what.clients));
     call_options about;
     about.report = &story;
     clients[who].async_send(
@@ -265,8 +265,8 @@ report run(const scenario& what, std::uint64_t seed) {
                     std::string(to_string(story.stopped));
           story = {};
         });
-    events.at(later(now, duration(static_cast<duration::rep>(
-                             -std::log(1 - chance.uniform()) / what.rate * 1e9))),
+    events.at(later(now, duration(static_cast<duration::rep>(-std::log(1 - chance.uniform()) /
+                                                             what.rate * 1e9))),
               arrive);
   };
   events.at(start, arrive);
@@ -278,8 +278,8 @@ report run(const scenario& what, std::uint64_t seed) {
   report r;
   const bool faulty = !what.faults.empty();
   const time_point begin = later(start, what.warm_up + (faulty ? what.faults[0].from : 0s));
-  const time_point end = faulty && what.faults[0].lasts > 0s ? later(begin, what.faults[0].lasts)
-                                                              : last;
+  const time_point end =
+      faulty && what.faults[0].lasts > 0s ? later(begin, what.faults[0].lasts) : last;
   const auto step = [&](time_point at) { return static_cast<std::size_t>((at - start) / 100ms); };
   std::vector<double> waits;
   std::size_t attempts_of_met = 0;
@@ -307,11 +307,11 @@ report run(const scenario& what, std::uint64_t seed) {
   std::sort(waits.begin(), waits.end());
   if (!waits.empty()) r.p99_wait = waits[waits.size() * 99 / 100];
   for (std::size_t i = 0; i < of_route.size(); ++i) {
-    const bool own = std::any_of(what.faults.begin(), what.faults.end(), [&](const fault& f) {
-      return f.route == static_cast<int>(i);
-    });
+    const bool own = std::any_of(what.faults.begin(), what.faults.end(),
+                                 [&](const fault& f) { return f.route == static_cast<int>(i); });
     if (!own && of_route[i] != 0)
-      r.served_by_route_worst = std::min(r.served_by_route_worst, over(ok_of_route[i], of_route[i]));
+      r.served_by_route_worst =
+          std::min(r.served_by_route_worst, over(ok_of_route[i], of_route[i]));
   }
   // Full: as good as everything that is offered from here on is served, over a second and three.
   std::size_t full = step(end);
@@ -322,8 +322,8 @@ report run(const scenario& what, std::uint64_t seed) {
   while (full < step(last) && !(serves(full, full + 10) && serves(full, full + 30))) ++full;
   r.full = duration(100ms) * static_cast<duration::rep>(full - step(end));
   for (std::size_t i = step(end); i < attempts.steps(); ++i) {
-    r.peak_tenth = std::max(r.peak_tenth, static_cast<double>(attempts.sum(i, i + 1)) /
-                                              (what.rate / 10));
+    r.peak_tenth =
+        std::max(r.peak_tenth, static_cast<double>(attempts.sum(i, i + 1)) / (what.rate / 10));
     r.peak_second =
         std::max(r.peak_second, static_cast<double>(attempts.sum(i, i + 10)) / what.rate);
   }

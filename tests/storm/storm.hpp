@@ -35,22 +35,22 @@ struct fault {
   effect_of_fault what = effect_of_fault::error;
   double share = 1;
   int status = 503;
-  std::string retry_after{};     ///< The header's value; none when empty.
+  std::string retry_after{};  ///< The header's value; none when empty.
   double factor = 1;
-  std::optional<int> route{};    ///< Only this one.
-  std::optional<int> only{};     ///< Only so many answers in all.
+  std::optional<int> route{};  ///< Only this one.
+  std::optional<int> only{};   ///< Only so many answers in all.
 };
 
 struct scenario {
   int clients = 1;
-  double rate = 500;        ///< Calls per second of all clients together, at random moments.
-  int routes = 1;           ///< Among which the calls are spread evenly.
-  int workers = 50;         ///< Of the dependency, each serving one request at a time.
+  double rate = 500;  ///< Calls per second of all clients together, at random moments.
+  int routes = 1;     ///< Among which the calls are spread evenly.
+  int workers = 50;   ///< Of the dependency, each serving one request at a time.
   duration takes = std::chrono::milliseconds(50);
   std::size_t queue = 1000;  ///< Requests that may wait for a worker; more are answered 503.
   duration warm_up = std::chrono::seconds(20);  ///< Healthy, before the first fault may begin.
   duration lasts = std::chrono::seconds(70);    ///< Calls start until then.
-  std::vector<fault> faults{};  ///< `from` counts from the end of `warm_up`.
+  std::vector<fault> faults{};                  ///< `from` counts from the end of `warm_up`.
   std::optional<int> status_when_well{};  ///< Instead of 200, from the end of the first fault on.
   std::function<void(http::standard_options&)> tune{};
   bool bare = false;  ///< `pipeline` makes each client's policies instead of standard_pipeline.
@@ -63,18 +63,18 @@ struct report {
   std::size_t met = 0;
   std::size_t served = 0;
   double served_share = 1;
-  double load = 0;        ///< Attempts during the fault over calls offered during it.
-  double load_of_met = 0; ///< Attempts of the calls that met it, whenever made, over these calls.
+  double load = 0;         ///< Attempts during the fault over calls offered during it.
+  double load_of_met = 0;  ///< Attempts of the calls that met it, whenever made, over these calls.
   // Afterwards.
-  duration full{};              ///< From the fault's end to full goodput.
+  duration full{};               ///< From the fault's end to full goodput.
   std::size_t failed_after = 0;  ///< Calls that ended in failure after the fault's end.
-  double peak_second = 0;        ///< Attempts in the busiest second afterwards over the steady rate.
-  double peak_tenth = 0;         ///< The same of 100 ms.
+  double peak_second = 0;  ///< Attempts in the busiest second afterwards over the steady rate.
+  double peak_tenth = 0;   ///< The same of 100 ms.
   // All along.
-  double served_by_route_worst = 1;  ///< Of the routes without a fault of their own.
-  double p99_wait = 0;               ///< Seconds, of all calls that met the fault.
-  std::size_t openings = 0;          ///< Times a circuit went to `open`.
-  duration longest_queue_wait{};     ///< In a bulkhead.
+  double served_by_route_worst = 1;             ///< Of the routes without a fault of their own.
+  double p99_wait = 0;                          ///< Seconds, of all calls that met the fault.
+  std::size_t openings = 0;                     ///< Times a circuit went to `open`.
+  duration longest_queue_wait{};                ///< In a bulkhead.
   std::map<std::string, std::size_t> errors{};  ///< Of calls that met the fault or came later.
   std::vector<std::string> timeline{};          ///< A line each second, for people.
 };

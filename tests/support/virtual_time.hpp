@@ -73,7 +73,10 @@ class on_virtual_time : public ::testing::Test {
   /// For tests that end in the middle of calls.
   void expect_leftovers() { env.on_leftover({}); }
 
-  pipeline_builder builder() { return std::move(pipeline_builder("test").observe(seen)); }
+  /// Its calls may be repeated; what says otherwise says so.
+  pipeline_builder builder() {
+    return std::move(pipeline_builder("test").observe(seen).calls_are(effect::idempotent));
+  }
 
   void start(const pipeline& p, const scripted_operation& op, ended& e,
              const call_options& options = {}) {

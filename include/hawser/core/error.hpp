@@ -72,7 +72,7 @@ enum class errc {
   too_many_interim,            ///< `limits::interim_responses` (1xx).
   trailers_too_large,          ///< `limits::trailer_bytes`.
   chunk_extensions_too_large,  ///< `limits::chunk_extension_bytes`.
-  unexpected_bytes,            ///< Bytes before a request or after the answer.
+  unexpected_bytes,            ///< Bytes before a request, or in an answer's place.
   connection_closed,           ///< Closed by the peer before the first byte of an answer.
   client_error,                ///< An answer 4xx, turned into an error on request.
   server_error,                ///< An answer 5xx, turned into an error on request.
@@ -92,6 +92,7 @@ enum class errc {
   certificate_name_mismatch,   ///< No subject alternative name fits the host (RFC 9525).
   certificate_rejected,        ///< Any other failure of verification.
   tls_bad_credentials,         ///< Our own CA file, certificate or key cannot be used.
+  tls_broken,                  ///< After its handshake: a forged record, a fatal alert.
 };
 
 /// Kinds of errors, to be compared with codes: `ec == hawser::condition::timeout`.
@@ -103,7 +104,7 @@ enum class condition {
   canceled,       ///< Cancelled by the caller or by closing the client.
   invalid_input,  ///< The caller's mistake; trying again is no use.
   bad_response,   ///< The other side broke the protocol, or a limit on its answer.
-  tls_failure,    ///< The secure channel could not be set up.
+  tls_failure,    ///< The secure channel could not be set up, or broke.
 };
 
 /// The category of `errc`: "hawser". Thread-safe.

@@ -6,6 +6,8 @@
 // No `now()` lives here: an environment reads a clock and passes the value down.
 #pragma once
 
+#include "hawser/core/export.hpp"
+
 #include <chrono>
 #include <cstdint>
 

@@ -18,6 +18,7 @@
 #include "hawser/http/transport_options.hpp"
 #include "hawser/policy/policy.hpp"
 #include "hawser/run/pipeline.hpp"
+#include "hawser/version.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
@@ -40,6 +41,9 @@ struct client_options {
   /// Sent with every request; a request's own field of the same name wins. Checked as
   /// `check_request_field` has it.
   headers default_headers{};
+  /// Sent as User-Agent unless `default_headers` or the request has that field; std::nullopt sends
+  /// none. An empty one, wherever it stands, is not sent either.
+  std::optional<std::string> user_agent{"hawser/" HAWSER_VERSION_STRING};
   pool_options pool{};  ///< How many connections, and for how long.
   tls_options tls{};    ///< Whom to trust, and who we are; not looked at for http URLs.
   limits bounds{};      ///< Limits on the size of answers.

@@ -109,6 +109,11 @@ class HAWSER_API headers {
   const_iterator end() && = delete;
 
  private:
+  friend class response_reader;
+  // Puts a blank and `more` behind the value of the field added last, for one folded over several
+  // lines; no blank if that value is empty. Precondition: there is a field.
+  void extend_last(std::string_view more);
+
   // A name and its value lie next to each other in the block, so one offset serves both.
   struct entry {
     std::uint32_t at;

@@ -22,8 +22,9 @@
 #include <utility>
 
 namespace hawser::inline v0 {
+struct outcome;
 class redactor;
-}
+}  // namespace hawser::inline v0
 
 namespace hawser::inline v0::http {
 
@@ -161,6 +162,10 @@ class HAWSER_API response {
   hawser::error story_;
   std::optional<error_code> judged_;
 };
+
+/// How a pipeline around a client reads an answer that is returned to it: as the client's own does.
+/// It is delivered as a value all the same.
+[[nodiscard]] HAWSER_API outcome outcome_of(const response& answer);
 
 /// The phrase RFC 9110 section 15 gives a status ("Not Found"); empty for unknown ones.
 [[nodiscard]] HAWSER_API std::string_view reason_phrase(int status) noexcept;

@@ -40,12 +40,12 @@ struct HAWSER_API standard_options {
   /// One for the whole client, which hears of connections alone.
   std::optional<hawser::circuit_breaker> origin_breaker{};
   /// One per route. Calls wait for it to close as long as their time allows.
-  std::optional<hawser::circuit_breaker> breaker{};
+  hawser::circuit_breaker breaker{};
   /// Attempts in flight per route, so that none takes all of the client's: 128, and 1,024 waiting
   /// for at most 2 s.
   std::optional<hawser::bulkhead> route_bulkhead{};
   /// Attempts in flight of the whole client: 256, and 1,024 waiting for at most 100 ms.
-  std::optional<hawser::bulkhead> bulkhead{};
+  hawser::bulkhead bulkhead{};
   /// So many routes have state of their own; further ones share one.
   std::size_t max_routes = 64;
 };

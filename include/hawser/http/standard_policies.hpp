@@ -39,12 +39,12 @@ class HAWSER_API standard_policies {
   [[nodiscard]] std::shared_ptr<circuit_breaker_policy> origin_breaker() const noexcept {
     return origin_breaker_;
   }
-  /// All attempts in flight; null without one.
+  /// All attempts in flight.
   [[nodiscard]] std::shared_ptr<bulkhead_policy> bulkhead() const noexcept { return bulkhead_; }
 
   // Of one route, such as "GET /quotes/{id}" (a request's name, or a call's key): made if need be.
   // Null where the options leave the policy out. They throw std::bad_alloc.
-  /// The route's breaker.
+  /// The route's breaker; never null.
   [[nodiscard]] std::shared_ptr<circuit_breaker_policy> breaker(std::string_view route) const;
   /// What carries out the waits that the server asked for on this route.
   [[nodiscard]] std::shared_ptr<rate_limiter_policy> server_waits(std::string_view route) const;

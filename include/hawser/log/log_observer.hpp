@@ -1,4 +1,4 @@
-// Writes a pipeline's events to a spdlog logger: one line for each attempt and each call.
+// Writes a pipeline's events to a spdlog logger: one line for each call, more where one goes wrong.
 //
 //   auto masks = hawser::make_redactor();
 //   builder.observe(std::make_shared<hawser::log::log_observer>(logger, masks));
@@ -17,17 +17,29 @@ class logger;
 
 namespace hawser::inline v0::log {
 
+/// Options of a log observer.
+struct log_options {
+  /// Calls that ended well are written as debug rather than as info: a line for each of thousands a
+  /// second tells nobody anything.
+  bool quiet_successes = false;
+};
+
 /// Lines of "key=value", the event's name first; values with blanks stand in double quotes. Every
 /// value goes through the redactor, then control bytes, quotes and backslashes are escaped: an
 /// event is one line, whatever it carries.
 ///
-/// Levels: an attempt that succeeded or was cancelled is info, one that failed warn; a call the
-/// same but error when it failed; a breaker's change of state warn; all other decisions debug,
-/// starts trace. Does not throw. As thread-safe as the logger.
+/// `reason` is the cause's stable name, to search for; `cause` says it in words with its numbers.
+/// An error's text comes without what to do about it, which `error::message()` has.
+///
+/// Levels: a call that succeeded or was cancelled is info (or debug, see `log_options`), one that
+/// failed error; an attempt that succeeded or was cancelled debug, one that failed warn; a change
+/// of a breaker's state warn; a fallback that stood in info; all others debug, starts trace. Does
+/// not throw. As thread-safe as the logger.
 class HAWSER_API log_observer final : public observer {
  public:
   /// Throws config_error on a null pointer.
-  log_observer(std::shared_ptr<spdlog::logger> logger, std::shared_ptr<const redactor> masks);
+  log_observer(std::shared_ptr<spdlog::logger> logger, std::shared_ptr<const redactor> masks,
+               log_options options = {});
   ~log_observer() override;
 
   void on_event(const event& what) override;  ///< Writes the event's line.
@@ -35,6 +47,7 @@ class HAWSER_API log_observer final : public observer {
  private:
   std::shared_ptr<spdlog::logger> logger_;
   std::shared_ptr<const redactor> masks_;
+  log_options options_;
 };
 
 }  // namespace hawser::inline v0::log

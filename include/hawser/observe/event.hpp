@@ -32,18 +32,21 @@ enum class reason : std::uint8_t {
   queue_full,            ///< measured: queued; threshold: limit.
   queue_wait,            ///< measured: seconds waited; threshold: seconds allowed.
   rate,                  ///< measured: seconds until tokens; threshold: seconds allowed.
+  server_pause,          ///< The server asked for a pause; numbers as of `rate`.
   cost_over_burst,       ///< measured: cost; threshold: burst. Never admitted.
   deadline,              ///< No time left: measured: seconds needed; threshold: seconds left.
   limit_elapsed,         ///< A timeout fired; threshold: seconds allowed.
-  max_attempts,          ///< measured: attempts made; threshold: allowed.
+  max_attempts,          ///< measured: tries made, begun or not; threshold: attempts allowed.
   budget,                ///< The retry budget is spent; measured: balance; threshold: price.
   not_retryable,         ///< The failure is not of a kind that a later try mends.
   not_resendable,        ///< The re-send table forbids it: a second try could apply twice.
+  effect_unsaid,         ///< The same, as nobody said what doing it twice would do.
   server_wait,      ///< The server's hint is longer than may be waited: measured, threshold: s.
   own_delay,        ///< A wait of our own choice; measured: seconds.
   server_hint,      ///< A wait the server asked for; measured: seconds.
-  local_rejection,  ///< Another local policy refused.
+  local_rejection,  ///< A local policy refused: `refused`, `refused_for`, and the numbers of that.
   canceled,         ///< By the caller.
+  substituted,      ///< A fallback stood in; measured: which source; threshold: how many it has.
   succeeded,
 };
 
@@ -52,15 +55,20 @@ enum class reason : std::uint8_t {
 
 /// The one structure in which every rejection, wait and stop explains itself.
 struct cause {
-  std::string_view policy;        ///< The policy's name; lives as long as its pipeline.
-  reason because = reason::none;  ///< The rule that decided.
-  double measured = 0;            ///< What was found; its meaning and unit depend on `because`.
-  double threshold = 0;           ///< What it was compared with, in the same unit.
-  time_point until = never;       ///< When trying again makes sense; `never` when unknown.
+  std::string_view policy;            ///< The policy's name; lives as long as its pipeline.
+  reason because = reason::none;      ///< The rule that decided.
+  double measured = 0;                ///< What was found; its meaning and unit depend on `because`.
+  double threshold = 0;               ///< What it was compared with, in the same unit.
+  time_point until = never;           ///< When trying again makes sense; `never` when unknown.
+  errc refused{};                     ///< The code of what refused, of `local_rejection`.
+  reason refused_for = reason::none;  ///< The rule by which that decided.
 };
 
-/// "billing: failure_rate, failure rate 0.6, limit 0.5, next try in 3.2 s".
+/// In words, for people: "billing: failure rate 0.6 of 0.5, next try in 3.2 s". Whoever parses logs
+/// goes by `to_string(reason)`.
 [[nodiscard]] HAWSER_API std::string to_string(const cause& why, time_point now);
+/// The same without the policy's name: "failure rate 0.6 of 0.5, next try in 3.2 s".
+[[nodiscard]] HAWSER_API std::string in_words(const cause& why, time_point now);
 
 /// What an event tells of.
 enum class event_kind : std::uint8_t {
@@ -74,7 +82,7 @@ enum class event_kind : std::uint8_t {
   retry_stopped,  ///< Retry gave up on a failure; `why` says why.
   state_changed,  ///< A circuit breaker moved; `from` and `to` name the states.
   late_result,    ///< A result of an earlier breaker generation: counted here only.
-  fallback_used,
+  fallback_used,  ///< A fallback stood in for `error`; `why` says which of its sources.
   call_finished,
 };
 

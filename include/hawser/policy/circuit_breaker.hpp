@@ -40,7 +40,7 @@ struct time_window {
 
 /// Which failures a circuit breaker hears of.
 enum class failure_scope : std::uint8_t {
-  all,          ///< All that count (`outcome::countable`).
+  all,  ///< All that count (`outcome::countable`).
   /// Those on the way to the other side alone: no connection, or one that broke (no answer, and
   /// no time-out either). For a breaker of a whole origin beside those of its routes: a route that
   /// fails does not close the others.
@@ -77,7 +77,7 @@ struct circuit_breaker {
   duration consecutive_span = std::chrono::seconds(1);
   /// At this many failures in a row, over half of `consecutive_span`, the circuit goes half open
   /// without having been open: one call at a time finds out whether it was chance. Only
-  /// `consecutive_failures` in a row open it then. At least 1; off: no such step.
+  /// `consecutive_failures` in a row open it then. At least 1; off, or without that rule: no such step.
   std::optional<int> suspect_failures = 3;
   /// Which failures it hears of; see there.
   failure_scope hears = failure_scope::all;

@@ -168,8 +168,10 @@ class HAWSER_API tick {
   [[nodiscard]] entropy& random() const noexcept { return *random_; }
   /// Attempts started so far in this call.
   [[nodiscard]] int attempts() const noexcept { return attempts_; }
-  /// What a second sending would do.
+  /// What a second sending would do; `unsafe` when nobody said.
   [[nodiscard]] effect what() const noexcept { return effect_; }
+  /// Whether anybody said so: the call's options, or the pipeline's builder.
+  [[nodiscard]] bool effect_said() const noexcept { return effect_said_; }
   /// Whether the request's body can be sent again.
   [[nodiscard]] replay body() const noexcept { return body_; }
   /// How much of a limiter's tokens this call takes.
@@ -179,7 +181,8 @@ class HAWSER_API tick {
   /// Whether this stage is being cancelled from outside: whatever it answers, it will leave, so it
   /// should start nothing and charge nobody. An answer of `finish` is kept.
   [[nodiscard]] bool canceling() const noexcept { return canceling_; }
-  /// Whether a policy around this stage may call it again (a retry): what ends here is an attempt.
+  /// Whether a retry stands around this stage: what ends here is an attempt, even where it may make
+  /// only one.
   [[nodiscard]] bool repeatable() const noexcept { return repeatable_; }
   /// Whether some attempt of this call may have been applied, and none since said otherwise.
   [[nodiscard]] bool unresolved() const noexcept { return unresolved_; }
@@ -230,6 +233,7 @@ class HAWSER_API tick {
   int priority_ = 0;             ///< See `priority()`.
   std::uint32_t cost_ = 1;       ///< See `cost()`.
   effect effect_ = effect::idempotent;  ///< See `what()`.
+  bool effect_said_ = true;             ///< See `effect_said()`.
   replay body_ = replay::replayable;    ///< See `body()`.
   bool observed_ = false;               ///< See `observed()`.
   bool canceling_ = false;              ///< See `canceling()`.
@@ -310,6 +314,9 @@ class HAWSER_API policy {
   virtual step begin(void* memory, tick& t, stage*& made);
   /// At most how many times what is inside is called for one call from outside.
   [[nodiscard]] virtual unsigned amplification() const noexcept { return 1; }
+  /// Whether what is inside is an attempt to it, of which it may make several. A retry's is one
+  /// even where its options allow just one.
+  [[nodiscard]] virtual bool makes_attempts() const noexcept { return amplification() > 1; }
 
  protected:
   /// `begin` for a stage of a final class, whose `enter` is then called directly.

@@ -241,6 +241,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void pause_locked(time_point end) noexcept;
   void resume_locked(time_point now) noexcept;
   rate own_rate_locked() const noexcept;
+  [[nodiscard]] reason whose_limit(time_point now) const noexcept;
   void write_rate_locked(const rate& to) noexcept;
   void rate_is_written_locked() noexcept;
   template <class BaseOf>
@@ -286,7 +287,10 @@ class HAWSER_API rate_limiter_policy final : public policy {
   // gcra: where spending would stand without the latest pause.
   std::int64_t unpaused_ = time_point::min().time_since_epoch().count();
   time_point server_end_ = time_point::min();  // of the server's pause, before it was spread
-  double share_ = 0;                           // of the spread; drawn once per pause
+  // And after, its ramp included: who is refused before that is told that it is the server's. Read
+  // without the lock.
+  std::atomic<time_point::rep> server_pause_until_{time_point::min().time_since_epoch().count()};
+  double share_ = 0;  // of the spread; drawn once per pause
   // A row of pauses by the server, until everybody who waited has gone.
   bool server_pause_ = false;  // one has begun, and its ramp has not
   bool ramping_ = false;

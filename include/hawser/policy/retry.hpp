@@ -72,6 +72,7 @@ class HAWSER_API retry_policy final : public policy {
   [[nodiscard]] unsigned amplification() const noexcept override {
     return static_cast<unsigned>(options_.max_attempts);
   }
+  [[nodiscard]] bool makes_attempts() const noexcept override { return true; }
   /// The quickest success within the last minute or two; zero before the first.
   [[nodiscard]] duration service_floor(time_point now) const noexcept;
 

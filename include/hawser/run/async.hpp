@@ -9,6 +9,7 @@
 
 #include "hawser/core/result.hpp"
 #include "hawser/policy/classify.hpp"
+#include "hawser/run/attempt.hpp"
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/stranded_operation.hpp"
 #include "hawser/run/detail/value.hpp"
@@ -23,11 +24,15 @@
 #include <boost/asio/deferred.hpp>
 
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace hawser::inline v0 {
@@ -35,10 +40,43 @@ namespace hawser::inline v0 {
 namespace detail {
 
 /// Turns what the user wraps into something that takes a completion token; run/coroutine.hpp adds
-/// a specialisation.
+/// specialisations.
 template <class Op, class = void>
 struct initiation_of {
   using type = Op;
+};
+
+/// What takes a `hawser::attempt&` before its token.
+template <class Op>
+class attempt_initiation {
+ public:
+  explicit attempt_initiation(Op op) : op_(std::move(op)) {}
+  /// The next one. Outlives the operation that is started for it.
+  void next(attempt& a) noexcept { attempt_ = &a; }
+
+  template <class CompletionToken>
+  auto operator()(CompletionToken&& token) -> decltype(auto) {
+    return std::invoke(op_, *attempt_, std::forward<CompletionToken>(token));
+  }
+
+ private:
+  Op op_;
+  attempt* attempt_ = nullptr;
+};
+/// Others are not asked what they make of an attempt: they would take it for a token.
+template <class Op>
+using takes_no_token = std::negation<std::is_invocable<Op&, const boost::asio::deferred_t&>>;
+template <class Op>
+struct initiation_of<
+    Op,
+    std::enable_if_t<std::conjunction_v<
+        takes_no_token<Op>, std::is_invocable<Op&, attempt&, const boost::asio::deferred_t&>>>> {
+  using type = attempt_initiation<Op>;
+};
+
+template <class Init>
+concept wants_attempt = requires(Init& init, attempt& a) {
+  init.next(a);
 };
 
 /// What starts an operation without a token: `deferred`, which can be awaited.
@@ -51,59 +89,141 @@ struct default_token_of<Init, std::void_t<typename Init::default_token>> {
   using type = typename Init::default_token;
 };
 
-/// How a completion signature carries failure, and how to read and make one.
-template <class Signature>
-struct signature_traits;
-
+/// The last argument of a completion may itself carry failure, as what a coroutine returns does.
 template <class... Rest>
-struct signature_traits<void(error_code, Rest...)> {
-  using arguments = std::tuple<error_code, Rest...>;
-  using value = std::tuple<Rest...>;
-  static outcome read(const arguments& a) { return classify(std::get<0>(a)); }
-  static arguments failure(const error& why) { return {why.code(), Rest{}...}; }
-  static arguments success(std::tuple<Rest...>&& v) {
-    return std::tuple_cat(std::tuple<error_code>(), std::move(v));
-  }
-  static std::optional<error> text_of(const arguments& /*a*/) noexcept { return std::nullopt; }
+struct tail_traits {
+  static constexpr bool may_fail = false;
+};
+template <class R>
+struct tail_traits<R> {
+  static constexpr bool may_fail = value_of<R>::may_fail;
+  /// Whether a policy's refusal can be delivered in it.
+  static constexpr bool can_be_made =
+      std::is_constructible_v<R, boost::system::in_place_error_t, error> ||
+      std::is_same_v<R, error> || std::is_same_v<R, error_code> ||
+      std::is_same_v<R, std::error_code>;
 };
 
-template <class... Rest>
-struct signature_traits<void(std::exception_ptr, Rest...)> {
-  using arguments = std::tuple<std::exception_ptr, Rest...>;
-  using value = std::tuple<Rest...>;
-  static outcome read(const arguments& a) {
-    return std::get<0>(a) ? classify(describe(std::get<0>(a)).code()) : outcome{};
-  }
-  static arguments failure(const error& why) { return {thrown(why), Rest{}...}; }
-  static std::exception_ptr thrown(const error& why) noexcept {
+/// Made of a policy's error, in the form that an operation uses for its own.
+template <class E>
+E failure_as(const error& why) {
+  if constexpr (std::is_same_v<E, error>) {
+    return why;
+  } else if constexpr (std::is_same_v<E, std::exception_ptr>) {
     try {
       return std::make_exception_ptr(call_error(why));
     } catch (...) {  // no memory for its text
       return std::current_exception();
     }
+  } else if constexpr (std::is_same_v<E, std::error_code>) {
+    return static_cast<std::error_code>(why.code());
+  } else if constexpr (std::is_same_v<E, error_code>) {
+    return why.code();
+  } else if constexpr (requires { typename E::error_type; }) {  // boost::system::result
+    return E(boost::system::in_place_error, failure_as<typename E::error_type>(why));
+  } else {
+    return E(why.code());
+  }
+}
+
+/// Tells `judge` the value that arrived, out of what it came in.
+template <class R, class Judge>
+void show_value(const R& r, Judge judge) {
+  if constexpr (!expected_like<R>)
+    judge(r);
+  else if constexpr (!std::is_void_v<typename value_of<R>::type>) {
+    if constexpr (requires { *r; })
+      judge(*r);
+    else
+      judge(r.value());
+  }
+}
+
+/// How a completion signature carries failure, and how to read and make one.
+template <class Signature>
+struct signature_traits;
+
+/// Those that begin with what says whether it failed.
+template <class First, class... Rest>
+struct code_first_traits {
+  using arguments = std::tuple<First, Rest...>;
+  using value = std::tuple<Rest...>;
+  using tail = tail_traits<Rest...>;
+
+  static bool failed(const arguments& a) {
+    if (value_of<First>::failed(std::get<0>(a))) return true;
+    if constexpr (tail::may_fail)
+      return value_of<Rest...>::failed(std::get<1>(a));
+    else
+      return false;
+  }
+  static error why(const arguments& a, const redactor* masks) {
+    if constexpr (tail::may_fail)
+      if (!value_of<First>::failed(std::get<0>(a)))
+        return value_of<Rest...>::why(std::get<1>(a), masks);
+    return error_of(std::get<0>(a), masks);
+  }
+  /// Tells `judge` what failed, or what was returned.
+  template <class Judge>
+  static void show(const arguments& a, Judge judge) {
+    if (value_of<First>::failed(std::get<0>(a))) return judge(std::get<0>(a));
+    if constexpr (tail::may_fail) {
+      if (value_of<Rest...>::failed(std::get<1>(a)))
+        return value_of<Rest...>::show(std::get<1>(a), judge);
+    }
+    if constexpr (sizeof...(Rest) == 1) show_value(std::get<1>(a), judge);
+  }
+  static arguments failure(const error& why) {
+    if constexpr (tail::may_fail && std::is_same_v<First, std::exception_ptr>) {
+      if constexpr (tail::can_be_made)  // as the operation itself would say it
+        return {First{}, failure_as<Rest...>(why)};
+      else
+        return {failure_as<First>(why), Rest{}...};
+    } else {
+      return {failure_as<First>(why), Rest{}...};
+    }
   }
   static arguments success(std::tuple<Rest...>&& v) {
-    return std::tuple_cat(std::tuple<std::exception_ptr>(), std::move(v));
+    return std::tuple_cat(std::tuple<First>(), std::move(v));
   }
-  static std::optional<error> text_of(const arguments& /*a*/) noexcept { return std::nullopt; }
+  /// The operation's own error, where it is one that has a text.
+  static std::optional<error> text_of(const arguments& a) noexcept {
+    if constexpr (std::is_same_v<First, error>)
+      if (std::get<0>(a).code()) return std::get<0>(a);
+    return std::nullopt;
+  }
 };
+template <class... Rest>
+struct signature_traits<void(error_code, Rest...)> : code_first_traits<error_code, Rest...> {};
+template <class... Rest>
+struct signature_traits<void(std::error_code, Rest...)>
+    : code_first_traits<std::error_code, Rest...> {};
+template <class... Rest>
+struct signature_traits<void(error, Rest...)> : code_first_traits<error, Rest...> {};
+template <class... Rest>
+struct signature_traits<void(std::exception_ptr, Rest...)>
+    : code_first_traits<std::exception_ptr, Rest...> {};
 
 template <class T, class E>
 struct signature_traits<void(boost::system::result<T, E>)> {
-  using arguments = std::tuple<boost::system::result<T, E>>;
-  using value = std::tuple<T>;
-  static outcome read(const arguments& a) {
-    const auto& r = std::get<0>(a);
-    return r.has_error() ? classify(to_error(r.error()).code()) : outcome{};
+  using own = boost::system::result<T, E>;
+  using arguments = std::tuple<own>;
+  using value = std::conditional_t<std::is_void_v<T>, std::tuple<>, std::tuple<T>>;
+  static bool failed(const arguments& a) { return std::get<0>(a).has_error(); }
+  static error why(const arguments& a, const redactor* masks) {
+    return value_of<own>::why(std::get<0>(a), masks);
   }
-  static arguments failure(const error& why) {
-    if constexpr (std::is_same_v<E, error>)
-      return boost::system::result<T, E>(boost::system::in_place_error, why);
+  template <class Judge>
+  static void show(const arguments& a, Judge judge) {
+    if (failed(a)) return value_of<own>::show(std::get<0>(a), judge);
+    if constexpr (!std::is_void_v<T>) judge(*std::get<0>(a));
+  }
+  static arguments failure(const error& why) { return arguments(failure_as<own>(why)); }
+  static arguments success(value&& v) {
+    if constexpr (std::is_void_v<T>)
+      return arguments(own());
     else
-      return boost::system::result<T, E>(boost::system::in_place_error, why.code());
-  }
-  static arguments success(std::tuple<T>&& v) {
-    return boost::system::result<T, E>(boost::system::in_place_value, std::get<0>(std::move(v)));
+      return arguments(own(boost::system::in_place_value, std::get<0>(std::move(v))));
   }
   /// The operation's own error, where it is one that has a text.
   static std::optional<error> text_of(const arguments& a) noexcept {
@@ -117,8 +237,8 @@ template <class R, class... Args>
 struct signature_traits<R(Args...)> {
   static_assert(sizeof...(Args) > 1000,
                 "the operation's completion signature must begin with boost::system::error_code, "
-                "std::exception_ptr or a boost::system::result, or a policy's refusal could not be "
-                "delivered");
+                "std::error_code, hawser::error or std::exception_ptr, or be one "
+                "boost::system::result, or a policy's refusal could not be delivered");
 };
 
 /// What a fallback must produce for a list of completion arguments.
@@ -142,12 +262,12 @@ class wrapped_call final : public stranded_operation {
   using handler_type = boost::asio::any_completion_handler<Signature>;
 
   /// `foreign`: the handler's executor is not one that operations can post to, and `executor`
-  /// stands in for it until delivery. `masks`: the plan's.
+  /// stands in for it until delivery. `how` outlives the call.
   template <class Handler>
   wrapped_call(Init init, Handler&& handler, const boost::asio::any_io_executor& executor,
-               bool foreign, const redactor* masks)
+               bool foreign, const plan& how)
       : stranded_operation(executor, boost::asio::get_associated_cancellation_slot(handler)),
-        masks_(masks),
+        how_(how),
         init_(std::move(init)),
         foreign_(foreign),
         handler_(std::forward<Handler>(handler)) {}
@@ -172,8 +292,7 @@ class wrapped_call final : public stranded_operation {
     template <class... Args>
     void operator()(Args&&... args) {
       const call_ref keep = std::move(keep_);
-      call_->last_.emplace(std::forward<Args>(args)...);
-      keep->attempt_done(traits::read(*call_->last_));
+      keep->attempt_done(call_->take_in(arguments(std::forward<Args>(args)...)));
     }
 
    private:
@@ -181,20 +300,27 @@ class wrapped_call final : public stranded_operation {
     call_ref keep_;
   };
 
-  bool start(const attempt_start& /*about*/, outcome& o) override {
-    last_.reset();
+  bool start(const attempt_start& about, outcome& o) override {
     try {
+      if constexpr (wants_attempt<Init>) {
+        if (stop_.stop_requested()) stop_ = std::stop_source();
+        init_.next(attempt_.emplace(about, how_.env, stop_));
+      }
       init_(attempt_handler(*this));
       return false;
     } catch (...) {  // the initiating function itself threw: nothing is under way
-      const error why = describe(std::current_exception(), masks_);
+      const error why = describe(std::current_exception(), masks());
       if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
-        last_.emplace(with_exception(std::current_exception()));
+        o = take_in(with_exception(std::current_exception()));
       else
-        last_.emplace(traits::failure(why));
-      o = classify(why.code());
+        o = take_in(traits::failure(why));
       return true;
     }
+  }
+
+  void cancel(bool finally) noexcept override {
+    if constexpr (wants_attempt<Init>) stop_.request_stop();
+    stranded_operation::cancel(finally);
   }
 
   bool substitute(substitute_source& source, const outcome& failed) override {
@@ -213,10 +339,12 @@ class wrapped_call final : public stranded_operation {
 
   void complete(ending&& end, bool initiating) override {
     const bool own = end.from != origin::policy && last_.has_value();
-    if (!own && last_) end.why = with_last_words(end.why, own_words(), masks_);
-    if (own && masks_ != nullptr)
+    if (own && end.refused_inside && refusal_) last_ = std::move(refusal_);
+    if (!own && last_)
+      end.why = with_last_words(end.why, own_words(refusal_ ? *refusal_ : *last_), masks());
+    if (own && masks() != nullptr)
       if (const std::optional<error> why = traits::text_of(*last_))
-        last_.emplace(traits::failure(with_story(*why, {}, masks_)));
+        last_.emplace(traits::failure(with_story(*why, {}, masks())));
     stop_listening();
     send_off(strand().get_inner_executor(),
              delivery<handler_type, arguments>{std::move(handler_),
@@ -233,19 +361,53 @@ class wrapped_call final : public stranded_operation {
     return a;
   }
 
-  /// What the operation itself last said of its failure.
-  [[nodiscard]] error own_words() const noexcept {
-    if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
-      return std::get<0>(*last_) ? describe(std::get<0>(*last_), masks_) : error();
-    else
-      return traits::text_of(*last_).value_or(error());
+  /// An attempt has ended with `a`: what that means. A refusal by a local policy inside is kept
+  /// apart, so that it hides no failure before it.
+  outcome take_in(arguments&& a) {
+    outcome o;
+    const bool failed = traits::failed(a);
+    if (failed) o = classify(traits::why(a, masks()).code());
+    traits::show(a, [&](const auto& shown) {
+      if (!failed) read_value(shown, o);
+      if (!how_.judges.empty()) judge_one(how_.judges, shown, o);
+    });
+    if constexpr (wants_attempt<Init>) {
+      if (attempt_) attempt_->amend(o);
+      attempt_.reset();
+    }
+    if (o.rejected && last_ && !only_refused_) {
+      refusal_.emplace(std::move(a));
+    } else {
+      last_.emplace(std::move(a));
+      only_refused_ = o.rejected;
+      refusal_.reset();
+    }
+    return o;
   }
 
-  const redactor* masks_;
+  /// What the operation itself said of its failure.
+  [[nodiscard]] error own_words(const arguments& a) const noexcept {
+    try {
+      return traits::failed(a) ? traits::why(a, masks()) : error();
+    } catch (...) {  // no memory for it
+      return {};
+    }
+  }
+  [[nodiscard]] const redactor* masks() const noexcept { return how_.masks.get(); }
+
+  struct no_attempt {};
+  static constexpr bool wants = wants_attempt<Init>;
+
+  const plan& how_;
   Init init_;
   bool foreign_;
+  bool only_refused_ = false;  // what is kept is such a refusal itself
   handler_type handler_;
   std::optional<arguments> last_;
+  std::optional<arguments> refusal_;  // by a local policy inside, after a failure that is kept
+  [[no_unique_address]] std::conditional_t<wants, std::stop_source, no_attempt> stop_;
+  // Before the initiation goes, which looks at it.
+  std::conditional_t<wants, std::optional<attempt>, no_attempt> attempt_;
 };
 
 /// Whether `executor` is one of Asio's system context, on whose threads work posted to it would
@@ -269,13 +431,31 @@ struct kept_options {
   call_options options;
 };
 
+/// Refuses what `wrap` cannot start, before the compiler gets lost in it.
+template <class Op>
+constexpr void require_operation() {
+  if constexpr (std::is_invocable_v<Op&>) {
+    using made = std::invoke_result_t<Op&>;
+    static_assert(!coroutine_like<std::remove_cvref_t<made>> ||
+                      !std::is_same_v<typename initiation_of<Op>::type, Op>,
+                  "wrap() of a coroutine needs hawser/run/coroutine.hpp, and an asio::awaitable");
+    static_assert(
+        !std::is_same_v<typename initiation_of<Op>::type, Op> ||
+            std::is_invocable_v<Op&, const boost::asio::deferred_t&>,
+        "what is wrapped must take a completion token (`[&](auto token) { return "
+        "async_something(..., std::move(token)); }`), or return an asio::awaitable; what returns a "
+        "value is for execute(), inside which a future can be waited for");
+  }
+}
+
 }  // namespace detail
 
 /// An operation under policies; made by `pipeline::wrap`, started as often as you like. Copyable as
 /// its operation is; each start copies the operation. Thread-safe as far as that copy is.
 ///
-/// Completion signature: the operation's own. A policy's refusal or timeout comes as its
-/// `error_code`, as a `call_error` in its `exception_ptr`, or as its `result`'s error.
+/// Completion signature: the operation's own. A policy's refusal or timeout comes as its error
+/// code, as a `call_error` in its `exception_ptr`, or as its `result`'s error; where a coroutine
+/// returns a `result` or an error code, in that.
 /// Executor: the handler's associated executor; without one, the environment's. Never completes
 /// inline from the initiating function.
 /// Exceptions: what the completion handler throws comes out of its executor's run function, as with
@@ -327,7 +507,7 @@ class wrapped_operation {
       }
       detail::start_async(plan,
                           std::make_unique<call>(std::move(init), std::forward<Handler>(handler),
-                                                 executor, foreign, plan->masks.get()),
+                                                 executor, foreign, *plan),
                           kept->options);
     }
   };
@@ -340,6 +520,7 @@ class wrapped_operation {
 template <class Op>
 auto pipeline::wrap(Op op, const call_options& options) const {
   using init = typename detail::initiation_of<Op>::type;
+  detail::require_operation<Op>();
   using signature = boost::asio::completion_signature_of_t<init>;
   return wrapped_operation<init, signature>(init(std::move(op)), plan_, options);
 }

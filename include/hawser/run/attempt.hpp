@@ -1,4 +1,4 @@
-// What a callable under policies may know of the attempt it makes, and may say about it.
+// What a callable or an operation under policies may know of the attempt it makes, and may say.
 //
 //   auto r = billing.execute([&](hawser::attempt& a) -> hawser::result<quote> {
 //     return legacy.quote(id, a.stop(), a.remaining());
@@ -15,7 +15,8 @@
 
 namespace hawser::inline v0 {
 
-/// One attempt of a blocking call. Belongs to the thread that makes it.
+/// One attempt. A blocking call's belongs to the thread that makes it, an asynchronous one's to the
+/// attempt's executor, and is valid until the operation has completed.
 class HAWSER_API attempt {
  public:
   /// For the engine, which makes one for each attempt; all three must outlive it.
@@ -40,6 +41,10 @@ class HAWSER_API attempt {
   void delivery(evidence seen) noexcept { delivery_ = seen; }
   /// The other side asked to wait this long before another attempt. Below zero is no hint.
   void retry_after(duration wait) noexcept { server_wait_ = wait; }
+  /// Says of a failure that the other side refused for a limit of its own, as an HTTP 429 does:
+  /// rate limiters slow down, breakers do not count it. It counts as refused, unless `delivery`
+  /// says otherwise, and a later try may mend it.
+  void throttled() noexcept { throttled_ = true; }
 
   /// Applies what was said to an outcome. For the engine.
   void amend(outcome& o) const noexcept;
@@ -57,6 +62,7 @@ class HAWSER_API attempt {
   std::optional<std::stop_callback<requester>> caller_;
   std::optional<evidence> delivery_;
   std::optional<duration> server_wait_;
+  bool throttled_ = false;
 };
 
 }  // namespace hawser::inline v0

@@ -14,6 +14,7 @@
 #include <optional>
 #include <stop_token>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace hawser::inline v0 {
@@ -40,17 +41,19 @@ template <class F, class Classify>
 class callable final : public operation {
  public:
   using returned = std::remove_cvref_t<typename callable_result<F>::type>;
-  using value = typename value_of<returned>::type;
+  using traits = value_of<returned>;
+  using value = typename traits::type;
+  static constexpr bool judged = !std::is_same_v<Classify, const accept_all>;
 
-  callable(F& f, Classify& classify, const plan& how) : f_(f), classify_(classify), how_(how) {}
+  callable(F& f, Classify& classify, const plan& how) : f_(f), classify_(classify), how_(how) {
+    require_outcome<returned, judged>();
+    require_outcome<value, judged>();
+  }
 
   bool start(const attempt_start& about, outcome& o) override {
-    kept_.reset();
-    thrown_ = nullptr;
     if constexpr (takes_attempt<F>) {
       if (stop_.stop_requested() && !renew_stop()) {
-        kept_.emplace(boost::system::in_place_error, out_of_memory());
-        o = hawser::classify(out_of_memory());
+        fail(o, error(out_of_memory()));
         o.delivery = evidence::never_sent;
         return true;
       }
@@ -81,16 +84,21 @@ class callable final : public operation {
 
   result<value> take(ending& end) {
     const bool own = end.from == origin::operation || end.ok;
+    if (own && refusal_ && end.refused_inside)
+      kept_ = std::exchange(refusal_, std::nullopt);
+    else if (own && refusal_)
+      end.why = with_refusal(end.why, refusal_->error(), how_.masks.get());
     if (own && kept_ && kept_->has_value()) return std::move(*kept_);
     if (own && kept_)
       return result<value>(boost::system::in_place_error,
                            with_story(kept_->error(), end.why.detail(), how_.masks.get()));
-    if (kept_ && kept_->has_error())
+    const auto& last = refusal_ ? refusal_ : kept_;
+    if (last && last->has_error())
       return result<value>(boost::system::in_place_error,
-                           with_last_words(end.why, kept_->error(), how_.masks.get()));
+                           with_last_words(end.why, last->error(), how_.masks.get()));
     return result<value>(boost::system::in_place_error, std::move(end.why));
   }
-  /// What the last attempt threw, if that is what the call ended with.
+  /// What the last attempt that failed threw, if it did.
   [[nodiscard]] std::exception_ptr thrown() const noexcept { return thrown_; }
 
  private:
@@ -101,27 +109,49 @@ class callable final : public operation {
         call();
         kept_.emplace();
         accept(o);
-      } else if constexpr (value_of<returned>::is_result) {
+      } else if constexpr (traits::may_fail) {
         auto&& r = call();
-        if (r.has_error()) {
-          kept_.emplace(boost::system::in_place_error, to_error(r.error()));
-          o = hawser::classify(kept_->error().code());
+        if (traits::failed(r)) {
+          fail(o, traits::why(r, how_.masks.get()));
+          if constexpr (std::is_same_v<returned, outcome>) {
+            o = to_outcome(r);
+          } else if constexpr (std::is_same_v<returned, verdict>) {
+            o.result = r;
+          } else if (!how_.judges.empty()) {
+            traits::show(r, [&](const auto& cause) { judge_one(how_.judges, cause, o); });
+          }
         } else {
           if constexpr (std::is_void_v<value>)
             kept_.emplace();
           else
-            kept_.emplace(boost::system::in_place_value, *std::forward<decltype(r)>(r));
+            kept_.emplace(boost::system::in_place_value,
+                          traits::take(std::forward<decltype(r)>(r)));
           accept(o);
+          if constexpr (std::is_same_v<returned, outcome>) o = r;
         }
       } else {
         kept_.emplace(boost::system::in_place_value, call());
         accept(o);
       }
     } catch (...) {
-      thrown_ = std::current_exception();
-      kept_.emplace(boost::system::in_place_error, describe(thrown_, how_.masks.get()));
-      o = hawser::classify(kept_->error().code());
+      const std::exception_ptr thrown = std::current_exception();
+      if (fail(o, describe(thrown, how_.masks.get()))) thrown_ = thrown;
+      if (!how_.judges.empty()) judge_thrown(how_.judges, thrown, o);
     }
+  }
+
+  /// A failure; but a refusal by a local policy inside is none, and hides none that came before it:
+  /// then it is false.
+  bool fail(outcome& o, error why) {
+    o = hawser::classify(why.code());
+    const bool hides = o.rejected && kept_ && !only_refused_;
+    auto& place = hides ? refusal_ : kept_;
+    place.emplace(boost::system::in_place_error, std::move(why));
+    if (hides) return false;
+    only_refused_ = o.rejected;
+    refusal_.reset();
+    thrown_ = nullptr;
+    return true;
   }
 
   bool renew_stop() noexcept {
@@ -134,7 +164,12 @@ class callable final : public operation {
   }
 
   void accept(outcome& o) {
-    if constexpr (std::is_same_v<Classify, const accept_all>)
+    only_refused_ = false;
+    if constexpr (!std::is_void_v<value>) {
+      read_value(**kept_, o);
+      if (!how_.judges.empty()) judge_one(how_.judges, **kept_, o);
+    }
+    if constexpr (!judged)
       return;
     else if constexpr (std::is_void_v<value>)
       o = to_outcome(classify_());
@@ -147,6 +182,8 @@ class callable final : public operation {
   const plan& how_;
   std::stop_source stop_{make_source()};
   std::optional<result<value>> kept_;
+  std::optional<result<value>> refusal_;  // by a local policy inside, after an error that is kept
+  bool only_refused_ = false;             // what is kept is such a refusal itself
   std::exception_ptr thrown_;
 
   static std::stop_source make_source() {
@@ -156,6 +193,21 @@ class callable final : public operation {
       return std::stop_source(std::nostopstate);
   }
 };
+
+/// Throws what `execute_or_throw` throws.
+template <class Value>
+[[noreturn]] void throw_ending(const result<Value>& r, const std::exception_ptr& thrown, bool own) {
+  if (thrown == nullptr) throw call_error(r.error());
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const call_error& e) {
+    if (own && typeid(e) != typeid(call_error)) throw;
+    std::throw_with_nested(call_error(r.error()));
+  } catch (...) {
+    if (own) throw;
+    std::throw_with_nested(call_error(r.error()));
+  }
+}
 
 }  // namespace detail
 
@@ -180,14 +232,9 @@ auto pipeline::execute_or_throw(F&& f, const call_options& options) const {
   detail::callable<std::remove_reference_t<F>, const detail::accept_all> what(f, accept, *plan_);
   detail::ending end;
   detail::run_blocking(*plan_, what, options, end);
+  const bool own = (end.from == origin::operation && !end.refused_inside) || end.ok;
   auto r = what.take(end);
-  if (r.has_error() && what.thrown() != nullptr) {
-    try {
-      std::rethrow_exception(what.thrown());
-    } catch (...) {
-      std::throw_with_nested(call_error(r.error()));
-    }
-  }
+  if (r.has_error()) detail::throw_ending(r, what.thrown(), own);
   return std::move(r).value();
 }
 

@@ -5,6 +5,7 @@
 //       .add(hawser::retry{.max_attempts = 4})
 //       .add(hawser::circuit_breaker{.failure_ratio = 0.5})
 //       .add(hawser::timeout{.after = 2s})                       // one attempt
+//       .calls_are(hawser::effect::safe)                         // so a retry may repeat them
 //       .build(env);
 //   hawser::result<quote> q = billing.execute([&] { return legacy.quote(id); });
 #pragma once
@@ -17,6 +18,7 @@
 
 #include <concepts>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,8 +52,13 @@ class HAWSER_API pipeline {
   [[nodiscard]] std::string composition() const;
 
   /// Calls `f` on this thread under the policies. `f` takes nothing or a `hawser::attempt&`, and
-  /// returns `T`, `result<T>` (or any boost::system::result), or nothing; throwing is a failure.
-  /// Returns `result<T>`. A callable cannot be interrupted: a time limit reaches it through
+  /// returns `T`, `result<T>`, or nothing; throwing is a failure. Returns `result<T>`. What carries
+  /// failure is judged by it, and its error is in the result: any boost::system::result, expected
+  /// and the like (`has_value()`, `error()`) give `result<T>`; error codes, conditions, their enums
+  /// and std::exception_ptr give `result<void>`; a status (`ok()` with `message()`) is kept as it
+  /// is. A bool, a pointer or an empty optional is a value like any other: `classify` is for those.
+  /// Futures, coroutines, other callables and the like are no outcome yet and do not compile. A
+  /// callable cannot be interrupted: a time limit reaches it through
   /// `attempt::stop()`, and ends waits and retries. A result that comes too late is still delivered
   /// when it is a success. Never throws what `f` throws; std::bad_alloc when there is no memory to
   /// begin with, before `f` was called. Include run/execute.hpp.
@@ -62,13 +69,16 @@ class HAWSER_API pipeline {
   template <class F, class Classify>
   auto execute(F&& f, const call_options& options, Classify&& classify) const;
 
-  /// The same, returning `T` and throwing `call_error`, with the callable's own exception nested.
+  /// The same, returning `T`. Throws the callable's own exception, as it was thrown, when that is
+  /// what the call ended with; else `call_error`, with the last one nested, if any was thrown.
+  /// A `call_error` of the callable's own comes with this call's story added.
   template <class F>
   auto execute_or_throw(F&& f, const call_options& options = {}) const;
 
   /// An operation with `op`'s completion signature that runs `op` under the policies each time it
   /// is started. `op` takes a completion token and starts an Asio operation; or, with
-  /// run/coroutine.hpp, returns an `awaitable`. Starting it throws std::bad_alloc when there is no
+  /// run/coroutine.hpp, returns an `awaitable`. Before it `op` may take a `hawser::attempt&`, which
+  /// is valid until the operation has completed. Starting it throws std::bad_alloc when there is no
   /// memory to begin with; then no handler is called. Include run/async.hpp.
   template <class Op>
   auto wrap(Op op, const call_options& options = {}) const;
@@ -109,10 +119,39 @@ class HAWSER_API pipeline_builder {
   pipeline_builder&& add(std::shared_ptr<policy> shared) && {
     return std::move(add(std::move(shared)));
   }
-  /// Everything that another builder stacked, and its redactor if there is none yet.
+  /// Everything that another builder stacked and classifies, and its redactor and what it said of
+  /// the calls if there is none yet.
   pipeline_builder& add(const pipeline_builder& other) &;
   /// The same on a temporary.
   pipeline_builder&& add(const pipeline_builder& other) && { return std::move(add(other)); }
+
+  /// What making a call twice would do: one word for all calls, unless a call's own
+  /// `call_options::effect` says otherwise. Where nobody says, a retry makes no attempt after one
+  /// that may have had its effect. `http::client` goes by its requests instead.
+  pipeline_builder& calls_are(effect what) & {
+    calls_ = what;
+    return *this;
+  }
+  /// The same on a temporary.
+  pipeline_builder&& calls_are(effect what) && { return std::move(calls_are(what)); }
+
+  /// How attempts that ended with a `T` are read: thrown (by a type derived from it, too), as the
+  /// error in a failed result, as an error code (`error_code` stands for codes of all sorts), or as
+  /// a returned value; of `http::client` as an `error_code` or an `http::response`. `correct(const
+  /// T&, outcome&)` is given the library's own reading and changes what it knows better: `result`,
+  /// `transient`, `delivery` (the re-send table goes by it), `countable`, `throttled`,
+  /// `server_wait`, `error`. It never changes what the caller gets in the end. The first that fits
+  /// decides; what it throws is ignored. Called by many threads at once.
+  template <class T, class F>
+  pipeline_builder& classify(F correct) & {
+    judges_.push_back(std::make_shared<const detail::typed_judge<T, F>>(std::move(correct)));
+    return *this;
+  }
+  /// The same on a temporary.
+  template <class T, class F>
+  pipeline_builder&& classify(F correct) && {
+    return std::move(classify<T>(std::move(correct)));
+  }
 
   /// Has `listener` told of each event of the pipeline, after those added before it. Throws
   /// `config_error` for none.
@@ -154,6 +193,8 @@ class HAWSER_API pipeline_builder {
   std::vector<std::shared_ptr<policy>> policies_;
   std::vector<std::shared_ptr<observer>> observers_;
   std::shared_ptr<const redactor> masks_;
+  std::optional<effect> calls_;
+  detail::judges judges_;
   unsigned max_amplification_ = default_max_amplification;
 };
 

@@ -26,7 +26,9 @@ struct HAWSER_API report_entry {
   int status = 0;                 ///< HTTP status of an answer; 0 without one.
   std::string policy;             ///< The policy that decided; empty when none did.
   reason because = reason::none;  ///< The rule by which it decided.
-  std::string cause;              ///< `to_string(event::why)`, empty without a reason.
+  std::string cause;              ///< `in_words(event::why)`, empty without a reason.
+  std::string from;               ///< The state left, of state_changed.
+  std::string to;                 ///< The state entered, of state_changed.
 
   /// "+1.204 s  attempt 2 finished: 503 after 18 ms (refused)".
   [[nodiscard]] std::string to_string() const;
@@ -44,7 +46,8 @@ struct HAWSER_API call_report {
   error_code error{};                 ///< What the call ended with; empty on success.
   /// What is known of the call's arrival on the other side.
   evidence delivery = evidence::never_sent;
-  reason stopped = reason::none;  ///< Why no further attempt was made.
+  reason stopped = reason::none;  ///< Why no further attempt was made; `substituted` when a
+                                  ///< fallback's value is what the caller got.
 
   /// Some lines of text, the whole story. Holds no secrets of its own: names and numbers only.
   [[nodiscard]] std::string to_string() const;

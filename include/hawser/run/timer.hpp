@@ -31,7 +31,7 @@ class HAWSER_API timer_node {
   virtual void expired() noexcept = 0;
 
  protected:
-  ~timer_node() = default;
+  virtual ~timer_node() = default;
   /// The queue takes a reference to the node. Called under the queue's lock.
   virtual void add_ref() noexcept = 0;
   /// The queue gives its reference back; the node may destroy itself.

@@ -36,6 +36,8 @@ struct HAWSER_API recorded_event {
   time_point until = never;                    ///< `event::why.until`.
   std::string from;                            ///< The state left, of state_changed.
   std::string to;                              ///< The state entered, of state_changed.
+  errc refused{};                              ///< What refused: `event::why.refused`.
+  reason refused_for = reason::none;           ///< Its rule: `event::why.refused_for`.
 
   recorded_event() = default;
   /// Copies the event's texts.

@@ -54,7 +54,7 @@ enum class garble {
   length_and_chunks,  ///< Content-Length together with Transfer-Encoding: chunked.
   excess_bytes,       ///< More bytes than Content-Length announces (`size`, default 16).
   bad_chunk_size,     ///< A chunk size that is not hexadecimal.
-  obs_fold,           ///< A header value folded over two lines.
+  obs_fold,           ///< A header value folded over two lines, which a client has to join.
   oversize_header,    ///< One header value of `size` bytes (default 1 MiB).
   oversize_body,      ///< A body of `size` bytes in chunks, never announced (default 32 MiB).
   interim_flood,      ///< `size` answers 100 before the final one (default 1000).
@@ -75,6 +75,7 @@ struct break_point {
     cut,    ///< FIN; under TLS without close_notify unless `close_notify` is set.
     reset,  ///< RST.
     stall,  ///< No further byte until the client goes or the server stops.
+    forge,  ///< Under TLS a record that fails its check, as if a byte were changed; else as `cut`.
   };
   std::size_t at = 0;         ///< Bytes sent before the break.
   bool of_body = false;       ///< Counted from the first byte after the head, not of the answer.
@@ -172,6 +173,10 @@ class HAWSER_API plan {
   plan&& reset_body_at(std::size_t byte) &&;
   /// No further byte after so many of the body.
   plan&& stall_body_at(std::size_t byte) &&;
+  /// A forged TLS record after so many bytes; FIN without TLS.
+  plan&& forge_at(std::size_t byte) &&;
+  /// A forged TLS record after so many bytes of the body; FIN without TLS.
+  plan&& forge_body_at(std::size_t byte) &&;
   plan&& with_close_notify() &&;  ///< A cut under TLS looks like a clean end of the stream.
 
   /// What becomes of the connection after the answer.

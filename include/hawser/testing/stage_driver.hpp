@@ -42,6 +42,11 @@ class stage_driver final : public tick, public waker {
   void set_attempts(int n) { attempts_ = n; }
   /// `idempotent` by default.
   void set_effect(effect e) { effect_ = e; }
+  /// As if nobody had said it; see `tick::effect_said`.
+  void set_effect_unsaid() {
+    effect_ = effect::unsafe;
+    effect_said_ = false;
+  }
   /// `replayable` by default.
   void set_body(replay b) { body_ = b; }
   /// 1 by default.

@@ -47,7 +47,7 @@ class channel_owner {
   friend void intrusive_ptr_release(channel_owner* p) noexcept { p->drop(); }
 
  protected:
-  ~channel_owner() = default;
+  virtual ~channel_owner() = default;
 };
 
 /// Calls need the owner's lock. At most one read (or turn) and one write run at a time.

@@ -5,13 +5,12 @@
 #include "hawser/http/response.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "http/wire/keep_alive.hpp"
 #include "http/wire/request_writer.hpp"
 
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
-#include <charconv>
-#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -32,20 +31,6 @@ bool would_block(const error_code& ec) noexcept {
 const headers& or_none(const headers* h) noexcept {
   static const headers none;
   return h != nullptr ? *h : none;
-}
-
-/// "timeout=5" of a Keep-Alive field, in seconds.
-std::optional<long> announced_idle_time(const headers& h) noexcept {
-  const auto value = h.find("keep-alive");
-  if (!value) return std::nullopt;
-  constexpr std::string_view name = "timeout=";
-  const std::size_t at = value->find(name);
-  if (at == std::string_view::npos) return std::nullopt;
-  const char* const from = value->data() + at + name.size();
-  long seconds = 0;
-  const auto [end, ec] = std::from_chars(from, value->data() + value->size(), seconds);
-  if (ec != std::errc{} || seconds < 0 || seconds > 86'400) return std::nullopt;
-  return seconds;
 }
 
 }  // namespace
@@ -390,13 +375,26 @@ connection::ending connection::received_locked(error_code ec, std::string_view b
 connection::ending connection::take_locked(std::string_view bytes, time_point now) {
   received_ += bytes.size();
   const auto progress = reader_.feed(bytes);
-  if (progress.error)
-    return fail_locked(progress.error, settings_.origin.text + ": " + reader_.detail());
+  if (progress.error) return malformed_locked(progress.error);
   if (progress.done) return answered_locked(progress.consumed == bytes.size(), now);
   if (reader_.begun())
     limit_locked(settings_.times.between_bytes, errc::between_bytes_timeout, now);
   if (!tls_) read_locked();
   return {};
+}
+
+/// Where an earlier answer went well and now no status line comes, the bytes may be the rest of
+/// something else: that is the connection's fault and not the server's way, and another connection
+/// may do better. On a fresh one it is how the server speaks, and what is wrong behind a status
+/// line is the answer's own.
+connection::ending connection::malformed_locked(error_code ec) {
+  std::string detail = settings_.origin.text + ": " + reader_.detail();
+  if (exchanges_ > 1 && ec == errc::malformed_response && !reader_.has_status_line()) {
+    ec = errc::unexpected_bytes;
+    detail += "; it was request " + std::to_string(exchanges_) +
+              " on this connection: they may be left over from before";
+  }
+  return fail_locked(ec, std::move(detail));
 }
 
 connection::ending connection::take_encrypted_locked(std::string_view bytes, time_point now) {
@@ -452,14 +450,8 @@ connection::ending connection::answered_locked(bool nothing_left, time_point now
                pump_locked(now).what == after::nothing && tls_->unsent() == 0;
   }
   ending e;
+  if (reusable) reusable = allows_another_locked(now);
   if (reusable) {
-    const auto idle_for = settings_.pool.idle_for;
-    usable_until = idle_for ? later(now, *idle_for) : never;
-    if (const auto seconds = announced_idle_time(current_->answer->headers())) {
-      // A second early: the server's clock has been running since it wrote the answer.
-      const auto safe = std::chrono::milliseconds(std::max(*seconds * 1000 - 1000, *seconds * 500));
-      usable_until = std::min(usable_until, later(now, safe));
-    }
     phase_ = phase::idle;
     due_ = never;
     env_->disarm(*this);
@@ -474,6 +466,20 @@ connection::ending connection::answered_locked(bool nothing_left, time_point now
   e.delivery = in_part ? evidence::maybe_applied : evidence::answered;
   e.now = now;
   return e;
+}
+
+/// Until when this connection may be used again is ours to say and the server's, whichever is less.
+bool connection::allows_another_locked(time_point now) noexcept {
+  const auto idle_for = settings_.pool.idle_for;
+  usable_until = idle_for ? later(now, *idle_for) : never;
+  const keep_alive_hint hint = read_keep_alive(current_->answer->headers());
+  if (hint.timeout)
+    usable_until = std::min(usable_until, later(now, safe_idle_time(*hint.timeout)));
+  if (hint.max)
+    allowed_ = *hint.max;  // the last word counts: some servers say the same each time
+  else if (allowed_)
+    --*allowed_;
+  return allowed_ != 0u;
 }
 
 // --- endings -----------------------------------------------------------------------------------
@@ -500,8 +506,9 @@ connection::ending connection::tls_failed_locked() {
         why.code(),
         delivery_locked() == evidence::never_sent ? evidence::never_sent : evidence::refused,
         std::move(detail));
-  return fail_locked(reader_.begun() ? errc::truncated_response : errc::connection_closed,
-                     std::move(detail));
+  detail += "; " + std::to_string(received_) + " bytes of an answer had come; it was request " +
+            std::to_string(exchanges_) + " on this connection";
+  return fail_locked(errc::tls_broken, std::move(detail));
 }
 
 connection::ending connection::fail_locked(error_code ec, std::string detail) {

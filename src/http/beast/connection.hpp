@@ -20,6 +20,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -106,6 +107,8 @@ class connection final : public timer_node, public channel_owner {
   [[nodiscard]] ending stream_ended_locked(bool clean, time_point now);
   [[nodiscard]] ending read_failed_locked(error_code ec, time_point now);
   [[nodiscard]] ending answered_locked(bool nothing_left, time_point now);
+  [[nodiscard]] bool allows_another_locked(time_point now) noexcept;
+  [[nodiscard]] ending malformed_locked(error_code ec);
   [[nodiscard]] ending tls_failed_locked();
   [[nodiscard]] ending fail_locked(error_code ec, std::string detail);
   [[nodiscard]] ending fail_locked(error_code ec, evidence delivery, std::string detail);
@@ -136,11 +139,12 @@ class connection final : public timer_node, public channel_owner {
   time_point due_ = never;
   errc due_code_{};
 
-  std::string request_;         // as it goes out
-  std::string_view unwritten_;  // of request_: not yet handed to TLS, or to the system
-  std::size_t accepted_ = 0;    // bytes of this exchange that the system took
-  std::size_t received_ = 0;    // bytes of this exchange's answer
-  std::size_t exchanges_ = 0;   // begun on this connection, this one included
+  std::string request_;                   // as it goes out
+  std::string_view unwritten_;            // of request_: not yet handed to TLS, or to the system
+  std::size_t accepted_ = 0;              // bytes of this exchange that the system took
+  std::size_t received_ = 0;              // bytes of this exchange's answer
+  std::size_t exchanges_ = 0;             // begun on this connection, this one included
+  std::optional<std::uint32_t> allowed_;  // so many more, by the server's Keep-Alive
   error_code write_error_;
   bool request_sent_ = false;
   bool writing_ = false;

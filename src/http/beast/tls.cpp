@@ -58,9 +58,8 @@ using key_ptr = std::unique_ptr<EVP_PKEY, openssl_free<EVP_PKEY_free>>;
 
 constexpr std::size_t max_tickets = 16;
 
-/// The first thing OpenSSL complained about, in its words.
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_error();
+/// What OpenSSL complained about, in its words: the first thing, if not another.
+std::string openssl_reason(unsigned long code = ERR_peek_error()) {
   if (code == 0) return "no reason given";
   if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
   const char* text = ERR_reason_error_string(code);
@@ -516,10 +515,17 @@ tls_session::result tls_session::fail() {
   const int reason = ERR_GET_REASON(ERR_peek_error());
   refused_ = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL && is_refusal(reason);
   const bool unverified = !handshaken_ && verify_error_ != X509_V_OK;
-  failure_ = unverified ? judge(verify_error_).code : errc::tls_handshake_failed;
+  // A refusal may come when the handshake is over on our side only.
+  const bool stood = handshaken_ && !refused_;
+  failure_ = unverified ? judge(verify_error_).code
+             : stood    ? errc::tls_broken
+                        : errc::tls_handshake_failed;
   try {
     if (unverified)
       failure_ = explain_verification();
+    else if (stood)  // the first complaint is the cipher's, the last one what it means for TLS
+      failure_ = error(failure_.code(), "host '" + context_->peer().host +
+                                            "': " + openssl_reason(ERR_peek_last_error()));
     else
       failure_ =
           error(failure_.code(), "host '" + context_->peer().host + "': " + openssl_reason() +

@@ -38,7 +38,8 @@ void write_request(const method& how, std::string_view target, std::string_view 
   write_field(out, "Host", host_header);
   for (const headers::field f : default_headers)
     if (!own.contains(f.name)) write_field(out, f.name, f.value);
-  for (const headers::field f : own) write_field(out, f.name, f.value);
+  for (const headers::field f : own)
+    if (!f.value.empty() || !same_name(f.name, "User-Agent")) write_field(out, f.name, f.value);
   if (has_body)
     write_length(out, body.size());
   else if (needs_length(how))

@@ -13,9 +13,10 @@
 namespace hawser::inline v0::http {
 
 /// Replaces `out` by the whole message, keeping its memory. Fields of `own` displace the defaults
-/// of the same name. Content-Length is written when there is a body, and as 0 for POST, PUT and
-/// PATCH without one (RFC 9110 section 8.6). Preconditions: the fields passed
-/// `check_request_field`, the method is valid, target and host were made by `url` and `request`.
+/// of the same name; an empty User-Agent is how a request asks for none. Content-Length is written
+/// when there is a body, and as 0 for POST, PUT and PATCH without one (RFC 9110 section 8.6).
+/// Preconditions: the fields passed `check_request_field`, the method is valid, target and host
+/// were made by `url` and `request`.
 void write_request(const method& how, std::string_view target, std::string_view host_header,
                    const headers& default_headers, const headers& own, std::string_view body,
                    bool has_body, std::string& out);

@@ -43,7 +43,8 @@ enum class response_reader::fault : std::uint8_t {
   bad_line_end,
   bad_status_line,
   switched,
-  folded,
+  fold_of_nothing,
+  fold_of_framing,
   bad_name,
   bad_value,
   bad_length,
@@ -80,6 +81,7 @@ void response_reader::begin_head() noexcept {
   head_bytes_ = 0;
   field_count_ = 0;
   status_ = 0;
+  last_ = last_line::no_field;
   has_length_ = chunked_ = wants_close_ = wants_keep_alive_ = false;
   state_ = state::status_line;
 }
@@ -213,7 +215,6 @@ bool response_reader::on_status_line(std::string_view line) {
 
 bool response_reader::split_field(std::string_view line, std::string_view& name,
                                   std::string_view& value) {
-  if (bytes::is_blank(line[0])) return fail(fault::folded);
   std::size_t colon = 0;
   while (colon < line.size() && bytes::is(line[colon], bytes::token)) ++colon;
   if (colon == 0 || colon == line.size() || line[colon] != ':') return fail(fault::bad_name);
@@ -225,16 +226,33 @@ bool response_reader::split_field(std::string_view line, std::string_view& name,
 }
 
 bool response_reader::on_field(std::string_view line) {
+  if (bytes::is_blank(line[0])) return on_fold(line, into_->mutable_headers());
   std::string_view name;
   std::string_view value;
+  last_ = last_line::field;
   if (!split_field(line, name, value) || !on_framing_field(name, value)) return false;
   if (status_ >= 200) into_->mutable_headers().add(name, value);
+  return true;
+}
+
+// The rest of the last field's value (obs-fold): RFC 9112 section 5.2 has it joined by blanks.
+// Where the value says how long the message is, it is refused all the same: who does not join the
+// lines reads another length.
+bool response_reader::on_fold(std::string_view line, headers& into) {
+  if (last_ == last_line::no_field) return fail(fault::fold_of_nothing);
+  if (last_ == last_line::framing_field) return fail(fault::fold_of_framing);
+  // Its lines were looked at one by one, so it is not trusted to keep the connection.
+  if (last_ == last_line::connection_field) wants_close_ = true;
+  const std::string_view more = bytes::trimmed(line);
+  if (bytes::first_control(more) != std::string_view::npos) return fail(fault::bad_value);
+  if (status_ >= 200 && !more.empty()) into.extend_last(more);
   return true;
 }
 
 // Looks at the fields that say where the message ends and what becomes of the connection.
 bool response_reader::on_framing_field(std::string_view name, std::string_view value) {
   if (name.size() == 14 && same_name(name, "Content-Length")) {
+    last_ = last_line::framing_field;
     if (has_length_) return fail(fault::two_lengths);
     has_length_ = true;
     left_ = 0;
@@ -249,12 +267,14 @@ bool response_reader::on_framing_field(std::string_view name, std::string_view v
     return !chunked_ || fail(fault::length_and_chunks);
   }
   if (name.size() == 17 && same_name(name, "Transfer-Encoding")) {
+    last_ = last_line::framing_field;
     if (chunked_ || !same_name(value, "chunked")) return fail(fault::bad_coding);
     if (!minor_is_one_) return fail(fault::old_chunks);
     chunked_ = true;
     return !has_length_ || fail(fault::length_and_chunks);
   }
   if (name.size() == 10 && same_name(name, "Connection")) {
+    last_ = last_line::connection_field;
     wants_close_ = wants_close_ || lists(value, "close");
     wants_keep_alive_ = wants_keep_alive_ || lists(value, "keep-alive");
   }
@@ -308,6 +328,7 @@ bool response_reader::on_chunk_size(std::string_view line) {
   extension_bytes_ += extension.size();
   if (size > rest_of(limits_.body_bytes, into_->body().size())) return fail(fault::body_limit);
   left_ = size;
+  last_ = last_line::no_field;
   state_ = size == 0 ? state::trailers : state::chunk_data;
   return true;
 }
@@ -320,9 +341,11 @@ bool response_reader::on_trailer(std::string_view line) {
   if (line.size() + 2 > rest_of(limits_.trailer_bytes, trailer_bytes_))
     return fail(fault::trailer_limit);
   trailer_bytes_ += line.size() + 2;
+  if (bytes::is_blank(line[0])) return on_fold(line, into_->mutable_trailers());
   std::string_view name;
   std::string_view value;
   if (!split_field(line, name, value)) return false;
+  last_ = last_line::field;
   into_->mutable_trailers().add(name, value);
   return true;
 }
@@ -391,9 +414,12 @@ std::string response_reader::detail() const {
       return "the status line is not version, three digits and reason; the server must be mended";
     case fault::switched:
       return "status 101 switches to a protocol that was not asked for; the server must be mended";
-    case fault::folded:
-      return "a header field is folded over two lines, which is forbidden; the server must be "
-             "mended";
+    case fault::fold_of_nothing:
+      return "a line begins with a blank, as if a field were folded, but comes before all fields; "
+             "the server must be mended";
+    case fault::fold_of_framing:
+      return "Content-Length or Transfer-Encoding is folded over two lines, which others may not "
+             "read as one; the server must be mended";
     case fault::bad_name:
       return "a header name is empty, not a token, or has a blank before its colon; the server "
              "must be mended";

@@ -19,9 +19,10 @@
 namespace hawser::inline v0::http {
 
 /// One connection's parser, reused for every answer on it. Strict where leniency lets two parties
-/// disagree about where a message ends: obs-fold, bare CR or LF, NUL, blanks before a colon, two
-/// lengths, a length and chunks are errors. Allocates only while an answer is larger than those
-/// before it. Not thread-safe.
+/// disagree about where a message ends: bare CR or LF, NUL, blanks before a colon, two lengths, a
+/// length and chunks are errors. A value that is folded over several lines (obs-fold) is joined by
+/// blanks, as RFC 9112 section 5.2 has it, unless its field says where the message ends. Allocates
+/// only while an answer is larger than those before it. Not thread-safe.
 class HAWSER_API response_reader {  // exported for hawser::testing's fake transport
  public:
   explicit response_reader(const limits& l) : limits_(l) {}
@@ -44,6 +45,8 @@ class HAWSER_API response_reader {  // exported for hawser::testing's fake trans
 
   /// Whether any byte of the answer was seen, interim answers included.
   [[nodiscard]] bool begun() const noexcept { return begun_; }
+  /// Whether a status line was read, that of an interim answer included: what came is an answer.
+  [[nodiscard]] bool has_status_line() const noexcept { return status_ != 0 || interim_ != 0; }
   /// Whether the connection may serve another exchange. Valid after done.
   [[nodiscard]] bool keep_alive() const noexcept { return keep_alive_; }
   /// Whether the final answer's head (status and fields) is complete.
@@ -68,6 +71,8 @@ class HAWSER_API response_reader {  // exported for hawser::testing's fake trans
     done,
     failed,
   };
+  // What the line before was, and so what a line that begins with a blank goes on with.
+  enum class last_line : std::uint8_t { no_field, field, connection_field, framing_field };
   // What went wrong, to be put into words only when somebody asks.
   enum class fault : std::uint8_t;
 
@@ -83,6 +88,7 @@ class HAWSER_API response_reader {  // exported for hawser::testing's fake trans
   bool on_status_line(std::string_view line);
   bool split_field(std::string_view line, std::string_view& name, std::string_view& value);
   bool on_field(std::string_view line);
+  bool on_fold(std::string_view line, headers& into);
   bool on_framing_field(std::string_view name, std::string_view value);
   bool on_head_end();
   bool on_chunk_size(std::string_view line);
@@ -105,6 +111,7 @@ class HAWSER_API response_reader {  // exported for hawser::testing's fake trans
   int status_ = 0;
   state state_ = state::done;
   fault fault_{};
+  last_line last_ = last_line::no_field;
   bool head_request_ = false;
   bool begun_ = false;
   bool cut_in_head_ = false;  // where the stream ended

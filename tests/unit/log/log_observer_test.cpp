@@ -31,9 +31,9 @@ class log_observer_test : public ::testing::Test {
     logger_->set_pattern("%l %v");
   }
 
-  std::string line_of(const event& what) {
+  std::string line_of(const event& what, hawser::log::log_options options = {}) {
     out_.str("");
-    log_observer(logger_, make_redactor()).on_event(what);
+    log_observer(logger_, make_redactor(), options).on_event(what);
     return out_.str();
   }
 
@@ -55,9 +55,9 @@ event attempt() {
   return e;
 }
 
-TEST_F(log_observer_test, successful_attempt_is_one_line_of_info) {
+TEST_F(log_observer_test, successful_attempt_is_one_line) {
   EXPECT_EQ(line_of(attempt()),
-            "info attempt_finished correlation=7f3a pipeline=billing "
+            "debug attempt_finished correlation=7f3a pipeline=billing "
             "operation=\"POST /v1/charges\" attempt=2 status=201 elapsed_ms=12.345 "
             "delivery=answered\n");
 }
@@ -73,33 +73,39 @@ TEST_F(log_observer_test, failed_attempt_is_a_warning_with_error_and_cause) {
   EXPECT_EQ(line_of(e),
             "warning attempt_finished correlation=7f3a pipeline=billing "
             "operation=\"POST /v1/charges\" attempt=2 elapsed_ms=12.345 error=attempt_timeout "
-            "message=\"the attempt did not finish within its time limit; "
-            "raise the timeout if it needs more\" "
-            "delivery=\"maybe applied\" cause=\"timeout: limit_elapsed, seconds allowed 2\"\n");
+            "message=\"the attempt did not finish within its time limit\" "
+            "delivery=\"maybe applied\" policy=timeout reason=limit_elapsed "
+            "cause=\"limit 2 s\"\n");
 }
 
 TEST_F(log_observer_test, levels) {
-  const auto level = [this](event_kind kind, hawser::error_code error) {
+  const auto level = [this](event_kind kind, hawser::error_code error,
+                            hawser::log::log_options options = {}) {
     event e;
     e.kind = kind;
     e.error = error;
-    const std::string line = line_of(e);
+    const std::string line = line_of(e, options);
     return line.substr(0, line.find(' '));
   };
   const hawser::error_code none;
   const hawser::error_code failed = hawser::errc::call_timeout;
-  EXPECT_EQ(level(event_kind::attempt_finished, none), "info");
+  // A healthy call is one line of info.
+  EXPECT_EQ(level(event_kind::attempt_finished, none), "debug");
   EXPECT_EQ(level(event_kind::attempt_finished, failed), "warning");
-  EXPECT_EQ(level(event_kind::attempt_finished, hawser::canceled_error()), "info");
+  EXPECT_EQ(level(event_kind::attempt_finished, hawser::canceled_error()), "debug");
   EXPECT_EQ(level(event_kind::call_finished, none), "info");
   EXPECT_EQ(level(event_kind::call_finished, failed), "error");
   EXPECT_EQ(level(event_kind::call_finished, hawser::canceled_error()), "info");
+  const hawser::log::log_options quiet{.quiet_successes = true};
+  EXPECT_EQ(level(event_kind::call_finished, none, quiet), "debug");
+  EXPECT_EQ(level(event_kind::call_finished, failed, quiet), "error");
   EXPECT_EQ(level(event_kind::state_changed, none), "warning");
+  EXPECT_EQ(level(event_kind::fallback_used, failed), "info");
   EXPECT_EQ(level(event_kind::call_started, none), "trace");
   EXPECT_EQ(level(event_kind::attempt_started, none), "trace");
   for (const event_kind kind :
        {event_kind::waiting, event_kind::queued, event_kind::rejected, event_kind::timed_out,
-        event_kind::retry_stopped, event_kind::late_result, event_kind::fallback_used})
+        event_kind::retry_stopped, event_kind::late_result})
     EXPECT_EQ(level(kind, failed), "debug");
 }
 
@@ -113,9 +119,10 @@ TEST_F(log_observer_test, change_of_state_names_both_states) {
   e.why.threshold = 0.5;
   e.from = "closed";
   e.to = "open";
-  EXPECT_EQ(line_of(e),
-            "warning state_changed pipeline=billing cause=\"circuit_breaker: failure_rate, failure "
-            "rate 0.6, limit 0.5\" from=closed to=open\n");
+  EXPECT_EQ(
+      line_of(e),
+      "warning state_changed pipeline=billing state=\"closed -> open\" policy=circuit_breaker "
+      "reason=failure_rate cause=\"failure rate 0.6 of 0.5\"\n");
 }
 
 TEST_F(log_observer_test, codes_of_others_go_by_category_and_number) {

@@ -1,5 +1,7 @@
 #include "hawser/observe/event.hpp"
 
+#include "core/in_short.hpp"
+
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -31,27 +33,85 @@ TEST(event, every_kind_has_a_name_of_its_own) {
 }
 
 TEST(event, a_cause_shows_policy_numbers_and_until_when) {
-  const cause why{"billing", reason::failure_rate, 0.6, 0.5, now + 3200ms};
-  EXPECT_EQ(to_string(why, now),
-            "billing: failure_rate, failure rate 0.6, limit 0.5, next try in 3.2 s");
+  const cause why{"billing", reason::failure_rate, 0.62, 0.5, now + 3200ms};
+  EXPECT_EQ(to_string(why, now), "billing: failure rate 0.62 of 0.5, next try in 3.2 s");
+  EXPECT_EQ(in_words(why, now), "failure rate 0.62 of 0.5, next try in 3.2 s");
 }
 
-TEST(event, numbers_that_say_nothing_are_left_out) {
-  EXPECT_EQ(to_string(cause{"retry", reason::not_resendable, 0, 0, never}, now),
-            "retry: not_resendable");
-  EXPECT_EQ(to_string(cause{"t", reason::limit_elapsed, 0, 2, never}, now),
-            "t: limit_elapsed, seconds allowed 2");
-  EXPECT_EQ(to_string(cause{{}, reason::canceled, 0, 0, never}, now), "canceled");
+TEST(event, every_reason_is_said_in_words) {
+  const auto said = [](reason because, double measured = 0, double threshold = 0) {
+    return in_words(cause{"p", because, measured, threshold, never}, now);
+  };
+  EXPECT_EQ(said(reason::none), "");
+  EXPECT_EQ(said(reason::slow_call_rate, 0.9, 0.8), "slow-call rate 0.9 of 0.8");
+  EXPECT_EQ(said(reason::consecutive_failures, 5, 5), "5 failures in a row, limit 5");
+  EXPECT_EQ(said(reason::probe_failed), "a probe failed");
+  EXPECT_EQ(said(reason::probe_lease_expired), "a probe did not report in time");
+  EXPECT_EQ(said(reason::probes_succeeded, 2, 2), "2 of 2 probes succeeded");
+  EXPECT_EQ(said(reason::probes_busy, 1, 1), "1 of 1 probes are under way");
+  EXPECT_EQ(said(reason::open_time_over), "the open time is over");
+  EXPECT_EQ(said(reason::forced), "by hand");
+  EXPECT_EQ(said(reason::concurrency, 64, 64), "64 of 64 in flight");
+  EXPECT_EQ(said(reason::queue_full, 1024, 1024), "1024 of 1024 places in the queue taken");
+  EXPECT_EQ(said(reason::queue_wait, 2, 2), "waited 2 s of 2 s");
+  EXPECT_EQ(said(reason::rate, 0.5, 0), "our own rate");
+  EXPECT_EQ(said(reason::rate, 0.5, 0.2), "our own rate, wait allowed 200 ms");
+  EXPECT_EQ(said(reason::cost_over_burst, 5, 3), "cost 5 is over the burst of 3");
+  EXPECT_EQ(said(reason::deadline, 1.2, 0.5), "needs 1.2 s, 500 ms left");
+  EXPECT_EQ(said(reason::deadline), "no time left");
+  EXPECT_EQ(said(reason::limit_elapsed, 0, 2), "limit 2 s");
+  EXPECT_EQ(said(reason::max_attempts, 3, 3), "3 of 3 tries made");
+  EXPECT_EQ(said(reason::budget, 2, 5), "the retry budget has 2, a retry costs 5");
+  EXPECT_EQ(said(reason::not_retryable), "a later try would not mend it");
+  EXPECT_EQ(said(reason::not_resendable),
+            "it may have been applied, a second try could do it twice");
+  EXPECT_EQ(said(reason::server_wait, 3600, 60), "the server asks to wait 3600 s, allowed 60 s");
+  EXPECT_EQ(said(reason::own_delay, 0.09), "backoff");
+  EXPECT_EQ(said(reason::server_hint, 7), "the server asked for it");
+  EXPECT_EQ(said(reason::canceled), "by the caller");
+  EXPECT_EQ(said(reason::substituted, 1, 2), "source 1 of 2");
+  EXPECT_EQ(said(reason::succeeded), "succeeded");
+}
+
+// Whoever reads it cannot make the server's limit larger.
+TEST(event, a_pause_that_the_server_asked_for_is_not_put_down_to_our_rate) {
+  const std::string text = in_words(cause{"p", reason::server_pause, 5, 0, now + 5s}, now);
+  EXPECT_EQ(text, "the server asked for a pause, next try in 5 s");
+  EXPECT_EQ(make_error_code(errc::rate_limited).message().find("raise"), std::string::npos);
+}
+
+TEST(event, a_refusal_inside_is_named) {
+  cause why{"retry", reason::local_rejection, 0.62, 0.5, now + 3200ms};
+  why.refused = errc::circuit_open;
+  why.refused_for = reason::failure_rate;
+  EXPECT_EQ(to_string(why, now),
+            "retry: circuit_open, failure rate 0.62 of 0.5, next try in 3.2 s");
+  why = {"retry", reason::local_rejection, 0, 0, never};
+  why.refused = errc::pool_full;
+  EXPECT_EQ(to_string(why, now), "retry: pool_full");
+}
+
+TEST(event, a_wait_says_its_length_elsewhere) {
+  EXPECT_EQ(to_string(cause{{}, reason::own_delay, 0.09, 0, now + 90ms}, now), "backoff");
 }
 
 TEST(event, a_date_in_the_past_is_now) {
   EXPECT_EQ(to_string(cause{"b", reason::not_retryable, 0, 0, now - 1s}, now),
-            "b: not_retryable, next try in 0 s");
+            "b: a later try would not mend it, next try in 0 ms");
 }
 
-TEST(event, attempts_are_printed_both_made_and_allowed) {
-  EXPECT_EQ(to_string(cause{"retry", reason::max_attempts, 4, 4, never}, now),
-            "retry: max_attempts, attempts made 4, allowed 4");
+TEST(event, times_have_two_or_three_figures) {
+  using detail::in_short;
+  EXPECT_EQ(in_short(0ns), "0 ms");
+  EXPECT_EQ(in_short(40us), "0 ms");
+  EXPECT_EQ(in_short(1240us), "1.2 ms");
+  EXPECT_EQ(in_short(90242us), "90 ms");
+  EXPECT_EQ(in_short(999ms), "999 ms");
+  EXPECT_EQ(in_short(1s), "1 s");
+  EXPECT_EQ(in_short(3249ms), "3.2 s");
+  EXPECT_EQ(in_short(12s), "12 s");
+  EXPECT_EQ(in_short(3600s), "3600 s");
+  EXPECT_EQ(in_short(-2s), "-2 s");
 }
 
 }  // namespace

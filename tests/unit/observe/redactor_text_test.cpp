@@ -329,7 +329,7 @@ TEST(redactor_text, text_without_secrets_is_unchanged_byte_for_byte) {
           "",
           " ",
           "GET /v1/users/42 200 12.3 ms",
-          "circuit breaker 'billing': failure_rate, failure rate 0.6, limit 0.5, next try in 3.2 s",
+          "circuit breaker 'billing': failure rate 0.6 of 0.5, next try in 3.2 s",
           "error code: 503, status code=200, exit code: 1, key: value, primary key=7",
           "hawser::secret::expose() tokens=5 passwords_changed=3 max_tokens=100",
           "{\"max_tokens\":100,\"total_tokens\": 1.5}, <tokens>5</tokens>, total tokens: 1,024",

@@ -31,6 +31,8 @@ const row failures[] = {
     {errc::tls_handshake_failed, never_sent, false, true},
     {errc::certificate_expired, never_sent, false, true},
     {errc::tls_bad_credentials, never_sent, false, true},
+    // A channel that stood and broke: the request may have gone through it.
+    {errc::tls_broken, maybe, true, true},
     {errc::invalid_url, never_sent, false, false},
     {errc::invalid_body, never_sent, false, false},
     {errc::unexpected_status, answered, false, true},

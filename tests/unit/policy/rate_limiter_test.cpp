@@ -681,6 +681,31 @@ TEST(rate_limiter_ramp, has_an_end_though_many_more_calls_come_than_before) {
   EXPECT_EQ(q.starts.size(), before + 1);
 }
 
+// Raising our own rate would not help those who are held by the ramp.
+TEST(rate_limiter_ramp, who_waits_for_it_is_told_that_it_is_the_servers) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(500ms, 20);
+  call newcomer(p, q.now());
+  EXPECT_EQ(newcomer.enter().what(), verb::park);
+  EXPECT_EQ(newcomer.t.events.back().why.because, reason::server_pause);
+  newcomer.cancel_at(q.now());
+  refusal no;
+  EXPECT_FALSE(p.try_acquire(q.now(), 1, &no));
+  EXPECT_EQ(no.why.because, reason::server_pause);
+  q.run();
+  rate_limiter slow = with_ramp(1.25);
+  slow.permits = 1;
+  rate_limiter_policy own(slow);
+  queue_of_calls held(own);
+  server_says(own, 10s, held.now());
+  held.arrive_each(500ms, 20);
+  EXPECT_FALSE(own.try_acquire(held.now(), 1, &no));
+  EXPECT_EQ(no.why.because, reason::rate);
+  held.run();
+}
+
 TEST(rate_limiter_ramp, counts_what_dear_calls_cost) {
   rate_limiter_policy p(with_ramp(1.25));
   queue_of_calls q(p);

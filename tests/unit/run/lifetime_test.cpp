@@ -74,8 +74,10 @@ TEST_F(lifetime, a_real_context_that_goes_down_lets_go_of_everything) {
     never_fires.expires_after(1h);
     const environment real{io.get_executor()};
     const pipeline p = pipeline_builder{"test"}.add(slots).add(timeout{.after = 1h}).build(real);
-    const pipeline asleep =
-        pipeline_builder{"test"}.add(retry{.max_attempts = 2, .delay = steady(1h)}).build(real);
+    const pipeline asleep = pipeline_builder{"test"}
+                                .add(retry{.max_attempts = 2, .delay = steady(1h)})
+                                .calls_are(effect::idempotent)
+                                .build(real);
     const auto handler = [held](error_code) { ++*held; };
     const auto wait = p.wrap([&](auto token) { return never_fires.async_wait(std::move(token)); });
     wait(handler);
@@ -189,6 +191,7 @@ TEST_F(lifetime, an_own_thread_goes_with_the_last_copy) {
     const pipeline p = pipeline_builder{"test"}
                            .add(retry{.max_attempts = 3, .delay = steady(0s)})
                            .add(timeout{.after = 1h})
+                           .calls_are(effect::idempotent)
                            .build(own);
     int n = 0;
     const auto r = p.execute([&]() -> int {
@@ -215,6 +218,7 @@ TEST_F(lifetime, a_pipeline_built_on_a_strand) {
   const auto strand = asio::make_strand(io);
   const pipeline p = pipeline_builder{"test"}
                          .add(retry{.max_attempts = 3, .delay = steady(1us)})
+                         .calls_are(effect::idempotent)
                          .build(environment{strand});
   bool there = false;
   int tries = 0;

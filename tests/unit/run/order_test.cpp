@@ -103,7 +103,8 @@ TEST_F(order, attempt_timeout_call_timeout_cancellation_and_rejection_are_distin
   scripted_operation op{env, {scripted_end::hang()}};
   EXPECT_EQ(run(repeated, op).error, errc::attempt_timeout);
   EXPECT_EQ(run(call_limit, op).error, errc::call_timeout);
-  EXPECT_EQ(run(attempt_limit, op).error, errc::call_timeout) << "one attempt is the whole call";
+  EXPECT_EQ(run(attempt_limit, op).error, errc::attempt_timeout)
+      << "what a limit is called does not depend on how many attempts there may be";
   ended canceled;
   start(call_limit, op, canceled);
   env.advance(1s);

@@ -131,7 +131,7 @@ TEST_F(pipelines, shared_policies_share_their_state) {
 TEST_F(pipelines, more_levels_than_are_kept_inline) {
   pipeline_builder b{"deep"};
   for (int i = 0; i < 30; ++i) b.add(timeout{.after = 1h});
-  b.add(retry{.max_attempts = 3, .delay = steady(1s)});
+  b.add(retry{.max_attempts = 3, .delay = steady(1s)}).calls_are(effect::idempotent);
   int calls = 0;
   const auto r = b.build(env).execute([&]() -> int {
     if (++calls < 3) throw std::runtime_error("again");
@@ -178,6 +178,7 @@ TEST_F(pipelines, big_stages_of_ones_own_are_built_and_destroyed_once_a_call) {
                          .add(retry{.max_attempts = 2, .delay = steady(1s)})
                          .add(std::make_shared<big_policy>(state))
                          .add(std::make_shared<big_policy>(state))
+                         .calls_are(effect::idempotent)
                          .build(env);
   (void)p.execute([]() -> int { throw std::runtime_error("down"); });
   EXPECT_EQ(state.alive, 0);
@@ -246,8 +247,10 @@ TEST_F(pipelines, a_stage_that_ends_its_call_does_not_change_how_the_attempt_end
 // Reports.
 
 TEST_F(pipelines, a_report_tells_the_whole_story) {
-  const pipeline p =
-      pipeline_builder{"billing"}.add(retry{.max_attempts = 2, .delay = steady(1500ms)}).build(env);
+  const pipeline p = pipeline_builder{"billing"}
+                         .add(retry{.max_attempts = 2, .delay = steady(1500ms)})
+                         .calls_are(effect::idempotent)
+                         .build(env);
   call_report report;
   const auto r = p.execute(
       [&]() -> int {
@@ -274,15 +277,17 @@ TEST_F(pipelines, a_report_tells_the_whole_story) {
   EXPECT_EQ(report.entries[3].elapsed, 1500ms);
   EXPECT_EQ(report.entries[4].attempt, 2);
   const std::string text = report.to_string();
-  for (const char* part : {"billing GET /quote", "2 attempts", "c-17", "waiting 1500.0 ms",
-                           "attempt 1 finished: operation_threw after 18.0 ms, maybe applied",
-                           "no further attempt (retry: max_attempts, attempts made 2, allowed 2)"})
+  for (const char* part : {"billing GET /quote", "2 attempts", "c-17", "waiting 1.5 s (backoff)",
+                           "attempt 1 finished: operation_threw after 18 ms, maybe applied",
+                           "no further attempt after operation_threw (retry: 2 of 2 tries made)"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\nin\n" << text;
 }
 
 TEST_F(pipelines, a_report_may_be_used_again) {
-  const pipeline p =
-      pipeline_builder{"p"}.add(retry{.max_attempts = 2, .delay = steady(1s)}).build(env);
+  const pipeline p = pipeline_builder{"p"}
+                         .add(retry{.max_attempts = 2, .delay = steady(1s)})
+                         .calls_are(effect::idempotent)
+                         .build(env);
   call_report report;
   (void)p.execute([]() -> int { throw std::runtime_error("down"); }, {.report = &report});
   EXPECT_EQ(report.stopped, reason::max_attempts);
@@ -317,6 +322,7 @@ TEST_F(pipelines, observers_see_the_events_in_order_with_the_calls_names) {
   const pipeline p = pipeline_builder{"billing"}
                          .add(retry{.max_attempts = 2, .delay = steady(1s)})
                          .observe(seen)
+                         .calls_are(effect::idempotent)
                          .build(env);
   int calls = 0;
   (void)p.execute(
@@ -350,7 +356,12 @@ TEST_F(pipelines, observers_that_throw_are_harmless) {
   };
   auto bad = std::make_shared<thrower>();
   auto good = std::make_shared<event_recorder>();
-  const pipeline p = pipeline_builder{"p"}.add(retry{}).observe(bad).observe(good).build(env);
+  const pipeline p = pipeline_builder{"p"}
+                         .add(retry{})
+                         .observe(bad)
+                         .observe(good)
+                         .calls_are(effect::idempotent)
+                         .build(env);
   EXPECT_EQ(p.execute([] { return 7; }).value(), 7);
   EXPECT_EQ(bad->calls, 4);
   EXPECT_EQ(good->events().size(), 4U);
@@ -364,6 +375,7 @@ TEST_F(pipelines, the_same_seed_gives_the_same_events) {
                            .add(retry{.max_attempts = 6})
                            .add(circuit_breaker{.consecutive_failures = 4})
                            .observe(seen)
+                           .calls_are(effect::idempotent)
                            .build(own);
     for (int i = 0; i < 3; ++i) (void)p.execute([]() -> int { throw std::runtime_error("down"); });
     return seen->to_string();

@@ -57,7 +57,7 @@ class redaction_of_calls : public ::testing::Test {
     EXPECT_NE(text.find(rest), std::string::npos) << text;
   }
   [[nodiscard]] pipeline_builder builder() const {
-    return std::move(pipeline_builder("billing").redact(knowing()));
+    return std::move(pipeline_builder("billing").redact(knowing()).calls_are(effect::idempotent));
   }
 
   manual_environment env;
@@ -73,14 +73,10 @@ TEST_F(redaction_of_calls, masks_what_a_callable_throws) {
   try {
     static_cast<void>(p.execute_or_throw(login));
     ADD_FAILURE();
-  } catch (const call_error& e) {
-    expect_clean(e.what());
-    try {
-      std::rethrow_if_nested(e);
-      ADD_FAILURE();
-    } catch (const std::runtime_error& own) {
-      EXPECT_STREQ(own.what(), "login failed for correcthorse") << "the caller's own object";
-    }
+  } catch (const call_error&) {
+    ADD_FAILURE();
+  } catch (const std::runtime_error& own) {
+    EXPECT_STREQ(own.what(), "login failed for correcthorse") << "the caller's own object";
   }
 }
 
@@ -155,7 +151,8 @@ TEST_F(redaction_of_calls, masks_causes_in_errors_and_reports) {
   for (const report_entry& e : report.entries) {
     if (e.cause.empty()) continue;
     told = true;
-    expect_clean(e.cause);
+    expect_clean(e.policy);
+    EXPECT_EQ(e.to_string().find(literal), std::string::npos) << e.to_string();
   }
   EXPECT_TRUE(told);
 }

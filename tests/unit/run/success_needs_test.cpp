@@ -67,6 +67,7 @@ class claiming final : public policy {
   std::size_t stage_alignment() const noexcept override { return inner_->stage_alignment(); }
   bool stage_is_trivial() const noexcept override { return inner_->stage_is_trivial(); }
   unsigned amplification() const noexcept override { return inner_->amplification(); }
+  bool makes_attempts() const noexcept override { return inner_->makes_attempts(); }
   stage* make_stage(void* memory) override { return inner_->make_stage(memory); }
 
  private:

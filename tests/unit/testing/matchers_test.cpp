@@ -162,6 +162,7 @@ TEST(matchers, look_into_reports_and_events) {
       pipeline_builder{"billing"}
           .add(retry{.max_attempts = 2, .delay = constant{.each = 2s, .spread = jitter::none}})
           .observe(seen)
+          .calls_are(effect::idempotent)
           .build(env);
   call_report report;
   EXPECT_THAT(p.execute([]() -> result<int> { return error(errc::connection_closed); },

@@ -4,6 +4,7 @@
 #include "hawser/core/export.hpp"
 #include "hawser/observe/observer.hpp"
 #include "hawser/policy/policy.hpp"
+#include "hawser/run/detail/judge.hpp"
 #include "hawser/run/environment.hpp"
 #include "hawser/run/report.hpp"
 
@@ -24,9 +25,10 @@ class redactor;
 /// What one call may say about itself. An aggregate for blocking calls and set-up code; inside a
 /// `co_await` expression name it first (g++ 12 corrupts aggregates born there).
 struct call_options {
-  /// What doing it twice would do; `idempotent` when not said. A callable you put under retry may
-  /// be run again unless you say `effect::unsafe`: then it is repeated only when nothing of it can
-  /// have happened. An `http::client` takes the stricter of this and what the request says.
+  /// What doing it twice would do; else what `pipeline_builder::calls_are` said. Where nobody said,
+  /// a call is repeated only when nothing of it can have happened, as with `effect::unsafe`; it
+  /// still ends with its own error. An `http::client` takes the stricter of this and what the
+  /// request says.
   std::optional<hawser::effect> effect{};
   /// How many of a rate limiter's tokens it takes; 0: none, and it needs none.
   std::uint32_t cost = 1;
@@ -62,6 +64,8 @@ struct attempt_start {
 struct ending {
   origin from = origin::operation;
   bool ok = true;
+  /// It is the operation's own, and no failure: somebody's local policy refused inside it.
+  bool refused_inside = false;
   evidence delivery = evidence::answered;
   /// Of a failure; its detail is the policy's cause, or why there was no further attempt.
   hawser::error why;
@@ -177,7 +181,7 @@ struct plan_level {
   std::shared_ptr<policy> what;
   std::size_t offset = 0;
   bool trivial = false;
-  bool repeatable = false;  ///< Something around it may call it again.
+  bool repeatable = false;  ///< A retry stands around it.
   success_needs needs = success_needs::all;
   int heard = -1;  ///< The nearest level around this one that hears of a plain success, -1 if none.
   duration limit{};  ///< `policy::plain_limit`, where it spares the stage; zero elsewhere.
@@ -198,6 +202,8 @@ struct plan {
   unsigned amplification = 1;
   int heard = -1;  ///< The innermost level that hears of a plain success, -1 if none.
   std::shared_ptr<const redactor> masks{};  ///< For the texts that leave a call; may be null.
+  std::optional<effect> calls{};            ///< What `pipeline_builder::calls_are` said.
+  std::vector<std::shared_ptr<const judge>> judges{};  ///< Of `pipeline_builder::classify`.
 };
 
 /// Runs a call whose attempts all end inline, on this thread.

@@ -4,6 +4,8 @@
 #include "hawser/core/result.hpp"
 #include "hawser/policy/classify.hpp"
 #include "hawser/policy/policy.hpp"
+#include "hawser/run/detail/judge.hpp"
+#include "hawser/run/detail/not_an_outcome.hpp"
 
 #include <boost/system/result.hpp>
 
@@ -13,6 +15,7 @@
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace hawser::inline v0 {
@@ -20,17 +23,6 @@ class redactor;
 }
 
 namespace hawser::inline v0::detail {
-
-template <class R>
-struct value_of {
-  using type = R;
-  static constexpr bool is_result = false;
-};
-template <class T, class E>
-struct value_of<boost::system::result<T, E>> {
-  using type = T;
-  static constexpr bool is_result = true;
-};
 
 /// A verdict or an outcome from a user's classifier.
 inline outcome to_outcome(verdict v) noexcept {
@@ -63,19 +55,204 @@ inline outcome to_outcome(outcome o) noexcept {
 [[nodiscard]] HAWSER_API error with_story(const error& own, std::string_view story,
                                           const redactor* masks) noexcept;
 
-/// What a policy ended the call with; an unknown outcome still says what the operation's last error
-/// had to say.
+/// Why a call ended, and what the policy inside the operation said that refused its last try.
+[[nodiscard]] HAWSER_API error with_refusal(const error& end, const error& refusal,
+                                            const redactor* masks) noexcept;
+
+/// What a policy ended the call with, and what the operation's last error had to say.
 [[nodiscard]] HAWSER_API error with_last_words(const error& end, const error& own,
                                                const redactor* masks) noexcept;
 
-inline error to_error(const error& e) { return e; }
-inline error to_error(const error_code& e) { return e; }
+/// A failure with a text from outside, which is masked as `masked` does.
+[[nodiscard]] HAWSER_API error failure_with_text(error_code code, std::string_view text,
+                                                 const redactor* masks) noexcept;
+
+/// What failed, as an error. Never without a code: `operation_failed` where no better is known.
 template <class E>
-error to_error(const E& e) {
-  if constexpr (std::is_convertible_v<E, error_code>)
-    return error(static_cast<error_code>(e));
-  else
-    return error(errc::operation_failed);
+error error_of(const E& e, const redactor* masks) {
+  if constexpr (std::is_same_v<E, error>) {
+    return e.code() ? e : error(errc::operation_failed);
+  } else if constexpr (std::is_same_v<E, std::exception_ptr>) {
+    return e ? describe(e, masks) : error(errc::operation_failed);
+  } else if constexpr (std::is_same_v<E, error_condition> ||
+                       std::is_same_v<E, std::error_condition>) {
+    // A condition is a number in a category, too, and says no less as a code.
+    if constexpr (std::is_same_v<E, error_condition>)
+      return error_of(error_code(e.value(), e.category()), masks);
+    else
+      return error_of(error_code(std::error_code(e.value(), e.category())), masks);
+  } else if constexpr (boost::system::is_error_condition_enum<E>::value) {
+    return error_of(error_condition(e), masks);
+  } else if constexpr (std::is_error_condition_enum<E>::value) {
+    return error_of(std::error_condition(e), masks);
+  } else if constexpr (std::is_convertible_v<const E&, error_code>) {
+    const error_code code = e;
+    return error(code ? code : make_error_code(errc::operation_failed));
+  } else if constexpr (std::is_convertible_v<const E&, std::error_code>) {
+    return error_of(error_code(static_cast<std::error_code>(e)), masks);
+  } else if constexpr (std::is_convertible_v<const E&, std::string_view>) {
+    if constexpr (std::is_pointer_v<E>)
+      if (e == nullptr) return error(errc::operation_failed);
+    return failure_with_text(errc::operation_failed, e, masks);
+  } else {
+    error_code code = errc::operation_failed;
+    if constexpr (requires {
+                    { e.code() } -> std::convertible_to<error_code>;
+                  }) {
+      if (const error_code own = e.code()) code = own;
+    }
+    if constexpr (requires {
+                    { e.what() } -> std::convertible_to<std::string_view>;
+                  })
+      return failure_with_text(code, e.what(), masks);
+    else if constexpr (requires {
+                         { e.message() } -> std::convertible_to<std::string_view>;
+                       })
+      return failure_with_text(code, e.message(), masks);
+    else
+      return error(code);
+  }
 }
+
+/// A value or an error: expected, boost::system::result, Outcome's, and whatever works alike.
+template <class R>
+concept expected_like = requires(R& r, const R& c) {
+  { c.has_value() } -> std::convertible_to<bool>;
+  c.error();
+};
+/// A status that says `ok()` and, otherwise, why.
+template <class R>
+concept status_like = requires(const R& c) {
+  { c.ok() } -> std::same_as<bool>;
+}
+&&(
+    requires(const R& c) {
+      { c.message() } -> std::convertible_to<std::string_view>;
+    } ||
+    requires(const R& c) {
+      { c.error_message() } -> std::convertible_to<std::string_view>;
+    } ||
+    requires(const R& c) {
+      { c.status().ok() } -> std::same_as<bool>;
+    });
+
+/// A value that has an opinion of itself, as an HTTP answer does: beside its type stands
+/// `outcome outcome_of(const T&)`.
+template <class T>
+concept reads_itself = requires(const T& v) {
+  { outcome_of(v) } -> std::same_as<outcome>;
+};
+
+/// Reads a value that arrived. It is delivered, whatever it says.
+template <class T>
+void read_value(const T& v, outcome& o) {
+  if constexpr (reads_itself<T>) {
+    o = to_outcome(outcome_of(v));
+  } else if constexpr (status_like<T>) {
+    if (!v.ok()) o = hawser::classify(errc::operation_failed);
+  }
+}
+
+/// Has the judges look at what failed, or at a value: at codes of all sorts as at an `error_code`,
+/// too.
+template <class E>
+void judge_one(const judges& all, const E& e, outcome& o) {
+  if constexpr (std::is_same_v<E, std::exception_ptr>) {
+    if (e) judge_thrown(all, e, o);
+  } else if (judge_seen(all, typeid(E), &e, o)) {
+    return;
+  } else if constexpr (!std::is_same_v<E, error_code>) {
+    if constexpr (std::is_convertible_v<const E&, error_code>) {
+      const error_code code = e;
+      judge_seen(all, typeid(error_code), &code, o);
+    } else if constexpr (std::is_convertible_v<const E&, std::error_code>) {
+      const error_code code = static_cast<std::error_code>(e);
+      judge_seen(all, typeid(error_code), &code, o);
+    }
+  }
+}
+
+/// How a returned type is read. `may_fail`: it carries failure, so `failed` and `why` say whether
+/// and how. `type`: the T of the `result<T>`.
+template <class R>
+struct value_of {
+  using type = R;
+  static constexpr bool may_fail = false;
+};
+
+template <class R>
+requires is_failure<R>
+struct value_of<R> {
+  using type = void;
+  static constexpr bool may_fail = true;
+  static bool failed(const R& r) noexcept {
+    if constexpr (std::is_same_v<R, error>)
+      return static_cast<bool>(r.code());
+    else if constexpr (std::is_enum_v<R>)
+      return r != R{};
+    else
+      return static_cast<bool>(r);
+  }
+  static error why(const R& r, const redactor* masks) { return error_of(r, masks); }
+  /// Tells `judge` what failed.
+  template <class Judge>
+  static void show(const R& r, Judge judge) {
+    judge(r);
+  }
+};
+
+template <class R>
+requires expected_like<R>
+struct value_of<R> {
+  static constexpr bool may_fail = true;
+  static auto value_type() {
+    if constexpr (requires { typename R::value_type; })
+      return std::type_identity<typename R::value_type>();
+    else if constexpr (requires(R & r) { *r; })
+      return std::type_identity<std::remove_cvref_t<decltype(*std::declval<R&>())>>();
+    else
+      return std::type_identity<void>();
+  }
+  using type = typename decltype(value_type())::type;
+
+  static bool failed(const R& r) { return !r.has_value(); }
+  static error why(const R& r, const redactor* masks) {
+    error found;
+    show(r, [&](const auto& cause) { found = error_of(cause, masks); });
+    return found;
+  }
+  /// Tells `judge` what failed.
+  template <class Judge>
+  static void show(const R& r, Judge judge) {
+    if constexpr (requires {
+                    { r.has_exception() } -> std::convertible_to<bool>;
+                    { r.exception() } -> std::convertible_to<std::exception_ptr>;
+                  }) {
+      if (r.has_exception()) return judge(std::exception_ptr(r.exception()));
+    }
+    judge(r.error());
+  }
+  template <class Returned>
+  static type take(Returned&& r) {
+    if constexpr (requires { *std::forward<Returned>(r); })
+      return *std::forward<Returned>(r);
+    else
+      return std::forward<Returned>(r).value();
+  }
+};
+
+/// Its value, a verdict or an outcome, is all that it says.
+template <class R>
+requires std::is_same_v<R, verdict> || std::is_same_v<R, outcome>
+struct value_of<R> {
+  using type = void;
+  static constexpr bool may_fail = true;
+  static bool failed(const R& r) noexcept { return !to_outcome(r).ok(); }
+  static error why(const R& r, const redactor* /*masks*/) { return error(to_outcome(r).error); }
+  template <class Judge>
+  static void show(const R& r, Judge judge) {
+    judge(r);
+  }
+};
 
 }  // namespace hawser::inline v0::detail

@@ -1,0 +1,65 @@
+#include "storm/storm.hpp"
+#include "storm/rows.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <string>
+
+namespace storm_test {
+namespace {
+
+using namespace hawser::storm;
+
+constexpr int seeds = 3;
+
+class storms : public testing::TestWithParam<row> {};
+
+TEST_P(storms, what_must_hold_does) {
+  const reports all = measure(GetParam(), seeds);
+  for (const bound& b : GetParam().bounds)
+    EXPECT_TRUE(holds(b, all)) << b.name << " is " << value_of(b, all) << ", must be at "
+                               << (b.at_most ? "most " : "least ") << b.limit;
+}
+
+std::string name_of(const testing::TestParamInfo<row>& info) {
+  std::string name = info.param.name + "_" + std::to_string(info.param.clients);
+  for (char& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(all, storms, testing::ValuesIn(rows()), name_of);
+
+TEST(storm, a_run_is_the_same_for_one_seed) {
+  scenario s;
+  s.clients = 20;
+  s.lasts = std::chrono::seconds(40);
+  s.faults = {{.lasts = std::chrono::seconds(5)}};
+  const report first = run(s, 7);
+  const report second = run(s, 7);
+  EXPECT_EQ(first.timeline, second.timeline);
+  EXPECT_NE(first.timeline, run(s, 8).timeline);
+}
+
+// The model itself: a dependency of 1,000/s with a queue of one second.
+TEST(storm, the_model_serves_what_it_can_and_refuses_the_rest) {
+  scenario s;
+  s.rate = 2000;
+  s.lasts = std::chrono::seconds(30);
+  s.tune = [](hawser::http::standard_options& o) {
+    o.retry.max_attempts = 1;
+    o.breaker.min_calls = 100;
+    o.breaker.failure_ratio = 1;
+    o.breaker.consecutive_failures = 1'000'000;
+    o.breaker.suspect_failures.reset();
+    o.origin_breaker.reset();
+    o.route_bulkhead.reset();
+    o.bulkhead.max_concurrent = 100'000;
+  };
+  const report r = run(s, 1);
+  EXPECT_NEAR(r.served_share, 0.5, 0.02);
+}
+
+}  // namespace
+}  // namespace storm_test

@@ -1,0 +1,401 @@
+// What a callable or an operation returns is judged by what it says, not by that it returned.
+#include "hawser/run/coroutine.hpp"
+#include "hawser/run/execute.hpp"
+#include "hawser/testing/manual_environment.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/post.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <exception>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace hawser::test::returned_test {
+namespace {
+
+using testing::manual_environment;
+
+/// As std::expected and its forerunners have it.
+template <class T, class E>
+class expected {
+ public:
+  using value_type = T;
+  using error_type = E;
+  expected(T value) : value_(std::move(value)) {}
+  static expected failed(E e) {
+    expected x;
+    x.error_ = std::move(e);
+    return x;
+  }
+  [[nodiscard]] bool has_value() const { return value_.has_value(); }
+  T& operator*() & { return *value_; }
+  T&& operator*() && { return *std::move(value_); }
+  [[nodiscard]] const E& error() const { return *error_; }
+
+ private:
+  expected() = default;
+  std::optional<T> value_;
+  std::optional<E> error_;
+};
+
+/// As Boost.Outcome's: an error or an exception, and no operator*.
+struct outcome_like {
+  using value_type = int;
+  int held = 0;
+  std::error_code code{};
+  std::exception_ptr thrown{};
+  [[nodiscard]] bool has_value() const { return !code && !thrown; }
+  [[nodiscard]] bool has_exception() const { return thrown != nullptr; }
+  [[nodiscard]] std::exception_ptr exception() const { return thrown; }
+  [[nodiscard]] std::error_code error() const {
+    if (thrown) throw std::logic_error("there is none");
+    return code;
+  }
+  [[nodiscard]] int value() const { return held; }
+};
+
+/// As Abseil's and gRPC's.
+struct status {
+  bool fine = true;
+  [[nodiscard]] bool ok() const { return fine; }
+  [[nodiscard]] std::string message() const { return "not found"; }
+};
+
+struct odd_failure {
+  std::string said;
+  [[nodiscard]] error_code code() const { return errc::connection_closed; }
+  [[nodiscard]] const std::string& message() const { return said; }
+};
+
+enum class legacy { fine, down };
+std::error_code make_error_code(legacy e) {
+  return {e == legacy::down ? ECONNRESET : 0, std::generic_category()};
+}
+
+}  // namespace
+}  // namespace hawser::test::returned_test
+
+template <>
+struct std::is_error_code_enum<hawser::test::returned_test::legacy> : std::true_type {};
+
+namespace hawser::test::returned_test {
+namespace {
+
+const std::error_code broken_pipe = std::make_error_code(std::errc::broken_pipe);
+error_code connection_refused() {
+  return boost::system::errc::make_error_code(boost::system::errc::connection_refused);
+}
+
+/// Hears how attempts were read, or refuses them.
+class ear;
+class ear_stage final : public stage {
+ public:
+  explicit ear_stage(ear& of) noexcept : of_(of) {}
+  step enter(tick& t) override;
+  step inner_done(int child, const outcome& o, tick& t) override;
+
+ private:
+  ear& of_;
+};
+class ear final : public policy_with<ear, ear_stage> {
+ public:
+  [[nodiscard]] std::string_view kind() const noexcept override { return "ear"; }
+  outcome heard;
+  bool refuses = false;
+};
+step ear_stage::enter(tick& t) {
+  if (of_.refuses)
+    return t.finish(outcome::refuse(errc::circuit_open, {"ear", reason::forced, 0, 0, never}));
+  return step::call_inner();
+}
+step ear_stage::inner_done(int /*child*/, const outcome& o, tick& t) {
+  of_.heard = o;
+  return t.finish(o);
+}
+
+class returned : public ::testing::Test {
+ protected:
+  template <class F>
+  auto run(F f) {
+    return under_ear().execute(f);
+  }
+  const pipeline& under_ear() {
+    listening = std::make_shared<ear>();
+    p.emplace(pipeline_builder("p").add(listening).build(env));
+    return *p;
+  }
+  [[nodiscard]] bool counted_as_failure() const {
+    return listening->heard.result == verdict::failed && listening->heard.countable;
+  }
+
+  manual_environment env;
+  std::shared_ptr<ear> listening;
+  std::optional<pipeline> p;
+};
+
+template <class R>
+inline constexpr bool is_void_result = std::is_same_v<R, result<void>>;
+
+TEST_F(returned, standard_error_code_is_a_failure_and_kept) {
+  const auto r = run([] { return broken_pipe; });
+  static_assert(is_void_result<std::remove_const_t<decltype(r)>>);
+  EXPECT_TRUE(counted_as_failure());
+  ASSERT_TRUE(r.has_error());
+  EXPECT_EQ(r.error(), error_code(broken_pipe));
+  EXPECT_TRUE(run([] { return std::error_code(); }).has_value());
+  EXPECT_FALSE(counted_as_failure());
+}
+
+TEST_F(returned, codes_of_all_sorts_are_failures_unless_zero) {
+  EXPECT_EQ(run([] { return connection_refused(); }).error(), connection_refused());
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(run([] { return errc::connection_closed; }).error(), errc::connection_closed);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(run([] { return std::errc::timed_out; }).error(), condition::timeout);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(run([] { return boost::system::errc::timed_out; }).error(), condition::timeout);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(run([] { return std::error_condition(std::errc::timed_out); }).error(),
+            condition::timeout);
+  EXPECT_EQ(run([] { return error_condition(boost::system::errc::timed_out); }).error(),
+            condition::timeout);
+  EXPECT_EQ(run([] { return legacy::down; }).error(),
+            error_code(std::error_code(ECONNRESET, std::generic_category())));
+  EXPECT_TRUE(counted_as_failure());
+
+  EXPECT_TRUE(run([] { return error_code(); }).has_value());
+  EXPECT_TRUE(run([] { return std::errc(); }).has_value());
+  EXPECT_TRUE(run([] { return boost::system::errc::success; }).has_value());
+  EXPECT_TRUE(run([] { return std::error_condition(); }).has_value());
+  EXPECT_TRUE(run([] { return error(); }).has_value());
+  EXPECT_TRUE(run([] { return legacy::fine; }).has_value());
+  EXPECT_FALSE(counted_as_failure());
+}
+
+TEST_F(returned, our_error_keeps_its_text) {
+  const auto r = run([] { return error(errc::connection_closed, "on line 3"); });
+  static_assert(is_void_result<std::remove_const_t<decltype(r)>>);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(r.error(), errc::connection_closed);
+  EXPECT_NE(r.error().detail().find("on line 3"), std::string_view::npos);
+}
+
+TEST_F(returned, exception_pointer_is_a_failure_with_its_text) {
+  const auto r = run([] { return std::make_exception_ptr(std::runtime_error("lost it")); });
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(r.error(), errc::operation_threw);
+  EXPECT_NE(r.error().detail().find("lost it"), std::string_view::npos);
+  EXPECT_TRUE(run([] { return std::exception_ptr(); }).has_value());
+}
+
+TEST_F(returned, what_looks_like_expected_gives_its_value_or_its_error) {
+  using code_or_int = expected<int, std::error_code>;
+  const auto bad = run([] { return code_or_int::failed(broken_pipe); });
+  static_assert(std::is_same_v<std::remove_const_t<decltype(bad)>, result<int>>);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(bad.error(), error_code(broken_pipe));
+  EXPECT_EQ(run([] { return code_or_int(7); }).value(), 7);
+  EXPECT_FALSE(counted_as_failure());
+
+  using moved = expected<std::unique_ptr<int>, std::error_code>;
+  EXPECT_EQ(*run([] { return moved(std::make_unique<int>(8)); }).value(), 8);
+}
+
+TEST_F(returned, errors_of_any_type_keep_what_they_say) {
+  const auto text = run([] { return expected<int, std::string>::failed("no such order"); });
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(text.error(), errc::operation_failed);
+  EXPECT_NE(text.error().detail().find("no such order"), std::string_view::npos);
+
+  const auto odd = run([] { return expected<int, odd_failure>::failed({"hung up"}); });
+  EXPECT_EQ(odd.error(), errc::connection_closed);
+  EXPECT_NE(odd.error().detail().find("hung up"), std::string_view::npos);
+
+  EXPECT_EQ(run([] { return expected<int, int>::failed(3); }).error(), errc::operation_failed);
+  EXPECT_TRUE(counted_as_failure());
+
+  using thrown = boost::system::result<int, std::exception_ptr>;
+  const auto of_exception = run([] {
+    return thrown(boost::system::in_place_error, std::make_exception_ptr(std::bad_alloc()));
+  });
+  EXPECT_EQ(of_exception.error().code(), boost::system::errc::not_enough_memory);
+
+  // One that says that it failed and names no code has failed all the same.
+  const auto without = run([] { return expected<int, std::error_code>::failed({}); });
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(without.error(), errc::operation_failed);
+}
+
+TEST_F(returned, what_looks_like_outcome_gives_value_code_or_exception) {
+  EXPECT_EQ(run([] { return outcome_like{.held = 5}; }).value(), 5);
+  EXPECT_FALSE(counted_as_failure());
+  EXPECT_EQ(run([] { return outcome_like{.code = broken_pipe}; }).error(), error_code(broken_pipe));
+  EXPECT_TRUE(counted_as_failure());
+  const auto r = run(
+      [] { return outcome_like{.thrown = std::make_exception_ptr(std::runtime_error("torn"))}; });
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_NE(r.error().detail().find("torn"), std::string_view::npos);
+}
+
+TEST_F(returned, a_status_counts_by_what_it_says_and_is_kept) {
+  const auto r = run([] { return status{.fine = false}; });
+  EXPECT_TRUE(counted_as_failure());
+  ASSERT_TRUE(r.has_value());
+  EXPECT_EQ(r->message(), "not found");
+  EXPECT_TRUE(run([] { return status{}; }).has_value());
+  EXPECT_FALSE(counted_as_failure());
+}
+
+TEST_F(returned, a_verdict_or_an_outcome_is_what_it_says) {
+  EXPECT_TRUE(run([] { return verdict::ok; }).has_value());
+  EXPECT_FALSE(counted_as_failure());
+  EXPECT_EQ(run([] { return verdict::failed; }).error(), errc::operation_failed);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_TRUE(run([] { return verdict::ignored; }).has_error());
+  EXPECT_FALSE(counted_as_failure());
+  const auto r = run([] {
+    outcome o = classify(errc::connection_closed);
+    o.countable = false;
+    return o;
+  });
+  EXPECT_EQ(r.error(), errc::connection_closed);
+  EXPECT_FALSE(counted_as_failure());
+}
+
+TEST_F(returned, bools_pointers_and_empty_optionals_are_values) {
+  EXPECT_EQ(run([] { return false; }).value(), false);
+  EXPECT_EQ(run([] { return std::optional<int>(); }).value(), std::nullopt);
+  EXPECT_EQ(run([]() -> int* { return nullptr; }).value(), nullptr);
+  EXPECT_FALSE(counted_as_failure());
+}
+
+TEST_F(returned, a_lvalue_is_not_moved_from) {
+  expected<std::string, std::error_code> kept("a string too long for its own buffer, surely");
+  const auto f = [&]() -> expected<std::string, std::error_code>& { return kept; };
+  EXPECT_EQ(run(f).value(), *kept);
+  EXPECT_FALSE((*kept).empty());
+}
+
+TEST_F(returned, or_throw_throws_what_a_code_says) {
+  run([] { return 1; });
+  try {
+    p->execute_or_throw([] { return broken_pipe; });
+    FAIL() << "threw nothing";
+  } catch (const call_error& e) {
+    EXPECT_EQ(e.why(), error_code(broken_pipe));
+  }
+}
+
+// Asynchronous operations.
+
+using returned_async = returned;
+
+TEST_F(returned_async, completion_with_a_standard_code) {
+  const pipeline& q = under_ear();
+  auto op = q.wrap([this](auto token) {
+    return boost::asio::async_initiate<decltype(token), void(std::error_code, int)>(
+        [this](auto handler) {
+          boost::asio::post(env.get_executor(),
+                            [h = std::move(handler)]() mutable { std::move(h)(broken_pipe, 0); });
+        },
+        token);
+  });
+  std::error_code got;
+  op([&](std::error_code ec, int) { got = ec; });
+  env.run_ready();
+  EXPECT_EQ(got, broken_pipe);
+  EXPECT_TRUE(counted_as_failure());
+  listening->refuses = true;
+  op([&](std::error_code ec, int) { got = ec; });
+  env.run_ready();
+  EXPECT_EQ(error_code(got), errc::circuit_open);
+}
+
+TEST_F(returned_async, completion_with_our_error) {
+  const pipeline& q = under_ear();
+  auto op = q.wrap([this](auto token) {
+    return boost::asio::async_initiate<decltype(token), void(error)>(
+        [this](auto handler) {
+          boost::asio::post(env.get_executor(), [h = std::move(handler)]() mutable {
+            std::move(h)(error(errc::connection_closed, "on line 3"));
+          });
+        },
+        token);
+  });
+  error got;
+  op([&](error why) { got = why; });
+  env.run_ready();
+  EXPECT_EQ(got, errc::connection_closed);
+  EXPECT_EQ(got.detail(), "on line 3");
+  EXPECT_TRUE(counted_as_failure());
+  listening->refuses = true;
+  op([&](error why) { got = why; });
+  env.run_ready();
+  EXPECT_EQ(got, errc::circuit_open);
+  EXPECT_FALSE(got.detail().empty());
+}
+
+TEST_F(returned_async, what_follows_a_good_code_is_judged_too) {
+  const pipeline& q = under_ear();
+  auto op = q.wrap([this](auto token) {
+    return boost::asio::async_initiate<decltype(token), void(error_code, std::error_code)>(
+        [this](auto handler) {
+          boost::asio::post(env.get_executor(), [h = std::move(handler)]() mutable {
+            std::move(h)(error_code(), broken_pipe);
+          });
+        },
+        token);
+  });
+  std::error_code got;
+  op([&](error_code, std::error_code ec) { got = ec; });
+  env.run_ready();
+  EXPECT_EQ(got, broken_pipe);
+  EXPECT_TRUE(counted_as_failure());
+}
+
+TEST_F(returned_async, coroutine_that_returns_a_failed_result) {
+  const pipeline& q = under_ear();
+  auto op = q.wrap([]() -> boost::asio::awaitable<result<int>> {
+    co_return error(errc::connection_closed, "on line 3");
+  });
+  std::exception_ptr thrown;
+  result<int> got = 0;
+  const auto keep = [&](std::exception_ptr e, result<int> r) {
+    thrown = e;
+    got = std::move(r);
+  };
+  op(keep);
+  env.run_ready();
+  EXPECT_EQ(thrown, nullptr);
+  EXPECT_EQ(got.error(), errc::connection_closed);
+  EXPECT_TRUE(counted_as_failure());
+  listening->refuses = true;
+  op(keep);  // and the breaker's refusal comes in the same form
+  env.run_ready();
+  EXPECT_EQ(thrown, nullptr);
+  EXPECT_EQ(got.error(), errc::circuit_open);
+}
+
+TEST_F(returned_async, coroutine_that_returns_a_code) {
+  const pipeline& q = under_ear();
+  auto op = q.wrap([]() -> boost::asio::awaitable<std::error_code> { co_return broken_pipe; });
+  std::error_code got;
+  op([&](std::exception_ptr, std::error_code ec) { got = ec; });
+  env.run_ready();
+  EXPECT_EQ(got, broken_pipe);
+  EXPECT_TRUE(counted_as_failure());
+}
+
+}  // namespace
+}  // namespace hawser::test::returned_test

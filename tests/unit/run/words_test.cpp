@@ -1,0 +1,267 @@
+// What a call says of itself: its error, its report and its events, as their reader needs them.
+#include "hawser/policy/bulkhead.hpp"
+#include "hawser/policy/circuit_breaker.hpp"
+#include "hawser/policy/fallback.hpp"
+#include "hawser/policy/rate_limiter.hpp"
+#include "hawser/policy/retry.hpp"
+#include "hawser/policy/timeout.hpp"
+#include "hawser/run/execute.hpp"
+
+#include "support/virtual_time.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+
+namespace hawser::test::words_test {
+namespace {
+
+bool says(std::string_view text, std::string_view what) {
+  return text.find(what) != std::string_view::npos;
+}
+
+class words : public ::testing::Test {
+ protected:
+  /// Takes so long, then ends with `how`.
+  auto taking(duration takes, std::function<int()> how) {
+    return [this, takes, how] {
+      env.advance(takes);
+      return how();
+    };
+  }
+  [[nodiscard]] std::string story() const { return report.to_string(); }
+
+  manual_environment env;
+  call_report report;
+};
+
+// What a limit is called depends on where it stands, not on how many attempts a retry may make.
+TEST_F(words, limit_inside_a_retry_of_one_attempt_is_an_attempts) {
+  for (const int allowed : {1, 2}) {
+    const pipeline p = pipeline_builder("p")
+                           .add(timeout{.after = 9s})
+                           .add(retry{.max_attempts = allowed, .delay = steady(1s)})
+                           .add(timeout{.after = 4s})
+                           .build(env);
+    const auto r = p.execute(taking(5s, []() -> int { throw std::runtime_error("late"); }));
+    EXPECT_EQ(r.error(), errc::attempt_timeout) << allowed;
+    const scripted_operation op(env, {scripted_end::hang()});
+    ended e;
+    p.wrap(op)(into{&e, &env});
+    env.advance(4s);
+    EXPECT_EQ(e.error, errc::attempt_timeout) << allowed;
+  }
+}
+
+TEST_F(words, limit_outside_a_retry_of_one_attempt_is_the_calls) {
+  const pipeline p =
+      pipeline_builder("p").add(timeout{.after = 4s}).add(retry{.max_attempts = 1}).build(env);
+  const auto r = p.execute(taking(5s, []() -> int { throw std::runtime_error("late"); }));
+  EXPECT_EQ(r.error(), errc::call_timeout);
+}
+
+TEST_F(words, what_fails_after_its_limit_keeps_its_text) {
+  const pipeline p = pipeline_builder("p").add(timeout{.after = 4s}).build(env);
+  const auto thrown = p.execute(taking(5s, []() -> int { throw std::runtime_error("disk full"); }));
+  EXPECT_EQ(thrown.error(), errc::call_timeout);
+  EXPECT_TRUE(says(thrown.error().detail(), "disk full")) << thrown.error().detail();
+  EXPECT_TRUE(says(thrown.error().detail(), "limit 4 s")) << thrown.error().detail();
+
+  const auto returned = p.execute([&]() -> result<int> {
+    env.advance(5s);
+    return error(errc::json_malformed, "byte 7");
+  });
+  EXPECT_EQ(returned.error(), errc::call_timeout);
+  EXPECT_TRUE(says(returned.error().detail(), "not one JSON value")) << returned.error().detail();
+  EXPECT_TRUE(says(returned.error().detail(), "byte 7")) << returned.error().detail();
+}
+
+TEST_F(words, what_fails_after_its_calls_own_limit_keeps_its_text) {
+  const pipeline p = pipeline_builder("p").build(env);
+  const auto r =
+      p.execute(taking(5s, []() -> int { throw std::runtime_error("disk full"); }), {.within = 4s});
+  EXPECT_EQ(r.error(), errc::call_timeout);
+  EXPECT_TRUE(says(r.error().detail(), "disk full")) << r.error().detail();
+}
+
+TEST_F(words, what_fails_after_its_caller_left_keeps_its_text) {
+  const pipeline p = pipeline_builder("p").build(env);
+  std::stop_source source;
+  const auto r = p.execute(
+      [&]() -> int {
+        source.request_stop();
+        throw std::runtime_error("half of it was written");
+      },
+      {.stop = source.get_token()});
+  EXPECT_EQ(r.error(), canceled_error());
+  EXPECT_TRUE(says(r.error().detail(), "half of it was written")) << r.error().detail();
+}
+
+TEST_F(words, report_says_that_a_fallback_stood_in) {
+  fallback cache = fallback::value(1).or_value(7);
+  cache.name = "cache";
+  const pipeline p = pipeline_builder("p").add(cache).build(env);
+  const auto r =
+      p.execute([]() -> result<int> { return error(connection_reset); }, {.report = &report});
+  EXPECT_EQ(r.value(), 1);
+  EXPECT_EQ(report.stopped, reason::substituted);
+  EXPECT_TRUE(says(story(),
+                   "fallback used in place of Connection reset by peer "
+                   "(cache: source 1 of 2)"))
+      << story();
+}
+
+TEST_F(words, report_says_that_it_succeeded) {
+  EXPECT_TRUE(pipeline_builder("p").build(env).execute([] {}, {.report = &report}));
+  EXPECT_EQ(report.stopped, reason::succeeded);
+}
+
+TEST_F(words, tries_of_which_none_began_are_not_called_attempts) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
+  const pipeline p = pipeline_builder("p")
+                         .add(retry{.max_attempts = 3, .delay = steady(1s)})
+                         .add(timeout{.after = 1s})
+                         .add(slots)
+                         .build(env);
+  const scripted_operation hangs(env, {scripted_end::ok().after(1h)});
+  pipeline_builder("q").add(slots).build(env).wrap(hangs)([](error_code, int) {});
+  env.run_ready();
+  const auto r = p.execute([] {}, {.report = &report});
+  EXPECT_EQ(r.error(), errc::attempt_timeout);
+  EXPECT_EQ(report.attempts, 0);
+  EXPECT_TRUE(says(r.error().detail(), "3 of 3 tries made, none began")) << r.error().detail();
+  EXPECT_FALSE(says(story(), "attempts made")) << story();
+  env.advance(1h);
+}
+
+TEST_F(words, report_tells_waits_shortly) {
+  const pipeline p = pipeline_builder("p")
+                         .add(retry{.max_attempts = 2, .delay = steady(90242us)})
+                         .calls_are(effect::safe)
+                         .build(env);
+  (void)p.execute([]() -> result<int> { return error(connection_reset); }, {.report = &report});
+  EXPECT_TRUE(says(story(), "waiting 90 ms (backoff)\n")) << story();
+  EXPECT_TRUE(says(story(),
+                   "no further attempt after Connection reset by peer "
+                   "(retry: 2 of 2 tries made)\n"))
+      << story();
+}
+
+TEST_F(words, report_tells_a_servers_wish_as_one) {
+  const pipeline p = pipeline_builder("p")
+                         .add(retry{.max_attempts = 2, .delay = steady(1s)})
+                         .calls_are(effect::safe)
+                         .build(env);
+  (void)p.execute(
+      [](attempt& a) -> result<int> {
+        a.retry_after(7s);
+        return error(connection_reset);
+      },
+      {.report = &report});
+  EXPECT_TRUE(says(story(), "waiting 7 s (the server asked for it)\n")) << story();
+}
+
+TEST_F(words, report_tells_from_what_to_what_and_why) {
+  const pipeline p = pipeline_builder("p")
+                         .add(circuit_breaker{.name = "billing",
+                                              .min_calls = 2,
+                                              .failure_ratio = 0.5,
+                                              .consecutive_failures = std::nullopt})
+                         .build(env);
+  const auto fail = []() -> result<int> { return error(connection_reset); };
+  (void)p.execute(fail);
+  (void)p.execute(fail, {.report = &report});
+  EXPECT_TRUE(says(story(), "billing: closed -> open (failure rate 1 of 0.5")) << story();
+}
+
+TEST_F(words, retry_names_what_refused) {
+  const pipeline p = pipeline_builder("p")
+                         .add(retry{.max_attempts = 3, .delay = steady(1s)})
+                         .add(rate_limiter{.permits = 1, .per = 1h})
+                         .calls_are(effect::safe)
+                         .build(env);
+  const auto r =
+      p.execute([]() -> result<int> { return error(connection_reset); }, {.report = &report});
+  EXPECT_EQ(r.error(), connection_reset);
+  EXPECT_TRUE(says(r.error().detail(), "retry: rate_limited, our own rate")) << r.error().detail();
+  EXPECT_FALSE(says(story(), "local_rejection")) << story();
+  EXPECT_EQ(report.stopped, reason::local_rejection);
+}
+
+TEST_F(words, remedies_stand_once_in_an_errors_text) {
+  const pipeline p = pipeline_builder("p").add(timeout{.after = 4s}).build(env);
+  const auto fail = [&]() -> result<int> {
+    env.advance(5s);
+    return error(errc::attempt_timeout);
+  };
+  const auto times = [](std::string_view text, std::string_view what) {
+    int count = 0;
+    for (auto at = text.find(what); at != std::string_view::npos; at = text.find(what, at + 1))
+      ++count;
+    return count;
+  };
+  const std::string own = p.execute(fail).error().message();
+  EXPECT_EQ(times(own, "raise the timeout if it needs more"), 1) << own;
+  EXPECT_TRUE(says(own, "it ended with: the attempt did not finish within its time limit")) << own;
+  const std::string unknown = p.execute(fail, {.effect = effect::unsafe}).error().message();
+  EXPECT_EQ(times(unknown, "reconcile before repeating it"), 1) << unknown;
+  EXPECT_EQ(times(unknown, "raise the timeout if it needs more"), 1) << unknown;
+}
+
+// Throwing.
+
+struct my_failure : std::runtime_error {
+  explicit my_failure(int n) : runtime_error("mine"), number(n) {}
+  int number;
+};
+
+TEST_F(words, or_throw_lets_the_callables_own_exception_out) {
+  const pipeline p = pipeline_builder("p")
+                         .add(retry{.max_attempts = 2, .delay = steady(1s)})
+                         .calls_are(effect::safe)
+                         .build(env);
+  int count = 0;
+  try {
+    p.execute_or_throw([&]() -> int { throw my_failure(++count); }, {.report = &report});
+    FAIL() << "threw nothing";
+  } catch (const my_failure& e) {
+    EXPECT_EQ(e.number, 2);
+  }
+  EXPECT_TRUE(says(story(), "2 of 2 tries made")) << story();
+}
+
+TEST_F(words, or_throw_nests_it_in_what_a_policy_ended_the_call_with) {
+  const pipeline p = pipeline_builder("p").add(timeout{.after = 4s}).build(env);
+  try {
+    p.execute_or_throw(taking(5s, []() -> int { throw my_failure(1); }));
+    FAIL() << "threw nothing";
+  } catch (const call_error& e) {
+    EXPECT_EQ(e.why(), errc::call_timeout);
+    EXPECT_THROW(std::rethrow_if_nested(e), my_failure);
+  }
+}
+
+TEST_F(words, or_throw_adds_the_story_to_a_call_error) {
+  const pipeline inner = pipeline_builder("inner").build(env);
+  const pipeline p = pipeline_builder("p")
+                         .add(retry{.max_attempts = 2, .delay = steady(1s)})
+                         .calls_are(effect::safe)
+                         .build(env);
+  try {
+    p.execute_or_throw([&]() -> int {
+      return inner.execute_or_throw(
+          []() -> result<int> { return error(errc::connection_closed, "on line 3"); });
+    });
+    FAIL() << "threw nothing";
+  } catch (const call_error& e) {
+    EXPECT_EQ(e.why(), errc::connection_closed);
+    EXPECT_TRUE(says(e.what(), "on line 3")) << e.what();
+    EXPECT_TRUE(says(e.what(), "2 of 2 tries made")) << e.what();
+  }
+}
+
+}  // namespace
+}  // namespace hawser::test::words_test
