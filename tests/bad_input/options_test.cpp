@@ -650,7 +650,7 @@ TEST(BadOptions, OfTheStandardPipelineAreNamedAsTheirs) {
   o.retry.max_attempts = 0;
   expect_config_error([&] { check(o); }, "retry.max_attempts", "0", "1 to 100");
   o = {};
-  o.rate->per = 0s;
+  o.rate = rate_limiter{.per = 0s};
   expect_config_error([&] { check(o); }, "rate_limiter.per", "0 ns", "over 0");
   o = {};
   o.bulkhead.max_concurrent = 0;

@@ -1527,9 +1527,13 @@ TEST(rate_limiter, threads_that_wait_cancel_pause_and_reload_mint_nothing) {
   std::vector<std::thread> threads;
   for (std::uint64_t n = 1; n <= 3; ++n) threads.emplace_back(worker, n);
   threads.emplace_back([&] {
-    for (int i = 0; i < 200; ++i) {
-      p.set_rate(1'000'000, 1s, 10, read());  // the same rate: the bound below stays true
+    seeded_entropy random(9);
+    for (int i = 0; i < 400; ++i) {
+      // The same rate: the bound below stays true, on the ramps behind pauses and beside them.
+      if (i % 2 == 0) p.set_rate(1'000'000, 1s, 10, read());
       if (i % 50 == 0) p.pause_until(read() + 5us);
+      if (i % 10 == 5) p.server_said_wait(3us, read(), random);
+      if (i % 70 == 0) p.resume(read());
       (void)p.snapshot(read());
       std::this_thread::yield();
     }
