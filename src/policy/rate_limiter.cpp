@@ -518,8 +518,8 @@ void rate_limiter_policy::change_gcra_locked(const rate& to, const BaseOf& base_
   rate_is_written_locked();
 }
 
-/// A little more than has come in since the row of pauses began, or on the ramp if that is more, but
-/// never over the own rate, and one at a time.
+/// A little more than has come in since the row of pauses began, or on the ramp if that is more,
+/// but never over the own rate, and one at a time.
 rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const noexcept {
   const auto apart_for = [](duration took, std::uint64_t came) {
     return static_cast<double>(took.count()) /

@@ -74,12 +74,12 @@ TEST(keyed, keys_are_compared_whole) {
 TEST(keyed, a_key_need_not_live_longer_than_its_call) {
   keyed_policy p([] { return make_policy(one_per_hour()); });
   {
-    std::string key = "only for now";
+    std::string key = "of one call";
     call one(p, key);
     EXPECT_EQ(one.begin().what(), verb::call_inner);
     key.assign(key.size(), 'x');
   }
-  call other(p, "only for now");
+  call other(p, "of one call");
   EXPECT_EQ(other.begin().what(), verb::finish);
 }
 
