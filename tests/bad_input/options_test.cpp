@@ -44,6 +44,8 @@ void check(const retry& o) { static_cast<void>(make_policy(o)); }
 void check(const circuit_breaker& o) { static_cast<void>(make_policy(o)); }
 void check(const bulkhead& o) { static_cast<void>(make_policy(o)); }
 void check(const rate_limiter& o) { static_cast<void>(make_policy(o)); }
+void check(const start_spread& o) { static_cast<void>(make_policy(o)); }
+void check(const keyed_options& o) { static_cast<void>(make_policy(keyed{timeout{}, o})); }
 void check(const fallback& o) { static_cast<void>(make_policy(o)); }
 void check(const retry_budget& o) { static_cast<void>(make_budget(o)); }
 void check(const token_budget& o) { static_cast<void>(make_budget(o)); }
@@ -132,6 +134,8 @@ TEST(BadOptions, OfRetries) {
             {0, -1, least, 101, most}),
       edges("retry.max_server_wait", "must not be negative", &retry::max_server_wait,
             {0ns, longest}, {-1ns, most_negative}),
+      edges("retry.hint_excess", "must not be negative, or off", &retry::hint_excess,
+            {0ns, longest, std::nullopt}, {-1ns, most_negative}),
       edges("retry.delay.each", "at least 0", &retry::delay,
             {constant{.each = 0ns}, constant{.each = longest}},
             {constant{.each = -1ns}, constant{.each = most_negative}}),
@@ -170,6 +174,20 @@ TEST(BadOptions, OfBackoffs) {
             {100ms - 1ns, 0ns, most_negative}),
       edges("retry.delay.spread", "one of jitter's values", &fibonacci::spread,
             {jitter::none, jitter::decorrelated}, {no_such}),
+  });
+}
+
+TEST(BadOptions, OfStartSpreads) {
+  run({
+      edges("start_spread.over", "over 0 and at most 1 h", &start_spread::over, {1ns, 1h},
+            {0ns, -1ns, most_negative, 1h + 1ns, longest}),
+  });
+}
+
+TEST(BadOptions, OfKeyedPolicies) {
+  run({
+      edges("keyed.max_keys", "from 1 to 1000000", &keyed_options::max_keys, {1u, 1'000'000u},
+            {0u, 1'000'001u, endless}),
   });
 }
 
@@ -367,6 +385,13 @@ TEST(BadOptions, OfRateLimiters) {
             rate_limiter{.permits = 1, .algorithm = rate_algorithm::sliding_window}),
       edges("rate_limiter.spread", "between 0 and 1", &rate_limiter::spread, {0.0, 1.0},
             {under(0.0), over(1.0), nan, infinite, -infinite}),
+      edges("rate_limiter.long_pause", "must be over 0", &rate_limiter::long_pause, {1ns, longest},
+            {0ns, -1ns, most_negative}),
+      edges("rate_limiter.probe_every", "must be over 0, or off", &rate_limiter::probe_every,
+            {1ns, longest, std::nullopt}, {0ns, -1ns, most_negative}),
+      edges("rate_limiter.ramp", "at least 1 and finite", &rate_limiter::ramp,
+            {1.0, std::numeric_limits<double>::max()},
+            {under(1.0), 0.0, -1.0, nan, infinite, -infinite}),
       edges("rate_limiter.max_pause", "at least 0", &rate_limiter::max_pause, {0ns, longest},
             {-1ns, most_negative}),
   });
@@ -657,7 +682,7 @@ TEST(BadOptions, OfTheStandardPipelineAreNamedAsTheirs) {
   o.retry.max_attempts = 0;
   expect_config_error([&] { check(o); }, "retry.max_attempts", "0", "1 to 100");
   o = {};
-  o.rate->per = 0s;
+  o.rate = rate_limiter{.per = 0s};
   expect_config_error([&] { check(o); }, "rate_limiter.per", "0 ns", "over 0");
   o = {};
   o.bulkhead.max_concurrent = 0;

@@ -35,9 +35,11 @@ OPTIONS = {
     "bulkhead": ("bulkhead",),
     "circuit_breaker": ("circuit_breaker", "count_window", "time_window"),
     "fallback": ("fallback",),
+    "keyed": ("keyed_options",),
     "rate_limiter": ("rate_limiter",),
     "retry": ("retry",),
     "retry_budget": ("retry_budget", "token_budget"),
+    "start_spread": ("start_spread",),
     "timeout": ("timeout",),
 }
 
