@@ -56,13 +56,9 @@ circuit_breaker validated(circuit_breaker o) {
           "must be at least 1");
   check(o.consecutive_span >= duration::zero(), "consecutive_span", o.consecutive_span,
         "must not be negative");
-  if (o.suspect_failures) {
+  if (o.suspect_failures)
     check(*o.suspect_failures >= 1, "suspect_failures", *o.suspect_failures,
           "must be at least 1, or off");
-    check(!o.consecutive_failures || *o.suspect_failures <= *o.consecutive_failures,
-          "suspect_failures", *o.suspect_failures, "must be at most consecutive_failures");
-  }
-  if (!o.consecutive_failures) o.suspect_failures.reset();  // a row means nothing then
   check(o.hears <= failure_scope::connections, "hears", static_cast<int>(o.hears),
         "must be one of failure_scope's values");
   if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures)
@@ -279,19 +275,30 @@ class circuit_breaker_stage final : public stage {
     return settle_failure(o, now);
   }
 
-  /// Void is what was cancelled, refused locally, or is not the dependency's fault.
+  /// Void is what was cancelled, refused here, or never sent, and no failure that counts.
   [[gnu::noinline]] settlement settle_failure(const outcome& o, time_point now) noexcept {
     const bool counts = o.result == verdict::failed && o.countable && !o.rejected;
     if (counts && concerns(o)) return permit_.failure(o.elapsed, now, o.server_wait);
-    const bool answered = o.status != 0 || o.delivery == evidence::answered;
-    if (answered && !o.rejected && o.from == origin::operation) return permit_.alive(now);
+    if (proves_life(o)) return permit_.alive(now);
     permit_.ignore();
     return settlement::uncounted;
   }
 
+  /// Whoever answers lives, whatever the answer was.
+  [[nodiscard]] static bool proves_life(const outcome& o) noexcept {
+    const bool answered =
+        o.status != 0 || o.delivery == evidence::answered || o.delivery == evidence::refused;
+    return answered && o.from == origin::operation && !o.rejected && o.error != condition::canceled;
+  }
+
+  /// A connection that could not be made counts, whatever limit ended the try; but how long an
+  /// attempt may take as a whole says nothing of connections.
   [[nodiscard]] bool concerns(const outcome& o) const noexcept {
     if (core_.options().hears == failure_scope::all) return true;
-    return o.status == 0 && o.delivery != evidence::answered && o.error != condition::timeout;
+    if (o.status != 0 || o.delivery == evidence::answered || o.delivery == evidence::refused)
+      return false;
+    if (o.error == errc::attempt_timeout || o.error == errc::call_timeout) return false;
+    return o.delivery == evidence::never_sent || o.error != condition::timeout;
   }
 
   [[gnu::noinline]] static void tell_late(const outcome& o, tick& t) {

@@ -45,7 +45,9 @@ circuit_permit circuit_core::acquire(time_point now, entropy& random, time_point
     }
   }
   const std::lock_guard lock(mutex_);
-  return acquire_locked(now, random, deadline, refused);
+  circuit_permit permit = acquire_locked(now, random, deadline, refused);
+  count_held_back(permit);
+  return permit;
 }
 
 bool circuit_core::early_locked(time_point now) const noexcept {
@@ -60,12 +62,22 @@ bool circuit_core::probe_allowed_locked(time_point now, cause* refused) noexcept
                 static_cast<double>(options_.probes), never};
     return false;
   }
-  // One is on its way, or one has failed: the next has its time, unless one has succeeded.
-  if (probes_succeeded_ > 0 || now >= next_probe_ || early_locked(now)) return true;
-  *refused = {options_.name, probes_out_ > 0 ? reason::probes_busy : reason::probe_failed,
-              static_cast<double>(std::max(probes_out_, 1)), static_cast<double>(options_.probes),
-              next_probe_};
+  if (now >= next_probe_locked() || early_locked(now)) return true;
+  if (probes_out_ > 0) {
+    *refused = {options_.name, reason::probes_busy, static_cast<double>(probes_out_),
+                static_cast<double>(options_.probes), next_probe_};
+  } else {  // suspected
+    *refused = last_cause_;
+    refused->measured = static_cast<double>(row_);
+    refused->until = next_probe_;
+  }
   return false;
+}
+
+time_point circuit_core::next_probe_locked() const noexcept {
+  if (is_open(state())) return last_cause_.until;
+  if (probes_out_ == options_.probes) return never;
+  return probes_succeeded_ > 0 ? time_point::min() : next_probe_;
 }
 
 circuit_permit circuit_core::acquire_locked(time_point now, entropy& random, time_point deadline,
@@ -75,38 +87,45 @@ circuit_permit circuit_core::acquire_locked(time_point now, entropy& random, tim
         on_paper(state()) ? circuit_state::metrics_only_half_open : circuit_state::half_open,
         {options_.name, reason::open_time_over, 0, 0, never}, now);
   if (is_half_open(state())) reclaim_locked(now, random);
+  end_ramp_if_over_locked(now);
 
   const word current = word_.load(std::memory_order_relaxed);
   if (lets_all_through(state_of(current)))
     return {*this, random, generation_of(current), circuit_permit::kind::normal, 0};
-  held_back_.fetch_add(1, std::memory_order_relaxed);
   if (!is_half_open(state_of(current))) return refuse(current, last_cause_, random, refused);
   cause why;
   if (!probe_allowed_locked(now, &why)) return refuse(current, why, random, refused);
-  std::size_t slot = 0;
-  while (leases_[slot].taken) ++slot;
-  leases_[slot] = {lease_end(now, deadline), true};
+  return probe_locked(now, random, deadline);
+}
+
+circuit_permit circuit_core::probe_locked(time_point now, entropy& random,
+                                          time_point deadline) noexcept {
+  const auto free =
+      std::find_if(leases_.begin(), leases_.end(), [](const lease& l) { return l.number == 0; });
+  if (++last_lease_ == 0) ++last_lease_;
+  *free = {lease_end(now, deadline), last_lease_};
   ++probes_out_;
   held_back_at_probe_ = held_back_.load(std::memory_order_relaxed);
-  next_probe_ = next_probe_locked(now, random);
-  return {*this, random, generation_of(current), circuit_permit::kind::probe,
-          static_cast<std::uint32_t>(slot)};
+  next_probe_ = next_round_locked(now, random);
+  return {*this, random, generation_of(word_.load(std::memory_order_relaxed)),
+          circuit_permit::kind::probe, last_lease_};
 }
 
 circuit_permit circuit_core::refuse(word seen, const cause& why, entropy& random,
                                     cause* refused) noexcept {
   if (on_paper(state_of(seen)))
     return {*this, random, generation_of(seen), circuit_permit::kind::unjudged, 0};
-  if (refused != nullptr) *refused = why;
+  *refused = why;
   return {};
 }
 
 void circuit_core::reclaim_locked(time_point now, entropy& random) noexcept {
-  for (const lease& l : leases_) {
-    if (!l.taken || now < l.until) continue;
-    open_locked({options_.name, reason::probe_lease_expired, 0, 0, never}, now, random,
-                duration::min());
-    return;
+  for (lease& l : leases_) {
+    if (l.number == 0 || now < l.until) continue;
+    l.number = 0;
+    --probes_out_;
+    probe_failed_locked(reason::probe_lease_expired, now, random, duration::min());
+    if (!is_half_open(state())) return;  // opened: nobody holds a lease any more
   }
 }
 
@@ -114,137 +133,6 @@ time_point circuit_core::lease_end(time_point now, time_point deadline) const no
   if (options_.probe_lease) return later(now, *options_.probe_lease);
   if (deadline == never) return later(now, default_lease);
   return later(std::max(now, deadline), lease_slack);
-}
-
-// Waiting
-
-void circuit_core::add_waiter_locked(circuit_waiter& w) noexcept {
-  w.older = last_;
-  w.newer = nullptr;
-  (last_ != nullptr ? last_->newer : first_) = &w;
-  last_ = &w;
-  w.listed = true;
-  ++waiting_;
-}
-
-void circuit_core::remove_waiter_locked(circuit_waiter& w) noexcept {
-  const bool was_first = first_ == &w;
-  (w.older != nullptr ? w.older->newer : first_) = w.newer;
-  (w.newer != nullptr ? w.newer->older : last_) = w.older;
-  w.listed = false;
-  --waiting_;
-  // The first alone watches for the next probe.
-  if (was_first && first_ != nullptr && first_->start == never) first_->wake->wake();
-}
-
-time_point circuit_core::park_until_locked(const circuit_waiter& w) const noexcept {
-  if (w.start != never) return std::min(w.start, w.latest);
-  if (&w != first_) return w.latest;
-  if (is_open(state())) return std::min(last_cause_.until, w.latest);
-  time_point next = next_probe_;
-  if (probes_out_ == options_.probes) {  // until one comes back, or its lease ends
-    next = never;
-    for (const lease& l : leases_) next = std::min(next, l.until);
-  }
-  return std::min(next, w.latest);
-}
-
-time_point circuit_core::turn_locked(time_point now) noexcept {
-  const time_point turn = std::max(now, next_turn_);
-  const double took =
-      static_cast<double>(remaining(now, down_since_).count() + before_span_.count());
-  const double came = static_cast<double>(std::max<std::uint64_t>(arrived_ + before_, 1));
-  next_turn_ = later(turn, duration(static_cast<duration::rep>(took / (came * options_.ramp))));
-  return turn;
-}
-
-/// Virtual scheduling, as in the generic cell rate algorithm: each of those who wait gets its turn,
-/// and newcomers get theirs behind them.
-void circuit_core::start_ramp_locked(time_point now) noexcept {
-  if (first_ == nullptr) return;
-  next_turn_ = now;
-  (void)turn_locked(now);  // of the probe that has succeeded
-  for (circuit_waiter* w = first_; w != nullptr; w = w->newer) {
-    w->start = turn_locked(now);
-    w->wake->wake();
-  }
-}
-
-circuit_permit circuit_core::acquire_or_wait(circuit_waiter& w, time_point now, entropy& random,
-                                             time_point deadline, cause* refused,
-                                             time_point* park) noexcept {
-  const std::lock_guard lock(mutex_);
-  if (w.is_new && (ramping() || !lets_all_through(state()))) ++arrived_;
-  w.since = now;
-  w.start = never;
-  if (ramping() && lets_all_through(state())) {
-    if (first_ == nullptr && next_turn_ <= now) {
-      word_.fetch_and(~ramp_bit, std::memory_order_relaxed);
-    } else if (waiting_ < options_.max_waiting) {
-      w.start = turn_locked(now);
-      if (w.start > now) {
-        if (w.start >= w.latest) {
-          *refused = {options_.name, reason::queue_wait, in_seconds(remaining(w.start, now)),
-                      in_seconds(remaining(w.latest, now)), w.start};
-          return {};
-        }
-        add_waiter_locked(w);
-        *park = park_until_locked(w);
-        return {};
-      }
-    } else {
-      *refused = {options_.name, reason::queue_full, static_cast<double>(waiting_),
-                  static_cast<double>(options_.max_waiting), next_turn_};
-      return {};
-    }
-  }
-  circuit_permit p = acquire_locked(now, random, deadline, refused);
-  if (p || refused->because == reason::none || state() == circuit_state::isolated) return p;
-  const time_point next = is_open(state()) ? last_cause_.until : next_probe_;
-  if (next >= w.latest) return {};  // nothing to be had before: no use in waiting
-  if (waiting_ >= options_.max_waiting) {
-    refused->until = std::max(next, now);
-    refused->because = reason::queue_full;
-    refused->measured = static_cast<double>(waiting_);
-    refused->threshold = static_cast<double>(options_.max_waiting);
-    return {};
-  }
-  add_waiter_locked(w);
-  *park = park_until_locked(w);
-  return {};
-}
-
-circuit_permit circuit_core::look(circuit_waiter& w, time_point now, entropy& random,
-                                  time_point deadline, cause* refused, time_point* park) noexcept {
-  const std::lock_guard lock(mutex_);
-  const bool its_turn = w.start != never && w.start <= now;
-  const bool late = now >= w.latest;
-  if (w.start != never && !its_turn && !late) {
-    *park = park_until_locked(w);
-    return {};
-  }
-  if (!late || its_turn) {
-    circuit_permit p = acquire_locked(now, random, deadline, refused);
-    if (p) {
-      remove_waiter_locked(w);
-      return p;
-    }
-    if (state() != circuit_state::isolated && !late) {
-      *park = park_until_locked(w);
-      return {};
-    }
-  }
-  if (refused->because == reason::none) *refused = last_cause_;
-  if (late && state() != circuit_state::isolated)
-    *refused = {options_.name, reason::queue_wait, in_seconds(now - w.since),
-                in_seconds(w.latest - w.since), is_open(state()) ? last_cause_.until : next_probe_};
-  remove_waiter_locked(w);
-  return {};
-}
-
-void circuit_core::stop_waiting(circuit_waiter& w) noexcept {
-  const std::lock_guard lock(mutex_);
-  if (w.listed) remove_waiter_locked(w);
 }
 
 // Judging
@@ -264,12 +152,16 @@ settlement circuit_core::settle(const circuit_permit& p, logged_result result, t
   const std::lock_guard lock(mutex_);
   if (!is_current(p)) return late();
   if (p.kind_ == circuit_permit::kind::probe) {
-    free_lease_locked(p);
-    judge_probe_locked(result, now, *p.random_, server_wait);
-  } else {
-    window_->log(result, now);
-    if (state() != circuit_state::disabled) judge_locked(result, now, *p.random_, server_wait);
+    if (!free_lease_locked(p)) return late();
+    if (result.failed || result.slow)
+      probe_failed_locked(reason::probe_failed, now, *p.random_, server_wait);
+    else
+      probe_succeeded_locked(now);
+    return settlement::counted;
   }
+  note_use_locked(now);
+  window_->log(result, now);
+  if (state() != circuit_state::disabled) judge_locked(result, now, *p.random_, server_wait);
   return settlement::counted;
 }
 
@@ -279,37 +171,28 @@ bool circuit_core::row_reaches(const std::optional<int>& limit, duration span, s
          now >= later(window_->row_since(), span);
 }
 
-void circuit_core::judge_probe_locked(logged_result result, time_point now, entropy& random,
-                                      duration server_wait) noexcept {
-  if (!result.failed && !result.slow) {
-    if (++probes_succeeded_ < options_.probes_to_close) return;
-    move_locked(on_paper(state()) ? circuit_state::metrics_only : circuit_state::closed,
-                {options_.name, reason::probes_succeeded, static_cast<double>(probes_succeeded_),
-                 static_cast<double>(options_.probes_to_close), never},
-                now);
-    return;
-  }
+void circuit_core::probe_succeeded_locked(time_point now) noexcept {
+  if (++probes_succeeded_ < options_.probes_to_close) return wake_first_locked();
+  move_locked(on_paper(state()) ? circuit_state::metrics_only : circuit_state::closed,
+              {options_.name, reason::probes_succeeded, static_cast<double>(probes_succeeded_),
+               static_cast<double>(options_.probes_to_close), never},
+              now);
+}
+
+void circuit_core::probe_failed_locked(reason how, time_point now, entropy& random,
+                                       duration server_wait) noexcept {
   ++probes_failed_;
   if (suspected_) {
     ++row_;
     const int most = options_.consecutive_failures.value_or(1);
-    if (row_ < static_cast<std::uint64_t>(most)) {
-      if (first_ != nullptr) first_->wake->wake();
-      return;
-    }
-    open_locked({options_.name, reason::consecutive_failures, static_cast<double>(row_),
-                 static_cast<double>(most), never},
-                now, random, server_wait);
-    return;
+    if (row_ < static_cast<std::uint64_t>(most)) return wake_first_locked();
+    return open_locked({options_.name, reason::consecutive_failures, static_cast<double>(row_),
+                        static_cast<double>(most), never},
+                       now, random, server_wait);
   }
   // Those that are still out may know better: slow ones are told from dead ones only in time.
-  if (probes_out_ > 0 || probes_failed_ < probes_succeeded_) {
-    if (first_ != nullptr) first_->wake->wake();
-    return;
-  }
-  open_locked({options_.name, reason::probe_failed, static_cast<double>(probes_failed_),
-               static_cast<double>(probes_failed_ + probes_succeeded_), never},
-              now, random, server_wait);
+  if (probes_out_ > 0 || probes_failed_ < probes_succeeded_) return wake_first_locked();
+  open_locked({options_.name, how, 0, 0, never}, now, random, server_wait);
 }
 
 void circuit_core::judge_locked(logged_result result, time_point now, entropy& random,
@@ -337,34 +220,44 @@ void circuit_core::judge_locked(logged_result result, time_point now, entropy& r
        reaches(reason::slow_call_rate, rate(counts.slow, counts.calls), *options_.slow_ratio)) ||
       row_at(options_.consecutive_failures, options_.consecutive_span);
   if (trips) return open_locked(why, now, random, server_wait);
-  if (state() == circuit_state::closed &&
-      row_at(options_.suspect_failures, options_.consecutive_span / 2)) {
-    row_ = counts.consecutive;
-    forget_if_healthy_locked(now);
-    move_locked(circuit_state::half_open, why, now);
-    suspected_ = true;
-    next_probe_ = next_probe_locked(now, random);
-  }
+  // On paper nobody is suspected: what one call at a time finds out, all of them do as well.
+  if (state() != circuit_state::closed ||
+      !row_at(options_.suspect_failures, options_.consecutive_span / 2))
+    return;
+  row_ = counts.consecutive;
+  forget_if_healthy_locked(now);
+  move_locked(circuit_state::half_open, why, now);
+  suspected_ = true;
+  next_probe_ = next_round_locked(now, random);
+}
+
+void circuit_core::note_use_locked(time_point now) noexcept {
+  if (closed_since_ == time_point::min()) closed_since_ = now;
 }
 
 void circuit_core::roll(time_point now) noexcept {
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (lock.owns_lock()) window_->roll(now);
+  if (!lock.owns_lock()) return;
+  note_use_locked(now);
+  window_->roll(now);
 }
 
 void circuit_core::give_back(const circuit_permit& p) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!is_current(p)) return;
-  free_lease_locked(p);
+  if (!is_current(p) || !free_lease_locked(p)) return;
   // Decided nothing, so the next may go at once.
   next_probe_ = time_point::min();
   if (rounds_ > 1) --rounds_;
-  if (first_ != nullptr) first_->wake->wake();
+  wake_first_locked();
 }
 
-void circuit_core::free_lease_locked(const circuit_permit& p) noexcept {
-  leases_[p.slot_].taken = false;
+bool circuit_core::free_lease_locked(const circuit_permit& p) noexcept {
+  const auto held = std::find_if(leases_.begin(), leases_.end(),
+                                 [&p](const lease& l) { return l.number == p.lease_; });
+  if (held == leases_.end()) return false;
+  held->number = 0;
   --probes_out_;
+  return true;
 }
 
 // Moving
@@ -401,16 +294,19 @@ void circuit_core::open_locked(cause why, time_point now, entropy& random,
                                duration server_wait) noexcept {
   forget_if_healthy_locked(now);
   if (openings_ < std::numeric_limits<std::uint32_t>::max()) ++openings_;
-  // Half open without having been open, its probes had their times already.
-  const bool has_time = suspected_ && next_probe_ > now;
-  why.until = has_time ? next_probe_ : next_probe_locked(now, random);
+  // The probe that failed began a round already; while it was suspected, that one goes on.
+  const bool in_round = is_half_open(state());
+  if (in_round && suspected_ && next_probe_ > now)
+    why.until = next_probe_;
+  else if (in_round)
+    why.until = later(now, open_time(now, random));
+  else
+    why.until = next_round_locked(now, random);
   const duration own = remaining(why.until, now);
-  if (server_wait > own)
-    why.until = std::max(why.until, later(now, std::min(server_wait, options_.hint_cap)));
-  const bool hinted = remaining(why.until, now) > own;
+  const bool hinted = std::min(server_wait, options_.hint_cap) > own;
+  if (hinted) why.until = later(now, std::min(server_wait, options_.hint_cap));
   move_locked(on_paper(state()) ? circuit_state::metrics_only_open : circuit_state::open, why, now);
-  set_early_locked(options_.early_probe_after && !hinted ? later(now, options_.open_for / 2)
-                                                         : never);
+  set_early_locked(hinted ? never : later(now, options_.open_for / 2));
 }
 
 void circuit_core::forget_if_healthy_locked(time_point now) noexcept {
@@ -419,13 +315,14 @@ void circuit_core::forget_if_healthy_locked(time_point now) noexcept {
 }
 
 void circuit_core::set_early_locked(time_point at) noexcept {
+  if (!options_.early_probe_after) at = never;
   early_at_ = at;
   early_from_.store(at.time_since_epoch().count(), std::memory_order_relaxed);
 }
 
-time_point circuit_core::next_probe_locked(time_point now, entropy& random) noexcept {
+time_point circuit_core::next_round_locked(time_point now, entropy& random) noexcept {
   if (rounds_ < std::numeric_limits<std::uint32_t>::max()) ++rounds_;
-  set_early_locked(options_.early_probe_after ? later(now, options_.open_for / 2) : never);
+  set_early_locked(later(now, options_.open_for / 2));
   return later(now, open_time(now, random));
 }
 
@@ -458,18 +355,23 @@ void circuit_core::move_locked(circuit_state to, const cause& why, time_point no
     write_opening(why);
   }
   if (lets_all_through(state_of(last)) && !lets_all_through(to)) {
-    const recent_results before = window_->recent();
-    before_ = before.count;
-    before_span_ = std::min(before.span, remaining(now, closed_since_));
     down_since_ = now;
     held_back_.store(0, std::memory_order_relaxed);
-    held_back_at_probe_ = arrived_ = 0;
+    held_back_at_probe_ = 0;
+    // A ramp that was under way knows more of arrivals than the window, whose results it paced.
+    if ((last & ramp_bit) == 0) {
+      const recent_results before = window_->recent(now);
+      const duration used =
+          closed_since_ == time_point::min() ? duration::zero() : remaining(now, closed_since_);
+      arrivals_ = static_cast<double>(before.count);
+      arrivals_since_ = later(now, -std::min(before.span, used));
+    }
   }
   if (lets_all_through(to)) {
     window_->restart(tag_of(generation), now);
     closed_since_ = now;
   }
-  for (lease& l : leases_) l.taken = false;
+  for (lease& l : leases_) l.number = 0;
   probes_out_ = probes_succeeded_ = probes_failed_ = 0;
   suspected_ = false;
   next_probe_ = time_point::min();
@@ -477,18 +379,7 @@ void circuit_core::move_locked(circuit_state to, const cause& why, time_point no
   word_.store(generation << 8U | (ramps ? ramp_bit : 0) | static_cast<word>(to),
               std::memory_order_release);
   if (state_of(last) != to) note_locked({state_of(last), to, why});
-  if (first_ == nullptr) return;
-  if (ramps) {
-    start_ramp_locked(now);
-  } else if (to == circuit_state::isolated || lets_all_through(to)) {
-    for (circuit_waiter* w = first_; w != nullptr; w = w->newer) {
-      if (lets_all_through(to)) w->start = now;
-      w->wake->wake();
-    }
-  } else {
-    for (circuit_waiter* w = first_; w != nullptr; w = w->newer) w->start = never;
-    first_->wake->wake();
-  }
+  if (first_ != nullptr) tell_waiters_locked(to, now);
 }
 
 void circuit_core::write_opening(const cause& why) noexcept {
@@ -527,7 +418,8 @@ circuit_snapshot circuit_core::snapshot(time_point now) noexcept {
   s.openings = openings_;
   s.waiting = waiting_;
   s.late_results = late_results_.load(std::memory_order_relaxed);
-  if (is_open(s.state)) s.retry_at = last_cause_.until;
+  if (is_open(s.state) || is_half_open(s.state)) s.retry_at = next_probe_locked();
+  if (is_half_open(s.state)) s.retry_at = std::max(s.retry_at, now);
   s.why = last_cause_;
   return s;
 }

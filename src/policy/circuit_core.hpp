@@ -119,7 +119,7 @@ class circuit_core {
 
   struct lease {
     time_point until = never;
-    bool taken = false;
+    std::uint32_t number = 0;  // of the probe that holds it; 0: free
   };
 
   struct change {
@@ -186,24 +186,30 @@ class circuit_core {
   [[nodiscard]] bool early_locked(time_point now) const noexcept;
   /// On paper, a refused call goes through all the same, unjudged.
   circuit_permit refuse(word seen, const cause& why, entropy& random, cause* refused) noexcept;
-  /// A probe whose lease is over has failed. Opening begins a new generation, to which its report
-  /// will be a late one.
+  /// A probe whose lease is over has failed; its report, should it come, will be a late one.
   void reclaim_locked(time_point now, entropy& random) noexcept;
+  [[nodiscard]] circuit_permit probe_locked(time_point now, entropy& random,
+                                            time_point deadline) noexcept;
   [[nodiscard]] time_point lease_end(time_point now, time_point deadline) const noexcept;
 
   // Judging
 
   settlement settle(const circuit_permit& p, logged_result result, time_point now,
                     duration server_wait) noexcept;
-  void judge_probe_locked(logged_result result, time_point now, entropy& random,
-                          duration server_wait) noexcept;
+  /// Remembers when the first result came: before, nobody knew the time.
+  void note_use_locked(time_point now) noexcept;
+  void probe_succeeded_locked(time_point now) noexcept;
+  /// `how`: it came back as a failure, or not at all.
+  void probe_failed_locked(reason how, time_point now, entropy& random,
+                           duration server_wait) noexcept;
   /// Whether a row of failures is as long as `limit`, and spans that time.
   [[nodiscard]] bool row_reaches(const std::optional<int>& limit, duration span, std::uint64_t row,
                                  time_point now) const noexcept;
   /// A rule is looked at when a result counts against it.
   void judge_locked(logged_result result, time_point now, entropy& random,
                     duration server_wait) noexcept;
-  void free_lease_locked(const circuit_permit& p) noexcept;
+  /// False when the permit holds none: it was reclaimed.
+  bool free_lease_locked(const circuit_permit& p) noexcept;
 
   // Moving
 
@@ -215,18 +221,37 @@ class circuit_core {
   void forget_if_healthy_locked(time_point now) noexcept;
   /// When an early probe may go out.
   void set_early_locked(time_point at) noexcept;
-  /// The time until the next probe, counting one more opening.
-  [[nodiscard]] time_point next_probe_locked(time_point now, entropy& random) noexcept;
+  /// When the round of probing that begins now is over: one more in a row, so a longer one.
+  [[nodiscard]] time_point next_round_locked(time_point now, entropy& random) noexcept;
+  /// When the next probe may go that is not an early one; `never` while all are out.
+  [[nodiscard]] time_point next_probe_locked() const noexcept;
 
   // Waiting
 
+  /// Calls that found it not closed make it ask sooner; on paper those that went all the same do.
+  void count_held_back(const circuit_permit& p) noexcept {
+    if (!p || (p.kind_ == circuit_permit::kind::unjudged))
+      held_back_.fetch_add(1, std::memory_order_relaxed);
+  }
+  /// One more call that is ready to wait, of those that come while it is not closed.
+  void count_arrival_locked(time_point now) noexcept;
   void add_waiter_locked(circuit_waiter& w) noexcept;
   void remove_waiter_locked(circuit_waiter& w) noexcept;
+  void wake_first_locked() noexcept {
+    if (first_ != nullptr) first_->wake->wake();
+  }
   /// When to look again: its turn, or for the first in the row the next probe; else its latest.
-  [[nodiscard]] time_point park_until_locked(const circuit_waiter& w) const noexcept;
-  /// The next turn on the ramp; `now` and the end of the ramp when nobody is before.
-  [[nodiscard]] time_point turn_locked(time_point now) noexcept;
+  [[nodiscard]] time_point park_until_locked(const circuit_waiter& w,
+                                             time_point now) const noexcept;
+  /// The next turn on the ramp, kept for one who waits no longer than until `latest`.
+  [[nodiscard]] time_point turn_locked(time_point now, time_point latest) noexcept;
   void start_ramp_locked(time_point now) noexcept;
+  /// Nobody waits for a turn any more: calls go without a lock again.
+  void end_ramp_if_over_locked(time_point now) noexcept;
+  /// Whether the newcomer goes at once; else it waits for its turn, or `*refused` says why not.
+  [[nodiscard]] bool join_ramp_locked(circuit_waiter& w, time_point now, cause* refused) noexcept;
+  /// What the states mean to those who wait, once the state has changed.
+  void tell_waiters_locked(circuit_state to, time_point now) noexcept;
   /// The one place where the state changes: a new generation, with nothing of the last one left.
   void move_locked(circuit_state to, const cause& why, time_point now) noexcept;
   // Release and acquire on each number: a reader who sees a number of a later opening then also
@@ -256,30 +281,31 @@ class circuit_core {
   int probes_out_ = 0;
   int probes_succeeded_ = 0;
   int probes_failed_ = 0;
+  std::uint32_t last_lease_ = 0;
   std::uint32_t openings_ = 0;
-  std::uint32_t rounds_ = 0;  // of probing, in a row: they grow longer
-  time_point closed_since_ = time_point::min();
-  // Of the time in which it was not closed.
-  time_point down_since_ = time_point::min();
-  time_point early_at_ = never;                // open: from here on an early probe may go
-  time_point next_probe_ = time_point::min();  // half open: when the next may go beside others
-  std::uint64_t row_ = 0;   // failures in a row, probes included, when it was suspected
-  bool suspected_ = false;  // half open without having been open
+  std::uint32_t rounds_ = 0;                     // of probing, in a row: they grow longer
+  time_point closed_since_ = time_point::min();  // or since its first result; `min` before
+  time_point down_since_ = time_point::min();    // not closed since then
+  time_point early_at_ = never;                  // from here on an early probe may go
+  time_point next_probe_ = time_point::min();    // half open: when the next may join those out
+  bool suspected_ = false;                       // half open without having been open
+  std::uint64_t row_ = 0;  // failures in a row, probes included, while it is suspected
   std::uint64_t held_back_at_probe_ = 0;
-  std::uint64_t arrived_ = 0;  // calls that were ready to wait, their further attempts not counted
+  // Those that wait, in the order in which they came, and the ramp on which they go.
   circuit_waiter* first_ = nullptr;
   circuit_waiter* last_ = nullptr;
   int waiting_ = 0;
   time_point next_turn_ = time_point::min();
-  std::uint64_t before_ = 0;  // results while it was last closed, in this time
-  duration before_span_{};
+  double arrivals_ = 0;  // since then; both are halved now and then
+  time_point arrivals_since_ = time_point::min();
   cause last_cause_{};
   std::vector<change> changes_;
   bool announcing_ = false;
   std::atomic<std::uint64_t> late_results_{0};
   // Calls that found it not closed since it last was; counted without the lock too.
   std::atomic<std::uint64_t> held_back_{0};
-  std::atomic<time_point::rep> early_from_{never.time_since_epoch().count()};  // is early_at_
+  // The same as `early_at_`, a hint to those without the lock; it decides nothing.
+  std::atomic<time_point::rep> early_from_{never.time_since_epoch().count()};
 };
 
 }  // namespace hawser::inline v0::detail

@@ -3,6 +3,7 @@
 #include "hawser/core/error.hpp"
 
 #include <bit>
+#include <typeinfo>
 
 namespace hawser::inline v0 {
 
@@ -25,10 +26,23 @@ keyed_options validated(keyed_options o) {
 keyed_policy::keyed_policy(maker make, keyed_options how)
     : make_(std::move(make)),
       how_(validated(how)),
-      shared_(make_()),
-      slots_(std::bit_ceil(2 * how_.max_keys)) {}
+      shared_(made(nullptr)),
+      slots_(std::bit_ceil(2 * how_.max_keys)) {
+  entries_.reserve(how_.max_keys);
+}
 
 keyed_policy::~keyed_policy() = default;
+
+/// A stage is built in room that was measured once, by `shared_`.
+std::shared_ptr<policy> keyed_policy::made(const policy* like) const {
+  std::shared_ptr<policy> its = make_ ? make_() : nullptr;
+  if (its == nullptr) throw config_error("keyed.make", "nothing", "must make a policy");
+  const policy& one = *its;
+  if (like != nullptr && typeid(one) != typeid(*like))
+    throw config_error("keyed.make", std::string(one.kind()),
+                       "must always make policies of one type");
+  return its;
+}
 
 keyed_policy::entry* keyed_policy::find(std::string_view key, std::uint64_t hash) const noexcept {
   const std::size_t mask = slots_.size() - 1;
@@ -47,13 +61,11 @@ policy& keyed_policy::look_up(std::string_view key, std::uint64_t hash) {
     full_.store(true, std::memory_order_relaxed);
     return *shared_;
   }
-  entries_.reserve(entries_.size() + 1);
-  auto made = std::make_unique<entry>(entry{hash, std::string(key), make_()});
+  entries_.push_back(std::make_unique<entry>(entry{hash, std::string(key), made(shared_.get())}));
   const std::size_t mask = slots_.size() - 1;
   std::size_t i = static_cast<std::size_t>(hash) & mask;
   while (slots_[i].load(std::memory_order_relaxed) != nullptr) i = (i + 1) & mask;
-  slots_[i].store(made.get(), std::memory_order_release);
-  entries_.push_back(std::move(made));
+  slots_[i].store(entries_.back().get(), std::memory_order_release);
   return *entries_.back()->its;
 }
 

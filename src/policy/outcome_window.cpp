@@ -21,10 +21,6 @@ class last_calls final : public outcome_window {
     roll_next_at(ages_->end());
   }
 
-  [[nodiscard]] recent_results recent() const noexcept override {
-    return {ages_ ? kept() : 0, max_age_};
-  }
-
  private:
   struct entry {
     std::uint64_t place = 0;
@@ -46,6 +42,10 @@ class last_calls final : public outcome_window {
     roll_next_at(ages_->end());
     oldest_ = total_ - std::min(kept(), total_);
     evict();
+  }
+
+  [[nodiscard]] recent_results recent_now() const noexcept override {
+    return {ages_ ? kept() : 0, max_age_};
   }
 
   [[nodiscard]] std::uint64_t kept() const noexcept {
@@ -102,8 +102,6 @@ class last_span final : public outcome_window {
     roll_next_at(buckets_.end());
   }
 
-  [[nodiscard]] recent_results recent() const noexcept override { return {sum().calls, span_}; }
-
  private:
   void clear(time_point now) noexcept override {
     buckets_.restart(now);
@@ -131,6 +129,8 @@ class last_span final : public outcome_window {
     }
     return all;
   }
+
+  [[nodiscard]] recent_results recent_now() const noexcept override { return {sum().calls, span_}; }
 
   sliding_buckets<window_counts> buckets_;
   duration span_;

@@ -78,10 +78,12 @@ class outcome_window {
   /// A failure, a slow success, or both.
   void log(logged_result result, time_point now) noexcept {
     roll(now);
-    if (!result.failed)
+    if (!result.failed) {
       end_row(now);
-    else
+    } else {
+      if (row_since_ == time_point::min()) row_since_ = now;
       ++consecutive_;
+    }
     append(result);
   }
   /// Something else than a failure came, whether it is counted or not.
@@ -89,10 +91,14 @@ class outcome_window {
     consecutive_ = 0;
     row_since_ = now;
   }
-  /// When something else than a failure last came; at first, when it was restarted.
+  /// When something else than a failure last came. Before any did: when it was restarted, or in a
+  /// new one the first failure came.
   [[nodiscard]] time_point row_since() const noexcept { return row_since_; }
-  /// Whatever the window's size; nothing where it does not look at the time. As of the last roll.
-  [[nodiscard]] virtual recent_results recent() const noexcept = 0;
+  /// Whatever the window's size; nothing where it does not look at the time.
+  [[nodiscard]] recent_results recent(time_point now) noexcept {
+    roll(now);
+    return recent_now();
+  }
   [[nodiscard]] window_counts counts(time_point now) noexcept {
     roll(now);
     window_counts sums = sum();
@@ -118,11 +124,12 @@ class outcome_window {
   virtual void add(std::uint64_t successes) noexcept = 0;
   virtual void append(logged_result result) noexcept = 0;
   [[nodiscard]] virtual window_counts sum() const noexcept = 0;
+  [[nodiscard]] virtual recent_results recent_now() const noexcept = 0;
 
   std::atomic<time_point::rep> roll_at_{never.time_since_epoch().count()};
   sharded_counter successes_;
   std::uint64_t consecutive_ = 0;
-  time_point row_since_{};
+  time_point row_since_ = time_point::min();
 };
 
 [[nodiscard]] std::unique_ptr<outcome_window> make_window(

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 namespace hawser::inline v0 {
@@ -193,9 +194,9 @@ bool rate_limiter_policy::take_under_lock(std::uint32_t cost, time_point now, gr
 
 rate_limiter_policy::grant rate_limiter_policy::take_locked(std::uint32_t cost,
                                                             time_point now) noexcept {
+  release_locked(now, nullptr);  // first: a ramp that begins or ends there is another rate
   const rate r = rate_locked();
   if (cost > r.burst) return {grant::result::over_burst, r.version, never, 0};
-  release_locked(now, nullptr);
   if (windows_ != nullptr) return take_window_locked(cost, now);
   ns seen = spent_until_.load(std::memory_order_relaxed);
   for (;;) {
@@ -271,6 +272,7 @@ void rate_limiter_policy::drop_locked(waiter& w, time_point start) noexcept {
 /// right: those behind it start no earlier, and whoever becomes first is woken to set its own.
 void rate_limiter_policy::release_locked(time_point now, const waiter* self) noexcept {
   if (server_pause_ && now >= paused_until_) begin_ramp_locked(now);
+  if (ramping_) quicken_ramp_locked(now);
   while (first_ != nullptr && first_->start <= now) {
     waiter& w = *first_;
     if (windows_ != nullptr) w.receipt = windows_->settle(w.cost, w.start);
@@ -278,7 +280,7 @@ void rate_limiter_policy::release_locked(time_point now, const waiter* self) noe
     remove_locked(w, waiter::status::granted);
     if (&w != self) w.wake->wake();
   }
-  if (ramping_ && first_ == nullptr) end_ramp_locked();
+  if (ramping_ && first_ == nullptr) end_ramp_locked(now);
   if (first_ == nullptr || first_->armed <= first_->start) return;
   first_->armed = first_->start;
   if (first_ != self) first_->wake->wake();
@@ -314,6 +316,7 @@ void rate_limiter_policy::move_up_locked(waiter& gone) noexcept {
 }
 
 void rate_limiter_policy::give_back(std::uint32_t cost, const grant& of, time_point now) noexcept {
+  if (is_probe(of)) return probe_undecided(now, now);
   const std::lock_guard guard(lock_);
   give_back_locked(cost, of.receipt, of.version, now);
 }
@@ -388,6 +391,23 @@ ns rate_limiter_policy::reserved_locked(ns interval) const noexcept {
   return reserved;
 }
 
+rate_limiter_policy::rate rate_limiter_policy::own_rate_locked() const noexcept {
+  return rate_of(permits_, per_, static_cast<int>(burst_.load(std::memory_order_relaxed)));
+}
+
+/// The rate that readers without the lock see. Odd first: a reader that sees any of the new numbers
+/// sees that, too, and comes to the lock, until `rate_is_written_locked`.
+void rate_limiter_policy::write_rate_locked(const rate& to) noexcept {
+  version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  interval_.store(to.interval, std::memory_order_release);
+  ahead_.store(to.ahead, std::memory_order_release);
+  burst_.store(to.burst, std::memory_order_release);
+}
+
+void rate_limiter_policy::rate_is_written_locked() noexcept {
+  version_.store(version_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
 namespace {
 
 /// Where spending stands when the bucket is empty until `end`, and has its first token there.
@@ -429,42 +449,55 @@ void rate_limiter_policy::drain_locked(time_point now) noexcept {
 
 void rate_limiter_policy::pause_until(time_point end) noexcept {
   const std::lock_guard guard(lock_);
+  by_hand_until_ = std::max(by_hand_until_, end);
   pause_locked(end);
 }
 
 void rate_limiter_policy::resume(time_point now) noexcept {
   const std::lock_guard guard(lock_);
+  by_hand_until_ = time_point::min();
   if (paused_until_ <= now) return;
+  resume_locked(now);
+  release_locked(now, nullptr);
+}
+
+/// As if the pause had been set to end at `now`. Precondition: there is one.
+void rate_limiter_policy::resume_locked(time_point now) noexcept {
   const time_point end = std::exchange(paused_until_, now);
   server_end_ = time_point::min();
-  server_pause_until_.store(server_end_.time_since_epoch().count(), std::memory_order_relaxed);
-  if (windows_ != nullptr) {
-    replan_windows_locked(now);
-  } else {
-    // One token, unless the calls before the pause had taken that one, too.
-    const rate r = rate_locked();
-    const ns base = std::max(unpaused_, spent_by_pause(now, r.ahead, r.interval));
-    const ns floor = spent_by_pause(end, r.ahead, r.interval);
-    const ns reserved = reserved_locked(r.interval);
-    replan_gcra_locked([&](ns seen) { return seen - reserved == floor ? base : seen - reserved; });
-  }
-  release_locked(now, nullptr);
+  server_pause_until_.store(count_of(server_end_), std::memory_order_relaxed);
+  if (windows_ != nullptr) return replan_windows_locked(now);
+  // One token, unless the calls before the pause had taken that one, too.
+  const rate r = rate_locked();
+  const ns base = std::max(unpaused_, spent_by_pause(now, r.ahead, r.interval));
+  const ns floor = spent_by_pause(end, r.ahead, r.interval);
+  const ns reserved = reserved_locked(r.interval);
+  replan_gcra_locked([&](ns seen) { return seen - reserved == floor ? base : seen - reserved; });
 }
 
 void rate_limiter_policy::server_said_wait(duration wait, time_point now,
                                            entropy& random) noexcept {
   const std::lock_guard guard(lock_);
-  probe_sent_ = never;
+  if (server_pause_ && now >= paused_until_) release_locked(now, nullptr);  // that row is over
+  const bool probed = std::exchange(probe_sent_, never) != never && now < paused_until_;
+  if (probed) probe_at_.store(count_of(next_probe(now)), std::memory_order_relaxed);
   const duration asked = std::clamp(wait, duration::zero(), options_.max_pause);
-  if (asked == duration::zero()) return drain_locked(now);
   const time_point end = later(now, asked);
+  // What it says to a probe is its latest word on a pause that was doubted.
+  if (probed && wait >= duration::zero() && end < server_end_) {
+    resume_locked(now);
+    pause_locked(by_hand_until_);
+  }
+  if (asked == duration::zero()) return drain_locked(now);
   if (!server_pause_ && !ramping_) {
     server_since_ = now;
-    arrivals_.store(0, std::memory_order_relaxed);
+    arrivals_.store(static_cast<std::uint64_t>(reserved_locked(1)), std::memory_order_relaxed);
   }
   server_pause_ = true;
   if (options_.probe_every && std::max(end, server_end_) > later(now, options_.long_pause))
-    probe_at_.store(count_of(later(now, *options_.probe_every)), std::memory_order_relaxed);
+    probe_at_.store(count_of(next_probe(now)), std::memory_order_relaxed);
+  else if (probed)
+    probe_at_.store(count_of(never), std::memory_order_relaxed);
   if (now >= server_end_)
     share_ = random.uniform();
   else if (end <= server_end_)
@@ -476,13 +509,35 @@ void rate_limiter_policy::server_said_wait(duration wait, time_point now,
   pause_locked(spread);
 }
 
-/// The rate that readers without the lock see, under a version that is odd meanwhile.
-void rate_limiter_policy::write_rate_locked(const rate& to) noexcept {
-  const std::uint32_t version = version_.load(std::memory_order_relaxed);
-  version_.store(version + 1, std::memory_order_relaxed);
-  interval_.store(to.interval, std::memory_order_release);
-  ahead_.store(to.ahead, std::memory_order_release);
-  version_.store(version + 2, std::memory_order_release);
+// ---- shared state: the ramp after a server's pause, and probes within a long one ----
+
+template <class BaseOf>
+void rate_limiter_policy::change_gcra_locked(const rate& to, const BaseOf& base_of) noexcept {
+  write_rate_locked(to);
+  replan_gcra_locked(base_of);
+  rate_is_written_locked();
+}
+
+/// A little more than has come in since the row of pauses began, or on the ramp if that is more,
+/// but never over the own rate, and one at a time.
+rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const noexcept {
+  const auto apart_for = [](duration took, std::uint64_t came) {
+    return static_cast<double>(took.count()) /
+           static_cast<double>(std::max<std::uint64_t>(came, 1));
+  };
+  rate r = own_rate_locked();
+  const std::uint64_t came = arrivals_.load(std::memory_order_relaxed);
+  double apart = apart_for(remaining(now, server_since_), came);
+  if (ramping_) {  // over no less time than the pauses took, lest few calls be taken for many
+    const duration paused = remaining(ramp_since_, server_since_);
+    const duration took = std::max(remaining(now, ramp_since_), paused);
+    apart = std::min(apart, apart_for(took, came - came_before_ramp_));
+  }
+  // Of a burst at a time at most, so that no product overflows.
+  const auto most = static_cast<double>(std::numeric_limits<ns>::max() / 4 / r.burst);
+  apart = std::min(apart / options_.ramp, most);
+  r.ahead = r.interval = std::max(r.interval, static_cast<ns>(apart));
+  return r;
 }
 
 /// The server's pause is over: until nobody waits any more, a little more than comes in may go out.
@@ -490,64 +545,108 @@ void rate_limiter_policy::begin_ramp_locked(time_point now) noexcept {
   server_pause_ = false;
   probe_at_.store(count_of(never), std::memory_order_relaxed);
   if (windows_ != nullptr || first_ == nullptr) return;
-  rate r = rate_of(permits_, per_, static_cast<int>(burst_.load(std::memory_order_relaxed)));
-  const auto came = static_cast<double>(arrivals_.load(std::memory_order_relaxed));
-  const double took = static_cast<double>(remaining(now, server_since_).count());
-  const double apart = took / (std::max(came, 1.0) * options_.ramp);
-  r.interval = std::max(r.interval, static_cast<ns>(std::min(apart, 9e15)));
-  r.ahead = r.interval;
+  ramping_ = false;  // if one was under way, the pause has ended it
+  const rate from = rate_locked();
+  const ns reserved = reserved_locked(from.interval);
+  ns base = 0;  // when the first token is there, with and without a ramp
+  change_gcra_locked(ramp_locked(now), [&](ns seen) {
+    return base = std::max(count_of(now), moved(seen - reserved, from.interval - from.ahead));
+  });
   ramping_ = true;
-  write_rate_locked(r);
-  replan_gcra_locked([now](ns) { return count_of(now); });
+  // Who waits or is refused now does so for the server's sake, unless our own rate is as slow.
+  const bool slower = interval_.load(std::memory_order_relaxed) > own_rate_locked().interval;
+  server_pause_until_.store(count_of(slower ? never : now), std::memory_order_relaxed);
+  ramp_since_ = now;
+  came_before_ramp_ = arrivals_.load(std::memory_order_relaxed);
+  account_locked(base);
 }
 
-void rate_limiter_policy::end_ramp_locked() noexcept {
+/// Calls go on arriving, perhaps more of them than before: then the ramp keeps ahead of them, so
+/// that it has an end.
+void rate_limiter_policy::quicken_ramp_locked(time_point now) noexcept {
+  const rate from = rate_locked();
+  const rate to = ramp_locked(now);
+  if (first_ == nullptr || to.interval >= from.interval - from.interval / 8) return;
+  const ns reserved = reserved_locked(from.interval);
+  ns spent = 0;
+  change_gcra_locked(to, [&](ns seen) { return spent = seen - reserved; });
+  off_ramp_ = off_ramp_locked(spent, from.interval);
+  ramp_mark_ = spent;
+}
+
+/// Where spending stands at the own rate when it stands at `spent` on the ramp.
+ns rate_limiter_policy::off_ramp_locked(ns spent, ns interval) const noexcept {
+  const ns tokens = (std::max(spent - ramp_mark_, ns{0}) + interval - 1) / interval;
+  return moved(off_ramp_, tokens * own_rate_locked().interval);
+}
+
+/// From here on it is counted what the ramp lets go; the first token is there at `base`.
+void rate_limiter_policy::account_locked(ns base) noexcept {
+  const rate own = own_rate_locked();
+  ramp_mark_ = unpaused_ = base;
+  off_ramp_ = moved(base, own.ahead - own.interval);
+}
+
+/// Nobody waits any more. The bucket holds what has come in since the pause less what has gone out:
+/// there is no burst behind a ramp that would not be there without one.
+void rate_limiter_policy::end_ramp_locked(time_point now) noexcept {
+  const rate from = rate_locked();
+  const rate own = own_rate_locked();
+  change_gcra_locked(own, [&](ns seen) {
+    return now < paused_until_ ? spent_by_pause(paused_until_, own.ahead, own.interval)
+                               : off_ramp_locked(seen, from.interval);
+  });
   ramping_ = false;
-  write_rate_locked(
-      rate_of(permits_, per_, static_cast<int>(burst_.load(std::memory_order_relaxed))));
+  if (now >= paused_until_) server_pause_until_.store(count_of(now), std::memory_order_relaxed);
 }
 
-bool rate_limiter_policy::take_probe(time_point now, grant& g) noexcept {
+time_point rate_limiter_policy::next_probe(time_point now) const noexcept {
+  return options_.probe_every ? later(now, *options_.probe_every) : never;
+}
+
+bool rate_limiter_policy::take_probe(std::uint32_t cost, time_point now, grant& g) noexcept {
   if (count_of(now) < probe_at_.load(std::memory_order_relaxed)) return false;
-  bool over = false;
-  {
-    const std::lock_guard guard(lock_);
-    if (now >= paused_until_ || count_of(now) < probe_at_.load(std::memory_order_relaxed))
-      return false;
-    // A success is told to nobody whom it does not concern; a probe that was not turned away
-    // within this time has succeeded.
-    over = probe_sent_ != never;
-    probe_at_.store(count_of(over ? never : later(now, probe_patience)), std::memory_order_relaxed);
-    probe_sent_ = over ? never : now;
-    g = {grant::result::admitted, version_.load(std::memory_order_relaxed) - 1, now, 0};
+  const std::lock_guard guard(lock_);
+  if (now >= paused_until_) probe_at_.store(count_of(never), std::memory_order_relaxed);
+  if (count_of(now) < probe_at_.load(std::memory_order_relaxed) || now < by_hand_until_)
+    return false;
+  // A success is told to nobody whom it does not concern; a probe that was not turned away
+  // within this time has succeeded.
+  if (std::exchange(probe_sent_, now) != never) {
+    probe_sent_ = never;
+    resume_locked(now);
+    g = take_locked(cost, now);
+    return g.admitted();
   }
-  if (over) resume(now);
+  probe_at_.store(count_of(later(now, probe_patience)), std::memory_order_relaxed);
+  g = {grant::result::admitted, version_.load(std::memory_order_relaxed) | 1U, now, 0};
   return true;
 }
 
-/// It was not turned away, but it says nothing about the pause either.
-void rate_limiter_policy::probe_failed(time_point now) noexcept {
+/// It was not turned away, but it says nothing about the pause either. The next one may go `at`.
+void rate_limiter_policy::probe_undecided(time_point now, time_point at) noexcept {
   const std::lock_guard guard(lock_);
-  if (std::exchange(probe_sent_, never) == never || !options_.probe_every) return;
-  probe_at_.store(count_of(later(now, *options_.probe_every)), std::memory_order_relaxed);
+  if (std::exchange(probe_sent_, never) == never || now >= paused_until_) return;
+  probe_at_.store(count_of(at), std::memory_order_relaxed);
 }
 
 void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int> burst,
                                    time_point now) {
   check_rate(options_, permits, per, burst);
-  const rate to = rate_of(permits, per, burst);
+  rate to = rate_of(permits, per, burst);
   const std::lock_guard guard(lock_);
   release_locked(now, nullptr);
   const rate from = rate_locked();
-  ramping_ = false;
   if (windows_ != nullptr) windows_->resize(permits, per);
   permits_ = permits;
   per_ = per;
-  // Odd first: a reader that sees any of the new numbers sees that, too, and comes to the lock.
-  version_.store(from.version + 1, std::memory_order_relaxed);
-  interval_.store(to.interval, std::memory_order_release);
-  ahead_.store(to.ahead, std::memory_order_release);
-  burst_.store(to.burst, std::memory_order_release);
+  write_rate_locked(to);
+  if (ramping_) {  // goes on, no slower than so far if the new rate allows it
+    const rate ramp = ramp_locked(now);
+    to.ahead = to.interval = std::max(to.interval, std::min(ramp.interval, from.interval));
+    interval_.store(to.interval, std::memory_order_release);
+    ahead_.store(to.ahead, std::memory_order_release);
+  }
   if (windows_ != nullptr) {
     replan_windows_locked(now);
   } else {
@@ -566,11 +665,13 @@ void rate_limiter_policy::set_rate(int permits, duration per, std::optional<int>
     if (paused_until_ > now) unpaused_ = converted(unpaused_, count_of(now));
     // Within a pause counted at its end: what is missing until then is no debt.
     const ns then = count_of(std::max(now, paused_until_));
+    ns base = 0;
     replan_gcra_locked([&](ns seen) {
-      return converted(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
+      return base = converted(seen == count_of(time_point::min()) ? seen : seen - reserved, then);
     });
+    if (ramping_) account_locked(base);
   }
-  version_.store(from.version + 2, std::memory_order_release);
+  rate_is_written_locked();
   release_locked(now, nullptr);
 }
 
@@ -578,6 +679,7 @@ rate_permit rate_limiter_policy::try_acquire(time_point now, std::uint32_t cost,
                                              refusal* refused) noexcept {
   grant g;
   if (take(cost, now, g)) return {*this, cost, g};
+  if (g.what == grant::result::refused && take_probe(cost, now, g)) return {*this, cost, g};
   if (refused != nullptr)
     *refused = {errc::rate_limited, why_refused(g, cost, now, duration::zero())};
   return {};
@@ -649,8 +751,9 @@ class rate_limiter_stage final : public stage {
   step inner_done(int /*child*/, const outcome& o, tick& t) override {
     if (o.throttled || o.status == 429)
       policy_.server_said_wait(o.server_wait, t.now(), t.random());
-    else if (probes_ && !o.ok())
-      policy_.probe_failed(t.now());
+    else if (rate_limiter_policy::is_probe(grant_) && !let_in(o))
+      policy_.probe_undecided(
+          t.now(), o.delivery == evidence::never_sent ? t.now() : policy_.next_probe(t.now()));
     if (o.rejected && o.delivery == evidence::never_sent && t.attempts() == attempts_)
       policy_.give_back(t.cost(), grant_, t.now());
     return t.finish(o);
@@ -672,12 +775,15 @@ class rate_limiter_stage final : public stage {
  private:
   using result = rate_grant::result;
 
+  /// Whether the server took the call, though it may not have found what was asked for.
+  static bool let_in(const outcome& o) noexcept {
+    return o.ok() || (o.delivery == evidence::answered && !o.countable);
+  }
+
   [[gnu::noinline]] step wait_or_refuse(tick& t) {
-    policy_.arrivals_.fetch_add(1, std::memory_order_relaxed);
-    if (grant_.what == result::refused && policy_.take_probe(t.now(), grant_)) {
-      probes_ = true;
+    policy_.arrivals_.fetch_add(t.cost(), std::memory_order_relaxed);
+    if (grant_.what == result::refused && policy_.take_probe(t.cost(), t.now(), grant_))
       return step::call_inner();
-    }
     if (!may_wait(t)) return refuse_for(t, grant_.start);
     const time_point by_wait = later(t.now(), *policy_.options_.max_wait);
     rate_waiter& w = node_.emplace();
@@ -752,7 +858,6 @@ class rate_limiter_stage final : public stage {
   time_point now_{};
   int attempts_ = 0;
   bool waits_ = false;
-  bool probes_ = false;  // in a pause that is doubted
   rate_grant grant_;
   std::optional<rate_waiter> node_;  // built only when there is a wait
 };

@@ -26,6 +26,8 @@ retry validated(retry options) {
           options.max_attempts, "must be 1 to 100 (it counts attempts, so 1 means no retry)");
   require(options.max_server_wait >= duration::zero(), "retry.max_server_wait",
           options.max_server_wait, "must not be negative");
+  require(!options.hint_excess || *options.hint_excess >= duration::zero(), "retry.hint_excess",
+          options.hint_excess.value_or(duration::zero()), "must not be negative, or off");
   validate(options.delay, "retry.delay");
   return options;
 }
@@ -121,8 +123,9 @@ class retry_policy::on_call final : public stage {
     duration wait = wait_;
     reason because = reason::own_delay;
     if (o.has_hint() && o.server_wait > wait) {
-      wait = o.server_wait;
-      because = reason::server_hint;
+      const duration excess = o.server_wait - wait;
+      wait += std::min(excess, options().hint_excess.value_or(excess));
+      if (wait > wait_) because = reason::server_hint;
     }
     const time_point until = later(t.now(), wait);
     if (because == reason::server_hint && wait > options().max_server_wait)

@@ -114,7 +114,7 @@ class window_budget final : public budget {
   }
 
   void succeeded(double last_payment, time_point now) noexcept override {
-    if (!options_.refund || last_payment == 0) return;
+    if (!options_.refund || !(last_payment > 0)) return;
     const std::lock_guard lock(mutex_);
     roll_locked(now);
     if (bucket* const paid = recent_.newest([](const bucket& b) { return b.spent > 0; }))

@@ -14,9 +14,15 @@ namespace {
 
 start_spread validated(start_spread options) {
   if (options.name.empty()) options.name = "start_spread";
-  detail::require(options.over > duration::zero(), "start_spread.over", options.over,
-                  "must be over 0; leave the policy out to start at once");
+  detail::require(options.over > duration::zero() && options.over <= std::chrono::hours(1),
+                  "start_spread.over", options.over,
+                  "must be over 0 and at most 1 h; leave the policy out to start at once");
   return options;
+}
+
+duration part_of(duration span, const tick& t) {
+  const auto part = static_cast<double>(span.count()) * t.random().uniform();
+  return duration(static_cast<duration::rep>(part));
 }
 
 }  // namespace
@@ -29,8 +35,7 @@ start_spread_policy::start_spread_policy(start_spread options)
 time_point start_spread_policy::begins_at(tick& t) noexcept {
   time_point::rep at = begins_at_.load(std::memory_order_relaxed);
   if (at == never.time_since_epoch().count()) {
-    const auto part = static_cast<double>(options_.over.count()) * t.random().uniform();
-    const time_point drawn = later(t.now(), duration(static_cast<duration::rep>(part)));
+    const time_point drawn = later(t.now(), part_of(options_.over, t));
     if (begins_at_.compare_exchange_strong(at, drawn.time_since_epoch().count(),
                                            std::memory_order_relaxed))
       at = drawn.time_since_epoch().count();
@@ -45,8 +50,12 @@ class start_spread_policy::on_call final : public stage {
   explicit on_call(start_spread_policy& shared) noexcept : shared_(shared) {}
 
   step enter(tick& t) override {
-    const time_point at = shared_.begins_at(t);
+    time_point at = shared_.begins_at(t);
     if (at <= t.now()) return step::call_inner();
+    if (at >= t.deadline()) {  // it has less time than that: half of it for the wait
+      const duration left = remaining(t.deadline(), t.now()) / 2;
+      at = later(t.now(), part_of(left, t));
+    }
     if (t.observed()) {
       event e;
       e.kind = event_kind::waiting;

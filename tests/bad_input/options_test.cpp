@@ -44,6 +44,8 @@ void check(const retry& o) { static_cast<void>(make_policy(o)); }
 void check(const circuit_breaker& o) { static_cast<void>(make_policy(o)); }
 void check(const bulkhead& o) { static_cast<void>(make_policy(o)); }
 void check(const rate_limiter& o) { static_cast<void>(make_policy(o)); }
+void check(const start_spread& o) { static_cast<void>(make_policy(o)); }
+void check(const keyed_options& o) { static_cast<void>(make_policy(keyed{timeout{}, o})); }
 void check(const fallback& o) { static_cast<void>(make_policy(o)); }
 void check(const retry_budget& o) { static_cast<void>(make_budget(o)); }
 void check(const token_budget& o) { static_cast<void>(make_budget(o)); }
@@ -132,6 +134,8 @@ TEST(BadOptions, OfRetries) {
             {0, -1, least, 101, most}),
       edges("retry.max_server_wait", "must not be negative", &retry::max_server_wait,
             {0ns, longest}, {-1ns, most_negative}),
+      edges("retry.hint_excess", "must not be negative, or off", &retry::hint_excess,
+            {0ns, longest, std::nullopt}, {-1ns, most_negative}),
       edges("retry.delay.each", "at least 0", &retry::delay,
             {constant{.each = 0ns}, constant{.each = longest}},
             {constant{.each = -1ns}, constant{.each = most_negative}}),
@@ -170,6 +174,20 @@ TEST(BadOptions, OfBackoffs) {
             {100ms - 1ns, 0ns, most_negative}),
       edges("retry.delay.spread", "one of jitter's values", &fibonacci::spread,
             {jitter::none, jitter::decorrelated}, {no_such}),
+  });
+}
+
+TEST(BadOptions, OfStartSpreads) {
+  run({
+      edges("start_spread.over", "over 0 and at most 1 h", &start_spread::over, {1ns, 1h},
+            {0ns, -1ns, most_negative, 1h + 1ns, longest}),
+  });
+}
+
+TEST(BadOptions, OfKeyedPolicies) {
+  run({
+      edges("keyed.max_keys", "from 1 to 1000000", &keyed_options::max_keys, {1u, 1'000'000u},
+            {0u, 1'000'001u, endless}),
   });
 }
 
@@ -221,6 +239,9 @@ TEST(BadOptions, OfCircuitBreakers) {
                    {10ns, longest}, {9ns, 0ns, -1ns, most_negative}),
       window_edges("circuit_breaker.window.span", "a nanosecond per bucket", &time_window::span,
                    {1000ns}, {999ns}, time_window{.buckets = 1000}),
+      window_edges("circuit_breaker.window.max_age", "at least 10 ns, or off",
+                   &count_window::max_age, {10ns, longest, std::nullopt},
+                   {9ns, 0ns, -1ns, most_negative}),
       edges("circuit_breaker.min_calls", "at least 1", &circuit_breaker::min_calls, {1},
             {0, -1, least}),
       edges("circuit_breaker.min_calls", "at most window.calls", &circuit_breaker::min_calls, {100},
@@ -236,13 +257,24 @@ TEST(BadOptions, OfCircuitBreakers) {
             {0ns, longest}, {-1ns, most_negative}),
       edges("circuit_breaker.consecutive_failures", "at least 1",
             &circuit_breaker::consecutive_failures, {1, most}, {0, -1, least}),
-      edges("circuit_breaker.open_for", "positive", &circuit_breaker::open_for, {1ns, 2min},
+      edges("circuit_breaker.consecutive_span", "must not be negative",
+            &circuit_breaker::consecutive_span, {0ns, longest}, {-1ns, most_negative}),
+      edges("circuit_breaker.suspect_failures", "at least 1, or off",
+            &circuit_breaker::suspect_failures, {1, most, std::nullopt}, {0, -1, least}),
+      edges("circuit_breaker.hears", "one of failure_scope's values", &circuit_breaker::hears,
+            {failure_scope::all, failure_scope::connections},
+            {static_cast<failure_scope>(2), static_cast<failure_scope>(255)}),
+      edges("circuit_breaker.open_for", "positive", &circuit_breaker::open_for, {1ns, 20s},
             {0ns, -1ns, most_negative}),
+      edges("circuit_breaker.open_share", "over 0 and at most 1", &circuit_breaker::open_share,
+            {std::numeric_limits<double>::min(), 1.0}, {0.0, -0.5, over(1.0), nan, infinite}),
+      edges("circuit_breaker.early_probe_after", "at least 1, or off",
+            &circuit_breaker::early_probe_after, {1, most, std::nullopt}, {0, -1, least}),
       edges("circuit_breaker.open_multiplier", "at least 1 and finite",
             &circuit_breaker::open_multiplier, {1.0, std::numeric_limits<double>::max()},
             {under(1.0), 0.0, nan, infinite, -infinite}),
       edges("circuit_breaker.open_cap", "at least open_for", &circuit_breaker::open_cap,
-            {10s, longest}, {10s - 1ns, 0ns, most_negative}),
+            {1s, longest}, {1s - 1ns, 0ns, most_negative}),
       edges("circuit_breaker.open_jitter", "at least 0 and under 1", &circuit_breaker::open_jitter,
             {0.0, under(1.0)}, {under(0.0), 1.0, nan, infinite, -infinite}),
       edges("circuit_breaker.hint_cap", "must not be negative", &circuit_breaker::hint_cap,
@@ -255,6 +287,12 @@ TEST(BadOptions, OfCircuitBreakers) {
             {1, most}, {0, -1, least}),
       edges("circuit_breaker.probe_lease", "positive", &circuit_breaker::probe_lease,
             {1ns, longest}, {0ns, -1ns, most_negative}),
+      edges("circuit_breaker.max_wait", "over 0, or off", &circuit_breaker::max_wait,
+            {1ns, longest, std::nullopt}, {0ns, -1ns, most_negative}),
+      edges("circuit_breaker.max_waiting", "from 1 to 1000000", &circuit_breaker::max_waiting,
+            {1, 1'000'000}, {0, -1, least, 1'000'001, most}),
+      edges("circuit_breaker.ramp", "at least 1 and finite", &circuit_breaker::ramp,
+            {1.0, std::numeric_limits<double>::max()}, {under(1.0), 0.0, nan, infinite}),
   });
   // What a ratio needs of the window, each ratio does alone; without one it needs nothing.
   circuit_breaker slow_alone = slow;
@@ -347,6 +385,13 @@ TEST(BadOptions, OfRateLimiters) {
             rate_limiter{.permits = 1, .algorithm = rate_algorithm::sliding_window}),
       edges("rate_limiter.spread", "between 0 and 1", &rate_limiter::spread, {0.0, 1.0},
             {under(0.0), over(1.0), nan, infinite, -infinite}),
+      edges("rate_limiter.long_pause", "must be over 0", &rate_limiter::long_pause, {1ns, longest},
+            {0ns, -1ns, most_negative}),
+      edges("rate_limiter.probe_every", "must be over 0, or off", &rate_limiter::probe_every,
+            {1ns, longest, std::nullopt}, {0ns, -1ns, most_negative}),
+      edges("rate_limiter.ramp", "at least 1 and finite", &rate_limiter::ramp,
+            {1.0, std::numeric_limits<double>::max()},
+            {under(1.0), 0.0, -1.0, nan, infinite, -infinite}),
       edges("rate_limiter.max_pause", "at least 0", &rate_limiter::max_pause, {0ns, longest},
             {-1ns, most_negative}),
   });
@@ -637,7 +682,7 @@ TEST(BadOptions, OfTheStandardPipelineAreNamedAsTheirs) {
   o.retry.max_attempts = 0;
   expect_config_error([&] { check(o); }, "retry.max_attempts", "0", "1 to 100");
   o = {};
-  o.rate->per = 0s;
+  o.rate = rate_limiter{.per = 0s};
   expect_config_error([&] { check(o); }, "rate_limiter.per", "0 ns", "over 0");
   o = {};
   o.bulkhead.max_concurrent = 0;

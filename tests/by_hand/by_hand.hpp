@@ -23,9 +23,16 @@ inline circuit_breaker touchy() {
   return {.name = "billing",
           .failure_ratio = {},
           .consecutive_failures = 2,
+          .consecutive_span = {},
+          .suspect_failures = {},
           .open_for = 10s,
+          .open_share = 1,
+          .open_cap = 2min,
           .open_jitter = 0,
-          .probes_to_close = 1};
+          .early_probe_after = {},
+          .hint_cap = 1h,
+          .healthy_reset = 1min,
+          .probes = 1};
 }
 
 inline void trip(circuit_breaker_policy& breaker, entropy& random, time_point now = start) {

@@ -465,10 +465,12 @@ TEST(snapshots, the_bulkhead_shows_limits_in_force) {
 TEST(snapshots, a_budget_shows_its_balance) {
   const auto by_rate = make_budget(retry_budget{.ratio = 0.5, .reserve_per_second = 1});
   EXPECT_DOUBLE_EQ(by_rate->balance(start), 2);
-  for (int i = 0; i < 21; ++i) by_rate->call_started(start);
-  EXPECT_DOUBLE_EQ(by_rate->balance(start), 10.5);
+  for (int i = 0; i < 100; ++i) by_rate->call_started(start);
+  EXPECT_DOUBLE_EQ(by_rate->balance(start), 50);
   EXPECT_TRUE(by_rate->try_spend({}, start));
-  EXPECT_DOUBLE_EQ(by_rate->balance(start), 9.5);
+  EXPECT_DOUBLE_EQ(by_rate->balance(start), 49);
+  by_rate->succeeded(1, start);
+  EXPECT_DOUBLE_EQ(by_rate->balance(start), 50);
   const auto by_tokens = make_budget(token_budget{.tokens = 10, .retry_cost = 7});
   EXPECT_TRUE(by_tokens->try_spend({}, start));
   EXPECT_DOUBLE_EQ(by_tokens->balance(start), 3);

@@ -2,8 +2,10 @@
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/fallback.hpp"
+#include "hawser/policy/keyed.hpp"
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
+#include "hawser/policy/start_spread.hpp"
 #include "hawser/policy/timeout.hpp"
 #include "hawser/run/execute.hpp"
 #include "hawser/testing/policy_contract.hpp"
@@ -44,8 +46,9 @@ std::string bulkhead_leftover(policy& p, time_point) {
 }
 
 std::string breaker_leftover(policy& p, time_point now) {
-  const int out = static_cast<circuit_breaker_policy&>(p).snapshot(now).probes_out;
-  return out == 0 ? std::string() : std::to_string(out) + " probes";
+  const circuit_snapshot s = static_cast<circuit_breaker_policy&>(p).snapshot(now);
+  if (s.probes_out == 0 && s.waiting == 0) return {};
+  return std::to_string(s.probes_out) + " probes, " + std::to_string(s.waiting) + " waiting";
 }
 
 std::string limiter_leftover(policy& p, time_point now) {
@@ -66,6 +69,17 @@ template <class Options>
 contract_subject subject(std::string name, Options options,
                          std::function<std::string(policy&, time_point)> leftover = {}) {
   return {std::move(name), [options] { return make_policy(options); }, std::move(leftover)};
+}
+
+/// One of each key, asked of that of the calls, which have none.
+contract_subject keyed_subject(std::string name, contract_subject each) {
+  std::function<std::string(policy&, time_point)> leftover;
+  if (each.leftover)
+    leftover = [of_each = each.leftover](policy& p, time_point now) {
+      return of_each(*static_cast<keyed_policy&>(p).of(""), now);
+    };
+  const auto make = [make_each = each.make] { return std::make_shared<keyed_policy>(make_each); };
+  return {std::move(name), make, std::move(leftover)};
 }
 
 /// A breaker that was put into a state by hand.
@@ -91,10 +105,19 @@ std::vector<contract_subject> subjects() {
   waiting.wait_for_permission = true;
   const circuit_breaker touchy{.failure_ratio = {},
                                .consecutive_failures = 2,
+                               .consecutive_span = {},
                                .open_for = 4ms,
                                .open_cap = 8ms,
                                .probes_to_close = 1,
                                .probe_lease = 20ms};
+  circuit_breaker patient = touchy;
+  patient.max_wait = 10ms;
+  patient.max_waiting = 2;
+  circuit_breaker suspicious = patient;
+  suspicious.consecutive_failures = 4;
+  suspicious.suspect_failures = 1;
+  circuit_breaker of_connections = patient;
+  of_connections.hears = failure_scope::connections;
   return {
       subject("timeout", timeout{.after = 8ms}),
       subject("timeout_with_reserve", timeout{.after = 50ms, .reserve = 4ms}),
@@ -127,6 +150,12 @@ std::vector<contract_subject> subjects() {
                               .open_for = 4ms,
                               .open_cap = 8ms},
               breaker_leftover),
+      subject("circuit_breaker_with_waiting", patient, breaker_leftover),
+      subject("circuit_breaker_that_suspects", suspicious, breaker_leftover),
+      subject("circuit_breaker_of_connections", of_connections, breaker_leftover),
+      forced("circuit_breaker_metrics_only_with_waiting", patient,
+             &circuit_breaker_policy::metrics_only),
+      forced("circuit_breaker_isolated_with_waiting", patient, &circuit_breaker_policy::isolate),
       forced("circuit_breaker_metrics_only", touchy, &circuit_breaker_policy::metrics_only),
       forced("circuit_breaker_disabled", touchy, &circuit_breaker_policy::disable),
       forced("circuit_breaker_isolated", touchy, &circuit_breaker_policy::isolate),
@@ -158,6 +187,17 @@ std::vector<contract_subject> subjects() {
                            .max_wait = 9ms,
                            .algorithm = rate_algorithm::sliding_window},
               limiter_leftover),
+      subject("start_spread", start_spread{.over = 6ms}),
+      subject("keyed", keyed{timeout{.after = 8ms}}),
+      keyed_subject("keyed_retry", subject("", budgeted)),
+      keyed_subject("keyed_circuit_breaker", subject("", touchy, breaker_leftover)),
+      keyed_subject(
+          "keyed_bulkhead",
+          subject("", bulkhead{.max_concurrent = 1, .max_queue = 3, .max_queue_wait = 6ms},
+                  bulkhead_leftover)),
+      keyed_subject("keyed_rate_limiter",
+                    subject("", rate_limiter{.permits = 1, .per = 4ms, .burst = 1, .max_wait = 9ms},
+                            limiter_leftover)),
   };
 }
 
@@ -170,7 +210,14 @@ TEST_P(contract, is_kept) {
 
 TEST_P(contract, is_of_the_policy_that_its_entry_names) {
   const contract_subject s = subjects()[GetParam()];
-  EXPECT_TRUE(s.name.starts_with(s.make()->kind())) << s.name << ": " << s.make()->kind();
+  const std::shared_ptr<policy> made = s.make();
+  std::string_view name = s.name;
+  if (dynamic_cast<const keyed_policy*>(made.get()) != nullptr) {  // it is of its policies' kind
+    EXPECT_TRUE(name.starts_with("keyed")) << name;
+    if (name == "keyed") return;
+    name.remove_prefix(std::string_view("keyed_").size());
+  }
+  EXPECT_TRUE(name.starts_with(made->kind())) << s.name << ": " << made->kind();
 }
 
 struct one_call {

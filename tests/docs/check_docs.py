@@ -35,14 +35,16 @@ OPTIONS = {
     "bulkhead": ("bulkhead",),
     "circuit_breaker": ("circuit_breaker", "count_window", "time_window"),
     "fallback": ("fallback",),
+    "keyed": ("keyed_options",),
     "rate_limiter": ("rate_limiter",),
     "retry": ("retry",),
     "retry_budget": ("retry_budget", "token_budget"),
+    "start_spread": ("start_spread",),
     "timeout": ("timeout",),
 }
 
 POLICY_SOURCES = "src/policy"
-PART_OF = {"circuit_core": "circuit_breaker"}
+PART_OF = {"circuit_core": "circuit_breaker", "circuit_waiting": "circuit_breaker"}
 SAID = re.compile(r"\b(?:event_kind|errc|reason)::(\w+)")
 
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)\s*(\S*)")

@@ -3,9 +3,11 @@
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/fallback.hpp"
+#include "hawser/policy/keyed.hpp"
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/retry_budget.hpp"
+#include "hawser/policy/start_spread.hpp"
 #include "hawser/policy/timeout.hpp"
 #include "hawser/run/execute.hpp"
 #include "hawser/testing/manual_environment.hpp"
@@ -179,6 +181,50 @@ TEST_F(policy_pages, fallback) {
   EXPECT_EQ(rates.execute([]() -> rate { throw std::runtime_error("down"); }).value().value, 1.0);
 }
 
+TEST_F(policy_pages, keyed) {
+  const auto load = [](std::string_view tenant) {
+    if (tenant == "t-2") throw std::runtime_error("connection lost");
+    return 7;
+  };
+  const auto crm = hawser::pipeline_builder{"crm"}
+                       .add(hawser::retry{})
+                       .add(hawser::keyed{hawser::circuit_breaker{.name = "tenant"}})
+                       .calls_are(hawser::effect::safe)
+                       .build(env);
+  const auto mine = crm.execute([&] { return load("t-1"); }, {.key = "t-1"});
+  EXPECT_EQ(mine.value(), 7);
+  for (int i = 0; i < 200; ++i)
+    EXPECT_FALSE(crm.execute([&] { return load("t-2"); }, {.key = "t-2"}).has_value());
+  EXPECT_EQ(crm.execute([&] { return load("t-1"); }, {.key = "t-1"}).value(), 7);
+}
+
+TEST_F(policy_pages, keyed_by_hand) {
+  auto tenants = std::make_shared<hawser::keyed_policy>(
+      [] { return hawser::make_policy(hawser::circuit_breaker{.name = "tenant"}); },
+      hawser::keyed_options{.max_keys = 1000});
+  auto of_t1 = std::static_pointer_cast<hawser::circuit_breaker_policy>(tenants->of("t-1"));
+  of_t1->isolate(env.now());  // this tenant's calls alone
+  const auto crm = hawser::pipeline_builder{"crm"}.add(tenants).build(env);
+  EXPECT_EQ(crm.execute([] { return 1; }, {.key = "t-1"}).error(), hawser::errc::circuit_isolated);
+  EXPECT_EQ(crm.execute([] { return 1; }, {.key = "t-2"}).value(), 1);
+  EXPECT_EQ(crm.execute([] { return 1; }).value(), 1);
+  EXPECT_EQ(tenants->size(), 3u);
+}
+
+TEST_F(policy_pages, start_spread) {
+  const auto billing = hawser::pipeline_builder{"billing"}
+                           .add(hawser::timeout{.after = 30s})
+                           .add(hawser::start_spread{.over = 5s})
+                           .build(env);
+  const auto start = env.now();
+  EXPECT_EQ(billing.execute([] { return 1; }).value(), 1);
+  EXPECT_GT(env.now(), start);
+  EXPECT_LT(env.now(), start + 5s);
+  const auto open = env.now();
+  EXPECT_EQ(billing.execute([] { return 1; }).value(), 1);
+  EXPECT_EQ(env.now(), open);
+}
+
 TEST_F(policy_pages, rate_limiter) {
   auto rate = std::make_shared<hawser::rate_limiter_policy>(hawser::rate_limiter{
       .name = "billing", .permits = 50, .per = 1s, .burst = 10, .max_wait = 300ms});
@@ -198,12 +244,12 @@ TEST_F(policy_pages, retry) {
                             .delay = hawser::exponential{.first = 100ms, .cap = 2s},
                             .budget = hawser::make_budget(hawser::retry_budget{})});
   int tries = 0;
-  EXPECT_EQ(builder.build(env).execute([&] { return ++tries < 4 ? fail() : 7; }).value(), 7);
+  EXPECT_EQ(builder.build(env).execute([&] { return ++tries < 3 ? fail() : 7; }).value(), 7);
 }
 
 TEST_F(policy_pages, retry_budget) {
   auto extra =
-      hawser::make_budget(hawser::retry_budget{.ratio = 0.2});  // one per destination, shared
+      hawser::make_budget(hawser::retry_budget{.ratio = 0.1});  // one per destination, shared
   const auto billing = hawser::pipeline_builder{"billing"}
                            .add(hawser::retry{.max_attempts = 4, .budget = extra})
                            .calls_are(hawser::effect::safe)
@@ -221,6 +267,20 @@ TEST_F(policy_pages, token_budget) {
   EXPECT_EQ(standard->balance({}), 500);
   EXPECT_EQ(of_2026->price({}), 14);
   EXPECT_EQ(by_calls->balance({}), 50);
+  const auto ledger =
+      hawser::pipeline_builder{"ledger"}
+          .add(hawser::retry{.delay = hawser::exponential{.first = 50ms, .cap = 20s},
+                             .hint_excess = 5s,
+                             .budget = hawser::make_budget(hawser::token_budget::aws_2026())})
+          .calls_are(hawser::effect::safe)
+          .build(env);
+  int tries = 0;
+  const auto r = ledger.execute([&](hawser::attempt& a) {
+    if (++tries > 1) return 7;
+    a.retry_after(1h);
+    return fail();
+  });
+  EXPECT_EQ(r.value(), 7);
 }
 
 TEST_F(policy_pages, timeout) {

@@ -16,9 +16,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// What a call's end says to the breaker; `nothing` is every kind of void.
+/// What a call's end says to the breaker; neither of the first two is every kind of void.
 struct report {
   bool says = false;
+  bool alive = false;  // an answer that is neither good nor bad
   bool failed = false;
   bool slow = false;
   duration hint = duration::min();
@@ -36,7 +37,13 @@ struct plain_breaker {
   std::uint64_t generation = 0;
   std::uint32_t openings = 0;
   time_point retry_at{}, earliest{}, latest{}, closed_since = time_point::min();
-  int successes = 0;
+  time_point down_since{};
+  std::optional<time_point> good_at;  // when something else than a failure last came
+  std::optional<time_point> early_at;
+  std::uint32_t rounds = 0;  // of probing, in a row
+  std::uint64_t held_back = 0, row = 0;
+  bool suspected = false;
+  int successes = 0, failed = 0;
   std::uint64_t consecutive = 0, late = 0;
   struct result {
     bool failed, slow;
@@ -53,8 +60,12 @@ struct plain_breaker {
       while (!results.empty() && results.front().bucket + by_time->buckets <= bucket)
         results.pop_front();
     } else {
-      const auto most = static_cast<std::size_t>(std::get<count_window>(o.window).calls);
-      while (results.size() > most) results.pop_front();
+      const auto& by_count = std::get<count_window>(o.window);
+      while (results.size() > static_cast<std::size_t>(by_count.calls)) results.pop_front();
+      if (!by_count.max_age) return;
+      const std::int64_t width = by_count.max_age->count() / 10;
+      bucket = std::max(bucket, now.time_since_epoch().count() / width);
+      while (!results.empty() && results.front().bucket + 10 <= bucket) results.pop_front();
     }
   }
   [[nodiscard]] std::uint64_t count(bool result::*what) const {
@@ -66,15 +77,25 @@ struct plain_breaker {
     return static_cast<double>(count(what)) / static_cast<double>(results.size());
   }
 
+  [[nodiscard]] bool lets_through() const {
+    return now_is == mode::closed || now_is == mode::disabled;
+  }
   void move(mode to, time_point now) {
+    const bool was_up = lets_through();
     now_is = to;
     ++generation;
     probes.clear();
-    successes = 0;
-    if (to != mode::closed && to != mode::disabled) return;
+    successes = failed = 0;
+    suspected = false;
+    if (was_up && !lets_through()) {
+      down_since = now;
+      held_back = 0;
+    }
+    if (!lets_through()) return;
     results.clear();
     consecutive = 0;
     closed_since = now;
+    good_at = now;
     bucket = std::numeric_limits<std::int64_t>::min();
     let_pass(now);
   }
@@ -82,62 +103,153 @@ struct plain_breaker {
     const bool again = paper ? on_paper : !on_paper && now_is == to && to != mode::closed;
     if (again) return;
     on_paper = paper;
-    openings = 0;
+    openings = rounds = 0;
     move(to, now);
   }
-  void open(time_point now, duration hint) {
-    if (now_is == mode::closed && now >= later(closed_since, o.healthy_reset)) openings = 0;
-    ++openings;
+  void forget_if_healthy(time_point now) {
+    if (now_is == mode::closed && now >= later(closed_since, o.healthy_reset))
+      openings = rounds = 0;
+  }
+  /// The bounds of when the round of probing `rounds` ends that begins now.
+  void bound_round(time_point now) {
     double whole = static_cast<double>(o.open_for.count());
-    for (std::uint32_t i = 1; i < openings; ++i) whole *= o.open_multiplier;
-    const duration most = whole < static_cast<double>(o.open_cap.count())
-                              ? duration(static_cast<std::int64_t>(whole))
-                              : o.open_cap;
+    for (std::uint32_t i = 1; i < rounds; ++i) whole *= o.open_multiplier;
+    const double outage =
+        lets_through() ? 0 : static_cast<double>(std::max(now - down_since, duration{}).count());
+    whole = std::min(
+        whole, std::max(2.0 * static_cast<double>(o.open_for.count()), outage * o.open_share));
+    whole = std::min(whole, static_cast<double>(o.open_cap.count()));
+    latest = now + duration(static_cast<std::int64_t>(whole));
+    earliest = o.open_jitter == 0
+                   ? latest
+                   : now + duration(static_cast<std::int64_t>(whole * (1 - o.open_jitter)) - 1);
+  }
+  void begin_round(time_point now) {
+    ++rounds;
+    bound_round(now);
+    early_at = o.early_probe_after ? std::optional(now + o.open_for / 2) : std::nullopt;
+    unknown = true;
+  }
+  bool unknown = false;  // `retry_at` is still to be taken from the breaker, within the bounds
+
+  void open(time_point now, duration hint) {
+    forget_if_healthy(now);
+    ++openings;
+    if (suspected && retry_at > now) {
+      earliest = latest = retry_at;
+    } else {
+      if (now_is != mode::half_open) ++rounds;
+      bound_round(now);
+    }
     const duration asked = std::min(hint, o.hint_cap);
-    latest = now + std::max(most, asked);
-    const double shrunk = std::floor(static_cast<double>(most.count()) * (1 - o.open_jitter));
-    earliest = now + std::max(duration(static_cast<std::int64_t>(shrunk) - 1), asked);
-    if (o.open_jitter == 0) earliest = latest;
+    hinted_early = latest < now + asked ? 2 : earliest < now + asked ? 1 : 0;
+    latest = std::max(latest, now + asked);
+    earliest = std::max(earliest, std::min(now + asked, latest));
+    if (asked <= duration::zero()) hinted_early = 0;
+    hinted_until = now + asked;
+    early_at = o.early_probe_after ? std::optional(now + o.open_for / 2) : std::nullopt;
+    unknown = true;
     move(mode::open, now);
   }
+  int hinted_early = 0;  // 2: lengthened for certain, 1: if its end is exactly the hint's
+  time_point hinted_until{};
+
+  void know(time_point at) {
+    unknown = false;
+    retry_at = at;
+    if (now_is == mode::open && (hinted_early == 2 || (hinted_early == 1 && at == hinted_until)))
+      early_at.reset();
+  }
+  [[nodiscard]] bool early(time_point now) const {
+    return early_at && now >= *early_at &&
+           held_back >= static_cast<std::uint64_t>(*o.early_probe_after);
+  }
+  void probe_failed(time_point now, duration hint) {
+    ++failed;
+    if (suspected) {
+      if (++row >= static_cast<std::uint64_t>(o.consecutive_failures.value_or(1))) open(now, hint);
+      return;
+    }
+    if (probes.empty() && failed >= successes) open(now, hint);
+  }
   right ask(int permit, time_point now, time_point deadline) {
-    if (now_is == mode::open && now >= retry_at) move(mode::half_open, now);
-    const auto over = [now](const auto& probe) { return now >= probe.second; };
-    if (now_is == mode::half_open && std::any_of(probes.begin(), probes.end(), over))
-      open(now, duration::min());
-    if (now_is == mode::closed || now_is == mode::disabled) return right::normal;
-    if (now_is != mode::half_open || probes.size() >= static_cast<std::size_t>(o.probes))
+    if (now_is == mode::open && (now >= retry_at || early(now))) {
+      move(mode::half_open, now);
+      retry_at = time_point::min();
+    }
+    for (std::size_t i = 0; now_is == mode::half_open && i < probes.size();) {
+      if (now < probes[i].second) {
+        ++i;
+        continue;
+      }
+      probes.erase(probes.begin() + static_cast<std::ptrdiff_t>(i));
+      probe_failed(now, duration::min());
+    }
+    if (lets_through()) return right::normal;
+    const bool allowed = now_is == mode::half_open &&
+                         probes.size() < static_cast<std::size_t>(o.probes) &&
+                         (successes > 0 || now >= retry_at || early(now));
+    if (!allowed) {
+      ++held_back;
       return on_paper ? right::unjudged : right::none;
+    }
     const time_point end = o.probe_lease       ? now + *o.probe_lease
                            : deadline == never ? now + 30s
                                                : std::max(deadline, now) + 1s;
     probes.emplace_back(permit, end);
+    held_back = 0;
+    begin_round(now);
     return right::probe;
   }
   void settle(int permit, right kind, std::uint64_t of, const report& r, time_point now) {
     if (of != generation) {
-      late += r.says ? 1U : 0U;
+      late += r.says || r.alive ? 1U : 0U;
       return;
     }
-    std::erase_if(probes, [permit](const auto& p) { return p.first == permit; });
-    if (!r.says || kind == right::unjudged) return;
+    const bool held = std::erase_if(probes, [permit](const auto& p) { return p.first == permit; });
+    if (kind == right::unjudged) return;
+    if (kind == right::probe && !held) {  // reclaimed
+      late += r.says || r.alive ? 1U : 0U;
+      return;
+    }
+    if (!r.says && !r.alive) {
+      if (kind != right::probe) return;
+      retry_at = time_point::min();  // the next may go at once, and this was no round
+      if (rounds > 1) --rounds;
+      return;
+    }
     const bool slow = r.slow && o.slow_ratio;
-    if (now_is == mode::half_open) {
-      if (r.failed || slow) return open(now, r.hint);
+    if (kind == right::probe) {
+      if (r.says && (r.failed || slow)) return probe_failed(now, r.hint);
       if (++successes == o.probes_to_close) move(mode::closed, now);
+      return;
+    }
+    if (r.alive) {
+      consecutive = 0;
+      good_at = now;
       return;
     }
     let_pass(now);
     results.push_back({r.failed, slow, bucket});
     let_pass(now);
     consecutive = r.failed ? consecutive + 1 : 0;
+    if (!r.failed || !good_at) good_at = now;
     if (now_is == mode::disabled) return;
+    const auto row_of = [&](const std::optional<int>& limit, duration span) {
+      return r.failed && limit && consecutive >= static_cast<std::uint64_t>(*limit) &&
+             now >= *good_at + span;
+    };
     const bool enough = results.size() >= static_cast<std::size_t>(o.min_calls);
     if ((r.failed && enough && o.failure_ratio && rate(&result::failed) >= *o.failure_ratio) ||
         (slow && enough && o.slow_ratio && rate(&result::slow) >= *o.slow_ratio) ||
-        (r.failed && o.consecutive_failures &&
-         consecutive >= static_cast<std::uint64_t>(*o.consecutive_failures)))
-      open(now, r.hint);
+        row_of(o.consecutive_failures, o.consecutive_span))
+      return open(now, r.hint);
+    if (on_paper || !row_of(o.suspect_failures, o.consecutive_span / 2)) return;
+    row = consecutive;
+    forget_if_healthy(now);
+    move(mode::half_open, now);
+    suspected = true;
+    begin_round(now);
   }
 
   [[nodiscard]] circuit_state state() const {
@@ -164,7 +276,9 @@ circuit_breaker any_options() {
     o.window = time_window{.span = one_of<duration>("span", {8s, 1s, 97s}),
                            .buckets = number("buckets", 1, 9)};
   else
-    o.window = count_window{.calls = number("window calls", 1, 30)};
+    o.window = count_window{
+        .calls = number("window calls", 1, 30),
+        .max_age = one_of<std::optional<duration>>("max_age", {std::nullopt, 5s, 50s})};
   const auto* counted = std::get_if<count_window>(&o.window);
   o.min_calls = number("min_calls", 1, counted != nullptr ? counted->calls : 15);
   o.failure_ratio = one_of<std::optional<double>>("failure_ratio", {0.4, 1.0, 0.1, std::nullopt});
@@ -173,6 +287,10 @@ circuit_breaker any_options() {
   o.consecutive_failures =
       one_of<std::optional<int>>("consecutive_failures", {4, 1, 8, std::nullopt});
   if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures) o.consecutive_failures = 3;
+  o.consecutive_span = one_of<duration>("consecutive_span", {0s, 1s, 4s});
+  o.suspect_failures = one_of<std::optional<int>>("suspect_failures", {std::nullopt, 2, 1});
+  o.open_share = one_of<double>("open_share", {1, 0.2});
+  o.early_probe_after = one_of<std::optional<int>>("early_probe_after", {std::nullopt, 5, 1});
   o.open_for = 2s;
   o.open_multiplier = one_of<double>("open_multiplier", {2, 1, 1.5});
   o.open_cap = one_of<duration>("open_cap", {15s, 2s});
@@ -199,6 +317,7 @@ outcome any_end(const deed& d, bool ailing) {
   if (dice == 5) return outcome::refuse(errc::rate_limited, {});
   if (dice == 6) {
     outcome o = failed(errc::client_error, evidence::answered);
+    o.status = 404;
     o.countable = false;
     return o;
   }
@@ -210,6 +329,7 @@ outcome any_end(const deed& d, bool ailing) {
 report report_of(const outcome& o) {
   report r;
   r.says = o.ok() || (o.result == verdict::failed && o.countable && !o.rejected);
+  r.alive = !r.says && o.status != 0;
   r.failed = !o.ok();
   r.slow = o.elapsed >= slow_after;
   r.hint = o.ok() ? duration::min() : o.server_wait;
@@ -234,7 +354,6 @@ class both {
     c->id = next_++;
     c->what = model_.ask(c->id, now_, deadline);
     c->of = model_.generation;
-    adopt_opening();
     cause why;
     bool let = false;
     if (staged) {
@@ -266,11 +385,12 @@ class both {
     out_.erase(out_.begin() + static_cast<std::ptrdiff_t>(which));
     const report r = report_of(with);
     model_.settle(c->id, c->what, c->of, r, now_);
-    adopt_opening();
     if (c->stage) {
       (void)(*c->stage)->inner_done(0, with, at_now());
       (*c->stage)->leave();
       check_telling();
+    } else if (r.alive) {
+      c->permit.alive(now_);
     } else if (!r.says) {
       c->permit.ignore();
     } else if (r.failed) {
@@ -312,14 +432,12 @@ class both {
     return told_;
   }
 
-  /// The jitter is the breaker's to draw, within the bounds that the model knows. The model is
-  /// ahead of the breaker when it opens, so this is looked at once both have.
-  void adopt_opening() { adopts_ = model_.now_is == mode::open; }
-
   void check_refusal(const cause& why) {
     same("who refused", why.policy, std::string_view("circuit_breaker"));
     if (model_.now_is == mode::isolated) return same("reason", why.because, reason::forced);
-    if (model_.now_is == mode::half_open) return same("reason", why.because, reason::probes_busy);
+    if (model_.now_is == mode::half_open)
+      return same("reason", why.because,
+                  model_.probes.empty() ? reason::consecutive_failures : reason::probes_busy);
     same("state of a refusal", model_.now_is, mode::open);
     same("until", why.until, breaker_.snapshot(now_).retry_at);
   }
@@ -343,20 +461,29 @@ class both {
     require(s.probes_out <= model_.o.probes, "more probes out than allowed");
     same("probes succeeded", s.probes_succeeded, model_.successes);
     same("late results", s.late_results, model_.late);
-    if (model_.now_is == mode::open) {
-      if (std::exchange(adopts_, false) && s.generation != adopted_) {
-        require(s.retry_at >= model_.earliest, "opens too early");
-        require(s.retry_at <= model_.latest, "stays open too long");
-        model_.retry_at = s.retry_at;
-        adopted_ = s.generation;
-      }
-      same("retry_at", s.retry_at, model_.retry_at);
-    }
+    if (model_.now_is == mode::open || model_.now_is == mode::half_open) check_retry_at(s);
     if (model_.now_is != mode::closed && model_.now_is != mode::disabled) return;
     same("calls", s.calls, model_.results.size());
     same("failures", s.failures, model_.count(&plain_breaker::result::failed));
     same("slow", s.slow, model_.count(&plain_breaker::result::slow));
     same("consecutive", s.consecutive, model_.consecutive);
+  }
+
+  /// The jitter is the breaker's to draw, within the bounds that the model knows.
+  void check_retry_at(const circuit_snapshot& s) {
+    if (model_.now_is == mode::half_open) {
+      if (s.probes_out == model_.o.probes) return same("retry_at", s.retry_at, never);
+      if (model_.successes > 0) return same("retry_at", s.retry_at, now_);
+    }
+    if (model_.unknown) {
+      if (s.retry_at > now_ || model_.now_is == mode::open) {
+        require(s.retry_at >= model_.earliest, "opens too early");
+        require(s.retry_at <= model_.latest, "stays open too long");
+      }
+      model_.know(s.retry_at);
+    }
+    const bool at_once = model_.now_is == mode::half_open && model_.retry_at < now_;
+    same("retry_at", s.retry_at, at_once ? now_ : model_.retry_at);
   }
 
   circuit_breaker_policy breaker_;
@@ -366,8 +493,6 @@ class both {
   seeded_entropy random_{7};
   std::vector<std::unique_ptr<call>> out_;
   int next_ = 0;
-  bool adopts_ = false;
-  std::uint64_t adopted_ = 0;
 };
 
 /// Runs the events of one sequence; returns how many.

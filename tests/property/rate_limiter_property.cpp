@@ -221,9 +221,9 @@ TEST(rate_limiter_property, agrees_with_plain_ways_of_counting) {
 
 const std::vector<kind> calm_ways = {
     {"arrive", 40}, {"pass_time", 40}, {"cancel", 14}, {"pass_long", 1}};
-const std::vector<kind> stormy_ways = {{"arrive", 40},   {"pass_time", 40},    {"cancel", 14},
-                                       {"pass_long", 1}, {"refuse_inside", 8}, {"pause", 1},
-                                       {"same_rate", 1}};
+const std::vector<kind> stormy_ways = {{"arrive", 40},     {"pass_time", 40},    {"cancel", 14},
+                                       {"pass_long", 1},   {"refuse_inside", 8}, {"pause", 1},
+                                       {"server_says", 1}, {"resume", 1},        {"same_rate", 1}};
 
 /// Calls that arrive, wait, are cancelled and start, with timers served exactly on time.
 class reservations {
@@ -237,6 +237,11 @@ class reservations {
     if (d.name == "cancel" && !waiting_.empty()) cancel(d.which(waiting_.size()));
     if (d.name == "refuse_inside" && !running_.empty()) refuse_inside(d.which(running_.size()));
     if (d.name == "pause") policy_.pause_until(last_pause_ = now_ + d.upto(20us));
+    if (d.name == "server_says") {
+      policy_.server_said_wait(d.once_in(4) ? duration::min() : d.upto(15us), now_, random_);
+      last_pause_ = policy_.snapshot(now_).paused_until + 1ms;  // and its ramp
+    }
+    if (d.name == "resume") policy_.resume(now_);
     if (d.name == "same_rate")
       policy_.set_rate(options_.permits, options_.per, options_.burst, now_);
     serve_wakes();
@@ -379,6 +384,7 @@ class reservations {
 
   const rate_limiter options_;
   rate_limiter_policy policy_;
+  seeded_entropy random_{7};
   time_point now_ = start_of_test;
   time_point last_pause_ = start_of_test;
   calls waiting_;

@@ -36,15 +36,15 @@ time_point passed(time_point now, const deed& d, duration window) {
 }
 
 // Calls earn and attempts cost what they do for a window; both are forgotten by the tenth of it.
-// What was spent stays spent for all of a window, unless its call ends well: in no window more than
-// the ratio's part of the calls, or the reserve where that is more and the calls warrant it.
+// What was spent stays spent for all of a window, unless it has ended its call well: in no window
+// more than the ratio's part of the calls, or the reserve, which has bounds of its own.
 TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
   std::size_t refused = 0;
   holds("retry budget", window_budget_events, [&] {
     const duration window = one_of<duration>("window", {10s, 1ms, 1h});
     const int percent = one_of<int>("ratio, percent", {25, 0, 100, 1000, 3});
     const int reserve = number("reserve per window", percent == 0 ? 1 : 0, 9);
-    const bool refund = number("refund", 0, 1) == 1;
+    const bool refund = flag("refund");
     const double seconds = std::chrono::duration<double>(window).count();
     const auto b = make_budget(retry_budget{.ratio = percent / 100.0,
                                             .window = window,
@@ -52,7 +52,7 @@ TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
                                             .refund = refund});
     struct entry {
       std::int64_t tenth;
-      bool spent;  // else a call
+      bool is_call;  // else an extra attempt
     };
     std::deque<entry> known;
     time_point now = time_point{} + 1h;
@@ -60,33 +60,31 @@ TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
     const auto all = *deeds(budget_ways, window_budget_events);
     for (const deed& d : all) {
       now = passed(now, d, window);
-      // A clean success is not news to it, of the time neither.
-      const bool paid_success = d.name == "succeed" && refund && d.once_in(2);
-      if (d.name != "succeed" || paid_success)
+      const double payment = d.name == "succeed" && d.once_in(2) ? 1 : 0;
+      // A success that paid nothing is not news to it, of the time neither.
+      if (d.name != "succeed" || (refund && payment > 0))
         tenth = std::max<std::int64_t>(tenth, now.time_since_epoch() / (window / 10));
       while (!known.empty() && known.front().tenth + 10 < tenth) known.pop_front();
-      const auto spends =
-          std::count_if(known.begin(), known.end(), [](const entry& e) { return e.spent; });
-      const auto calls = static_cast<std::int64_t>(known.size()) - spends;
+      const std::int64_t calls =
+          std::count_if(known.begin(), known.end(), [](const entry& e) { return e.is_call; });
+      const std::int64_t spent = static_cast<std::int64_t>(known.size()) - calls;
       // In hundredths of an attempt.
-      const std::int64_t balance =
-          std::max<std::int64_t>(percent * calls,
-                                 std::min<std::int64_t>(100 * reserve, 200 + 30 * calls)) -
-          100 * spends;
+      const std::int64_t spare = std::min<std::int64_t>(100 * reserve, 200 + 30 * calls);
+      const std::int64_t balance = std::max<std::int64_t>(percent * calls, spare) - 100 * spent;
 
       if (d.name == "call") {
         b->call_started(now);
-        known.push_back({tenth, false});
+        known.push_back({tenth, true});
       } else if (d.name == "spend") {
         const bool paid = b->try_spend(failure(d), now);
         same("paid", paid, balance >= 100);
-        if (paid) known.push_back({tenth, true});
+        if (paid) known.push_back({tenth, false});
         refused += paid ? 0U : 1U;
       } else if (d.name == "succeed") {
-        b->succeeded(d.once_in(2) ? 1 : 0, now);
+        b->succeeded(payment, now);
         const auto last =
-            std::find_if(known.rbegin(), known.rend(), [](const entry& e) { return e.spent; });
-        if (paid_success && last != known.rend()) known.erase(std::next(last).base());
+            std::find_if(known.rbegin(), known.rend(), [](const entry& e) { return !e.is_call; });
+        if (refund && payment > 0 && last != known.rend()) known.erase(std::next(last).base());
       } else {
         const double got = b->balance(now);
         require(std::abs(got - static_cast<double>(balance) / 100) < 1e-5, "balance");

@@ -184,7 +184,7 @@ class HAWSER_API circuit_permit {
       : core_(std::exchange(other.core_, nullptr)),
         random_(other.random_),
         generation_(other.generation_),
-        slot_(other.slot_),
+        lease_(other.lease_),
         kind_(other.kind_) {}
   /// Gives back what it held, undecided, and takes the other's permit over.
   circuit_permit& operator=(circuit_permit&& other) noexcept {
@@ -193,7 +193,7 @@ class HAWSER_API circuit_permit {
       core_ = std::exchange(other.core_, nullptr);
       random_ = other.random_;
       generation_ = other.generation_;
-      slot_ = other.slot_;
+      lease_ = other.lease_;
       kind_ = other.kind_;
     }
     return *this;
@@ -226,14 +226,14 @@ class HAWSER_API circuit_permit {
   enum class kind : std::uint8_t { normal, probe, unjudged };
 
   circuit_permit(detail::circuit_core& core, entropy& random, std::uint64_t generation, kind what,
-                 std::uint32_t slot) noexcept
-      : core_(&core), random_(&random), generation_(generation), slot_(slot), kind_(what) {}
+                 std::uint32_t lease) noexcept
+      : core_(&core), random_(&random), generation_(generation), lease_(lease), kind_(what) {}
   void give_back() noexcept;
 
   detail::circuit_core* core_ = nullptr;
   entropy* random_ = nullptr;
   std::uint64_t generation_ = 0;
-  std::uint32_t slot_ = 0;  // which lease a probe holds
+  std::uint32_t lease_ = 0;  // the number of the one that a probe holds
   kind kind_ = kind::normal;
 };
 

@@ -54,8 +54,10 @@ class HAWSER_API keyed_policy final : public policy {
   /// Makes one key's policy, always of one type.
   using maker = std::function<std::shared_ptr<policy>()>;
 
-  /// Throws `config_error` for `max_keys` out of bounds, and what `make` throws: it is asked at
-  /// once for the policy that further keys share.
+  /// Throws `config_error` for `max_keys` out of bounds and for a `make` that is empty or makes
+  /// nothing, and what `make` throws: it is asked at once for the policy that further keys share.
+  /// Later it is asked under a lock, once for each key; what it throws then ends that call
+  /// (`errc::operation_threw`), and the next one of that key asks again.
   explicit keyed_policy(maker make, keyed_options how = {});
   ~keyed_policy() override;
 
@@ -79,7 +81,7 @@ class HAWSER_API keyed_policy final : public policy {
   }
 
   /// The policy of `key`, made if there is room for another, else the shared one. Throws
-  /// std::bad_alloc.
+  /// std::bad_alloc, and what the maker throws.
   [[nodiscard]] std::shared_ptr<policy> of(std::string_view key);
   /// The one that keys beyond `max_keys` share.
   [[nodiscard]] std::shared_ptr<policy> shared() const { return shared_; }
@@ -96,6 +98,7 @@ class HAWSER_API keyed_policy final : public policy {
     std::shared_ptr<policy> its;
   };
 
+  [[nodiscard]] std::shared_ptr<policy> made(const policy* like) const;
   [[nodiscard]] entry* find(std::string_view key, std::uint64_t hash) const noexcept;
   [[nodiscard]] policy& look_up(std::string_view key, std::uint64_t hash);
 

@@ -190,7 +190,7 @@ class HAWSER_API tick {
   /// nobody said): policies that keep one state a key look here. Empty without one. Lives as long
   /// as the call.
   [[nodiscard]] std::string_view key() const noexcept { return key_; }
-  /// A hash of `key()`, made when it is first asked for. Not the same in every process.
+  /// A hash of `key()`, made when it is first asked for. Another process may have another.
   [[nodiscard]] std::uint64_t key_hash() noexcept {
     if (key_hash_ == 0) key_hash_ = key_hash_of(key_);
     return key_hash_;

@@ -239,13 +239,25 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void move_up_locked(waiter& gone) noexcept;
   std::int64_t reserved_locked(std::int64_t interval) const noexcept;
   void pause_locked(time_point end) noexcept;
+  void resume_locked(time_point now) noexcept;
+  rate own_rate_locked() const noexcept;
   [[nodiscard]] reason whose_limit(time_point now) const noexcept;
   void write_rate_locked(const rate& to) noexcept;
+  void rate_is_written_locked() noexcept;
+  template <class BaseOf>
+  void change_gcra_locked(const rate& to, const BaseOf& base_of) noexcept;
+  rate ramp_locked(time_point now) const noexcept;
   void begin_ramp_locked(time_point now) noexcept;
-  void end_ramp_locked() noexcept;
-  /// In a pause that is doubted: whether this call may go and see.
-  bool take_probe(time_point now, grant& g) noexcept;
-  void probe_failed(time_point now) noexcept;
+  void quicken_ramp_locked(time_point now) noexcept;
+  void end_ramp_locked(time_point now) noexcept;
+  void account_locked(std::int64_t base) noexcept;
+  std::int64_t off_ramp_locked(std::int64_t spent, std::int64_t interval) const noexcept;
+  time_point next_probe(time_point now) const noexcept;
+  /// In a pause that is doubted: whether this call may go and see, or finds the pause over.
+  bool take_probe(std::uint32_t cost, time_point now, grant& g) noexcept;
+  /// Odd versions are of no rate.
+  static bool is_probe(const grant& g) noexcept { return (g.version & 1U) != 0; }
+  void probe_undecided(time_point now, time_point at) noexcept;
   cause why_refused(const grant& g, std::uint32_t cost, time_point now,
                     duration allowed) const noexcept;
   void drain_locked(time_point now) noexcept;
@@ -271,17 +283,24 @@ class HAWSER_API rate_limiter_policy final : public policy {
   int permits_;  // the rate in force, as it was given
   duration per_;
   time_point paused_until_ = time_point::min();
+  time_point by_hand_until_ = time_point::min();  // as far as nobody but `pause_until` said
   // gcra: where spending would stand without the latest pause.
   std::int64_t unpaused_ = time_point::min().time_since_epoch().count();
   time_point server_end_ = time_point::min();  // of the server's pause, before it was spread
-  // And after: who is refused before that is told that it is the server's. Read without the lock.
+  // And after, its ramp included: who is refused before that is told that it is the server's. Read
+  // without the lock.
   std::atomic<time_point::rep> server_pause_until_{time_point::min().time_since_epoch().count()};
   double share_ = 0;  // of the spread; drawn once per pause
   // A row of pauses by the server, until everybody who waited has gone.
   bool server_pause_ = false;  // one has begun, and its ramp has not
   bool ramping_ = false;
   time_point server_since_{};
-  std::atomic<std::uint64_t> arrivals_{0};  // calls that found no tokens in it
+  std::atomic<std::uint64_t> arrivals_{0};  // the cost of all that found no tokens in it
+  time_point ramp_since_{};
+  std::uint64_t came_before_ramp_ = 0;  // of `arrivals_`
+  // Where spending stood on the ramp when it was last counted, and what that is at the own rate.
+  std::int64_t ramp_mark_ = 0;
+  std::int64_t off_ramp_ = 0;
   std::atomic<time_point::rep> probe_at_{never.time_since_epoch().count()};
   time_point probe_sent_ = never;  // and not turned away so far
 };

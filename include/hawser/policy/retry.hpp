@@ -29,6 +29,9 @@ struct retry {
   /// A server's hint longer than this ends the call at once, with the hint in the error. At least
   /// 0.
   duration max_server_wait = std::chrono::seconds(60);
+  /// A server's hint longer than the own wait and this is cut to that, before `max_server_wait` is
+  /// looked at. At least 0; off: hints are kept whole. The AWS SDKs' form of 2026 has 5 s.
+  std::optional<duration> hint_excess{};
   /// Shared with other pipelines to the same destination; null for none.
   std::shared_ptr<hawser::budget> budget{};
   /// Also wait out the rejections of local policies inside this retry (an open circuit, an empty

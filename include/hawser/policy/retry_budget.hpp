@@ -28,11 +28,12 @@ struct retry_budget {
   std::string name{};                          ///< Empty: "retry_budget".
   double ratio = 0.15;                         ///< Extra attempts per call. In [0, 10].
   duration window = std::chrono::seconds(10);  ///< 1 ms to 1 h; slides in tenths.
-  /// So many per second at least, all of a window's at once if need be; but no more than two and 0.3
-  /// a call over a window, so that over a fleet of small clients they do not add up to a storm. In
-  /// [0, 1'000'000]; with `ratio` 0 at least one per window.
+  /// So many per second at least, all of a window's at once if need be; but no more than two and
+  /// 0.3 a call over a window, so that over a fleet of small clients they do not add up to a storm.
+  /// In [0, 1'000'000]; with `ratio` 0 at least one per window.
   double reserve_per_second = 1;
-  /// Whether a call that ends well gives back what its last extra attempt took.
+  /// Whether a call that ends well gives back what its last extra attempt took: one of the latest
+  /// that is still spent.
   bool refund = true;
 };
 

@@ -3,7 +3,8 @@
 //   builder.add(hawser::start_spread{.over = 5s});
 //
 // The first call draws a moment within `over`; it and those that come before that moment wait for
-// it. From then on calls pass at the cost of one load.
+// it, or within half of their time if they have less. From then on calls pass at the cost of one
+// load.
 #pragma once
 
 #include "hawser/core/export.hpp"
@@ -19,11 +20,13 @@ namespace hawser::inline v0 {
 /// Options of a start spread.
 struct start_spread {
   std::string name{};  ///< Names it in events. Empty: "start_spread".
-  /// How long after the first call the calls are let go at the latest. Over 0.
+  /// How long after the first call the calls are let go at the latest. Over 0, at most 1 h.
   duration over = std::chrono::seconds(5);
 };
 
-/// The live policy. Calls wait within their deadline; nothing is refused. Thread-safe.
+/// The live policy: it lets the calls of one process go together, and of many processes apart. A
+/// call whose deadline is not after that moment goes at one of its own, drawn within half of the
+/// time that it has left. Nothing is refused. Thread-safe.
 class HAWSER_API start_spread_policy final : public policy {
  public:
   /// Throws `config_error` naming the field.

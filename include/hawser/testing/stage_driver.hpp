@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <string_view>
 #include <vector>
 
 namespace hawser::inline v0::testing {
@@ -52,6 +53,11 @@ class stage_driver final : public tick, public waker {
   void set_cost(std::uint32_t c) { cost_ = c; }
   /// 0 by default.
   void set_priority(int p) { priority_ = p; }
+  /// Empty by default. Must live as long as the driver.
+  void set_key(std::string_view key) {
+    key_ = key;
+    key_hash_ = 0;
+  }
   /// As if the call were being cancelled from outside; see `tick::canceling`.
   void set_canceling(bool is) { canceling_ = is; }
   /// As if a retry stood around this stage; see `tick::repeatable`.

@@ -30,9 +30,19 @@ using test::verb;
 /// Opens at three failures in a row for exactly ten seconds; one good probe closes it.
 circuit_breaker plain() {
   circuit_breaker o;
+  o.window = count_window{.calls = 100};
   o.failure_ratio.reset();
   o.consecutive_failures = 3;
+  o.consecutive_span = 0s;
+  o.suspect_failures.reset();
+  o.open_for = 10s;
+  o.open_share = 1;
+  o.open_cap = 2min;
   o.open_jitter = 0;
+  o.early_probe_after.reset();
+  o.hint_cap = 1h;
+  o.healthy_reset = 1min;
+  o.probes = 1;
   o.probes_to_close = 1;
   return o;
 }
@@ -241,8 +251,10 @@ TEST(circuit_breaker_trips, as_the_table_says) {
 }
 
 TEST(circuit_breaker_trips, quiet_clients_are_protected_without_a_minimum_volume) {
-  rig x(circuit_breaker{});  // the defaults: five in a row, though min_calls is 20
-  for (int i = 0; i < 4; ++i) {
+  circuit_breaker o;
+  o.suspect_failures.reset();
+  rig x(o);  // else the defaults: eight in a row, though min_calls is 20
+  for (int i = 0; i < 7; ++i) {
     EXPECT_TRUE(x.call(bad()));
     x.t.advance(1h);
   }
@@ -319,8 +331,9 @@ TEST(circuit_breaker_outcomes, a_failure_that_is_not_countable_is_neutral) {
   x.call(bad());
   for (int i = 0; i < 50; ++i) x.call(not_found);
   EXPECT_EQ(x.look().calls, 2U);
-  EXPECT_EQ(x.look().consecutive, 2U);  // neither ends the row nor lengthens it
-  x.call(bad());
+  EXPECT_EQ(x.look().failures, 2U);
+  EXPECT_EQ(x.look().consecutive, 0U);  // whoever answers lives: the row is over
+  for (int i = 0; i < 3; ++i) x.call(bad());
   EXPECT_EQ(x.state(), circuit_state::open);
 }
 
@@ -395,12 +408,21 @@ TEST(circuit_breaker_refuses, a_busy_half_open_says_so) {
   rig x(o);
   x.open_and_wait();
   const circuit_permit a = x.acquire();
-  const circuit_permit b = x.acquire();
   cause why;
+  EXPECT_FALSE(x.acquire(&why));  // the first goes alone
+  EXPECT_EQ(why.because, reason::probes_busy);
+  EXPECT_DOUBLE_EQ(why.measured, 1);
+  EXPECT_EQ(why.until, x.t.now() + 20s);
+  EXPECT_EQ(x.look().retry_at, why.until);
+  x.t.set_now(why.until);
+  const circuit_permit b = x.acquire();
+  EXPECT_TRUE(b);
   EXPECT_FALSE(x.acquire(&why));
   EXPECT_EQ(why.because, reason::probes_busy);
   EXPECT_DOUBLE_EQ(why.measured, 2);
   EXPECT_DOUBLE_EQ(why.threshold, 2);
+  EXPECT_EQ(why.until, never);  // when one of them comes back
+  EXPECT_EQ(x.look().retry_at, never);
 }
 
 // Half open
@@ -412,6 +434,7 @@ TEST(circuit_breaker_half_open, admits_exactly_n_probes_at_a_time) {
     o.probes_to_close = 100;
     rig x(o);
     x.open_and_wait();
+    x.call(good());  // the first goes alone
     std::vector<circuit_permit> out;
     for (int round = 0; round < 5; ++round) {
       while (circuit_permit p = x.acquire()) {
@@ -440,7 +463,7 @@ TEST(circuit_breaker_half_open, has_its_own_success_threshold) {
   EXPECT_EQ(x.look().calls, 0U);  // a new window
 }
 
-TEST(circuit_breaker_half_open, one_failed_probe_opens_it_again) {
+TEST(circuit_breaker_half_open, opens_again_once_half_of_the_probes_have_failed) {
   circuit_breaker o = plain();
   o.probes_to_close = 3;
   rig x(o);
@@ -448,11 +471,22 @@ TEST(circuit_breaker_half_open, one_failed_probe_opens_it_again) {
   x.call(good());
   x.call(good());
   x.call(bad());
-  EXPECT_EQ(x.state(), circuit_state::open);
+  EXPECT_EQ(x.state(), circuit_state::half_open) << "one of three";
+  x.call(bad());
+  EXPECT_EQ(x.state(), circuit_state::open) << "two of four";
   EXPECT_EQ(x.look().why.because, reason::probe_failed);
   x.t.set_now(x.look().retry_at);
   x.call(good());
   EXPECT_EQ(x.look().probes_succeeded, 1);  // counted anew
+}
+
+TEST(circuit_breaker_half_open, a_first_probe_that_fails_opens_it_again) {
+  circuit_breaker o = plain();
+  o.probes = 5;
+  rig x(o);
+  x.open_and_wait();
+  x.call(bad());
+  EXPECT_EQ(x.state(), circuit_state::open);
 }
 
 TEST(circuit_breaker_half_open, a_slow_probe_counts_as_failed_where_slowness_is_judged) {
@@ -492,7 +526,7 @@ TEST(circuit_breaker_half_open, a_stream_of_void_outcomes_keeps_offering_probes)
   for (int i = 0; i < 10'000; ++i) {
     outcome o = i % 2 == 0 ? test::ignored() : outcome::refuse(errc::rate_limited, {});
     if (i % 3 == 0) {
-      o = bad();
+      o = test::failed(errc::connect_timeout, evidence::never_sent);
       o.countable = false;
     }
     ASSERT_TRUE(x.call(o));
@@ -510,6 +544,7 @@ TEST(circuit_breaker_half_open, a_permit_is_given_back_once_only) {
   rig x(o);
   x.open_and_wait();
   circuit_permit a = x.acquire();
+  x.t.set_now(x.look().retry_at);
   circuit_permit b = x.acquire();
   a.ignore();
   a.ignore();
@@ -574,6 +609,43 @@ TEST(circuit_breaker_lease, one_hung_probe_among_free_places_is_found_too) {
   x.t.advance(3s);
   EXPECT_FALSE(x.acquire());
   EXPECT_EQ(x.state(), circuit_state::open);
+}
+
+TEST(circuit_breaker_lease, one_hung_probe_does_not_outvote_another_that_is_out) {
+  circuit_breaker o = plain();
+  o.probes = 2;
+  o.probe_lease = 21s;
+  rig x(o);
+  x.open_and_wait();
+  circuit_permit hung = x.acquire();
+  x.t.advance(20s);
+  circuit_permit second = x.acquire();
+  ASSERT_TRUE(second);
+  x.t.advance(1s);
+  EXPECT_FALSE(x.acquire());  // finds the first one's lease over
+  EXPECT_EQ(x.state(), circuit_state::half_open);
+  EXPECT_EQ(x.look().probes_out, 1);
+  EXPECT_EQ(hung.failure(1ms, x.t.now()), settlement::late) << "it counted already";
+  EXPECT_EQ(x.look().probes_out, 1);
+  EXPECT_EQ(second.success(1ms, x.t.now()), settlement::counted);
+  EXPECT_EQ(x.state(), circuit_state::closed);
+}
+
+TEST(circuit_breaker_lease, a_reclaimed_one_is_not_freed_by_its_former_holder) {
+  circuit_breaker o = plain();
+  o.probes = 2;
+  o.probe_lease = 35s;
+  rig x(o);
+  x.open_and_wait();
+  circuit_permit hung = x.acquire();
+  x.t.advance(20s);
+  const circuit_permit second = x.acquire();
+  x.t.advance(30s);
+  const circuit_permit third = x.acquire();  // in the first one's place
+  ASSERT_TRUE(third);
+  EXPECT_EQ(x.look().probes_out, 2);
+  hung.ignore();
+  EXPECT_EQ(x.look().probes_out, 2);
 }
 
 TEST(circuit_breaker_lease, a_late_report_that_nobody_waited_for_still_counts) {
@@ -658,11 +730,10 @@ TEST(circuit_breaker_late, a_probe_of_an_earlier_half_open_is_late) {
   rig x(o);
   x.open_and_wait();
   circuit_permit first = x.acquire();
-  circuit_permit second = x.acquire();
-  first.failure(1ms, x.t.now());
+  x.breaker.open(x.t.now(), x.random);
   x.t.set_now(x.look().retry_at);
   circuit_permit now_out = x.acquire();
-  EXPECT_EQ(second.success(1ms, x.t.now()), settlement::late);
+  EXPECT_EQ(first.success(1ms, x.t.now()), settlement::late);
   EXPECT_EQ(x.state(), circuit_state::half_open);
   EXPECT_EQ(x.look().probes_out, 1);
 }
@@ -696,18 +767,58 @@ TEST(circuit_breaker_late, void_outcomes_are_no_results) {
 
 // Open time
 
-TEST(circuit_breaker_open_time, grows_exponentially_to_its_cap) {
+TEST(circuit_breaker_open_time, grows_with_the_openings_the_outage_and_to_its_cap) {
   circuit_breaker o = plain();
   o.open_for = 10s;
   o.open_cap = 2min;
   rig x(o);
   x.trip();
-  for (const duration want : {10s, 20s, 40s, 80s, 120s, 120s, 120s}) {
+  // Twice as long each time, but no longer than the outage so far or twice the first.
+  for (const duration want : {10s, 20s, 30s, 60s, 120s, 120s, 120s}) {
     EXPECT_EQ(x.look().retry_at - x.t.now(), want);
     x.t.set_now(x.look().retry_at);
     EXPECT_TRUE(x.call(bad()));
   }
   EXPECT_EQ(x.look().openings, 8U);
+}
+
+TEST(circuit_breaker_open_time, each_opening_in_a_row_counts_once) {
+  circuit_breaker o = plain();
+  o.open_multiplier = 1.1;
+  o.open_share = 1;
+  rig x(o);
+  x.trip();
+  double want = 10;
+  for (int i = 0; i < 8; ++i) {
+    const double lasts = std::chrono::duration<double>(x.look().retry_at - x.t.now()).count();
+    EXPECT_NEAR(lasts, want, 1e-6) << i;
+    want *= 1.1;
+    x.t.set_now(x.look().retry_at);
+    EXPECT_TRUE(x.call(bad()));
+  }
+}
+
+TEST(circuit_breaker_open_time, by_default_is_a_fifth_of_the_outage_or_two_seconds) {
+  circuit_breaker o;
+  o.consecutive_failures = 1;
+  o.consecutive_span = 0s;
+  o.suspect_failures.reset();
+  rig x(o);
+  x.trip();
+  const time_point began = x.t.now();
+  while (x.t.now() - began < 5min) {
+    const duration lasts = x.look().retry_at - x.t.now();
+    const duration whole = std::min<duration>(std::max<duration>((x.t.now() - began) / 5, 2s), 20s);
+    if (x.look().openings == 1) {
+      EXPECT_LE(lasts, 1s);
+      EXPECT_GE(lasts, 800ms);
+    } else {
+      EXPECT_LE(lasts, whole + 1us);
+      EXPECT_GE(lasts, whole * 4 / 5 - 1us);
+    }
+    x.t.set_now(x.look().retry_at);
+    ASSERT_TRUE(x.call(bad()));
+  }
 }
 
 TEST(circuit_breaker_open_time, falls_back_after_a_healthy_spell_only) {

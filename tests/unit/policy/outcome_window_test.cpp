@@ -48,16 +48,16 @@ TEST(count_window_results, the_oldest_result_falls_out_exactly) {
   const auto window = make_window(count_window{.calls = 3});
   window->log({.failed = true, .slow = false}, start);  // F
   expect_counts(*window, start, 1, 1, 0, 1);
-  window->add_success(0);  // F s
-  window->add_success(0);  // F s s
+  window->add_success(0, start);  // F s
+  window->add_success(0, start);  // F s s
   expect_counts(*window, start, 3, 1, 0, 0);
-  window->add_success(0);  // s s s
+  window->add_success(0, start);  // s s s
   expect_counts(*window, start, 3, 0, 0, 0);
   window->log({.failed = false, .slow = true}, start);  // s s L
   window->log({.failed = true, .slow = true}, start);   // s L B
   expect_counts(*window, start, 3, 1, 2, 1);
-  window->add_success(0);  // L B s
-  window->add_success(0);  // B s s
+  window->add_success(0, start);  // L B s
+  window->add_success(0, start);  // B s s
   expect_counts(*window, start, 3, 1, 1, 0);
   window->log({.failed = true, .slow = false}, start);  // s s F
   expect_counts(*window, start, 3, 1, 0, 1);
@@ -68,7 +68,7 @@ TEST(count_window_results, a_window_of_one_holds_the_last_result) {
   window->log({.failed = true, .slow = false}, start);
   window->log({.failed = true, .slow = true}, start);
   expect_counts(*window, start, 1, 1, 1, 2);
-  window->add_success(0);
+  window->add_success(0, start);
   expect_counts(*window, start, 1, 0, 0, 0);
 }
 
@@ -79,7 +79,7 @@ TEST(count_window_results, only_failures_count_as_consecutive_and_any_success_en
   window->log({.failed = false, .slow = true}, start);
   expect_counts(*window, start, 2, 1, 1, 0);
   window->log({.failed = true, .slow = false}, start);
-  window->add_success(0);
+  window->add_success(0, start);
   window->log({.failed = true, .slow = false}, start);
   expect_counts(*window, start, 2, 1, 0, 1);
 }
@@ -87,10 +87,79 @@ TEST(count_window_results, only_failures_count_as_consecutive_and_any_success_en
 TEST(count_window_results, looking_does_not_hide_a_success_from_the_row) {
   const auto window = make_window(count_window{.calls = 10});
   window->log({.failed = true, .slow = false}, start);
-  window->add_success(0);
+  window->add_success(0, start);
   (void)window->counts(start);
   window->log({.failed = true, .slow = false}, start);
   EXPECT_EQ(window->counts(start).consecutive, 1U);
+}
+
+// Ages
+
+TEST(aged_count_window_results, leave_at_the_end_of_their_age_to_the_tenth) {
+  const auto window = make_window(count_window{.calls = 100, .max_age = 10s});
+  window->restart(0, start);
+  window->log({.failed = true, .slow = false}, start);
+  window->log({.failed = false, .slow = true}, start + 999ms);  // the same tenth
+  window->add_success(0, start + 999ms);
+  ASSERT_TRUE(window->due(start + 1s));
+  EXPECT_FALSE(window->due(start + 1s - 1ns));
+  window->roll(start + 1s);
+  window->add_success(0, start + 1s);
+  expect_counts(*window, start + 10s - 1ns, 4, 1, 1, 0);
+  expect_counts(*window, start + 10s, 1, 0, 0, 0);
+  expect_counts(*window, start + 11s - 1ns, 1, 0, 0, 0);
+  expect_counts(*window, start + 11s, 0, 0, 0, 0);
+}
+
+TEST(aged_count_window_results, are_evicted_by_number_as_well) {
+  const auto window = make_window(count_window{.calls = 3, .max_age = 10s});
+  window->restart(0, start);
+  for (int i = 0; i < 5; ++i) window->log({.failed = true, .slow = false}, start);
+  expect_counts(*window, start, 3, 3, 0, 5);
+  for (int i = 0; i < 2; ++i) window->log({.failed = false, .slow = true}, start + 5s);
+  expect_counts(*window, start + 5s, 3, 1, 2, 0);
+  expect_counts(*window, start + 10s, 2, 0, 2, 0);
+  expect_counts(*window, start + 1000h, 0, 0, 0, 0);
+}
+
+TEST(aged_count_window_results, how_many_came_lately_is_known_beyond_the_windows_size) {
+  const auto window = make_window(count_window{.calls = 3, .max_age = 10s});
+  window->restart(0, start);
+  for (int i = 0; i < 50; ++i) window->add_success(0, start);
+  window->log({.failed = true, .slow = false}, start);
+  EXPECT_EQ(window->recent(start + 9s).count, 51U);
+  EXPECT_EQ(window->recent(start + 9s).span, 10s);
+  EXPECT_EQ(window->recent(start + 10s).count, 0U) << "as of the moment, not of the last result";
+}
+
+TEST(aged_count_window_results, the_ends_of_time_do_not_overflow) {
+  for (const duration age : {duration(10ns), duration(10s), duration::max()}) {
+    const auto window = make_window(count_window{.calls = 5, .max_age = age});
+    for (const time_point at : {time_point::min(), time_point{} - 1ns, time_point{},
+                                time_point::max() - 1ns, time_point::max()}) {
+      window->log({.failed = true, .slow = false}, at);
+      EXPECT_GE(window->counts(at).calls, 1U);
+    }
+  }
+}
+
+TEST(outcome_window, knows_since_when_nothing_but_failures_came) {
+  const auto window = make_window(count_window{});
+  window->log({.failed = true, .slow = false}, start);
+  EXPECT_EQ(window->row_since(), start) << "a new window knows of nothing before";
+  window->log({.failed = true, .slow = false}, start + 1s);
+  EXPECT_EQ(window->row_since(), start);
+  window->add_success(0, start + 2s);
+  window->log({.failed = true, .slow = false}, start + 3s);
+  EXPECT_EQ(window->row_since(), start + 2s) << "the success's own time, not that of the look";
+  window->end_row(start + 4s);
+  window->log({.failed = true, .slow = false}, start + 5s);
+  EXPECT_EQ(window->row_since(), start + 4s);
+  window->log({.failed = false, .slow = true}, start + 6s);
+  EXPECT_EQ(window->row_since(), start + 6s);
+  window->restart(1, start + 7s);
+  window->log({.failed = true, .slow = false}, start + 8s);
+  EXPECT_EQ(window->row_since(), start + 7s);
 }
 
 TEST(outcome_window, a_success_of_an_earlier_tag_is_not_counted) {
@@ -99,12 +168,12 @@ TEST(outcome_window, a_success_of_an_earlier_tag_is_not_counted) {
         std::variant<count_window, time_window>(time_window{})}) {
     const auto window = make_window(shape);
     window->restart(7, start);
-    EXPECT_TRUE(window->add_success(7));
+    EXPECT_TRUE(window->add_success(7, start));
     window->log({.failed = true, .slow = true}, start);
     window->restart(8, start);
-    EXPECT_FALSE(window->add_success(7));
+    EXPECT_FALSE(window->add_success(7, start));
     expect_counts(*window, start, 0, 0, 0, 0);
-    EXPECT_TRUE(window->add_success(8));
+    EXPECT_TRUE(window->add_success(8, start));
     expect_counts(*window, start, 1, 0, 0, 0);
   }
 }
@@ -114,11 +183,11 @@ TEST(time_window_results, buckets_fall_out_as_time_goes_on) {
   window->restart(0, start);
   window->log({.failed = true, .slow = false}, start);
   window->log({.failed = false, .slow = true}, start + 500ms);
-  window->add_success(0);
+  window->add_success(0, start + 500ms);
   ASSERT_TRUE(window->due(start + 1s));
   EXPECT_FALSE(window->due(start + 1s - 1ns));
   window->roll(start + 1s);
-  window->add_success(0);
+  window->add_success(0, start + 1s);
   expect_counts(*window, start + 9s, 4, 1, 1, 0);
   expect_counts(*window, start + 10s - 1ns, 4, 1, 1, 0);
   expect_counts(*window, start + 10s, 1, 0, 0, 0);  // the first second is out
@@ -173,9 +242,9 @@ TEST(time_window_results, before_the_first_moment_of_the_clock_buckets_are_as_lo
 
 // The reference: every result kept with its bucket, counted one by one.
 struct plain_window {
-  std::size_t calls;  // 0: by time
+  std::size_t calls;  // 0: however many
   duration width;
-  int buckets;
+  int buckets;  // 0: however old
   std::int64_t current = std::numeric_limits<std::int64_t>::min();
   std::uint64_t consecutive = 0;
   struct one {
@@ -191,8 +260,8 @@ struct plain_window {
   }
   window_counts look(time_point now) {
     current = std::max<std::int64_t>(current, now.time_since_epoch() / width);
-    while (!all.empty() &&
-           (calls != 0 ? all.size() > calls : all.front().bucket + buckets <= current))
+    while (!all.empty() && ((calls != 0 && all.size() > calls) ||
+                            (buckets != 0 && all.front().bucket + buckets <= current)))
       all.pop_front();
     window_counts sums{all.size(), 0, 0, consecutive};
     for (const one& r : all) {
@@ -225,7 +294,7 @@ void run_against_plain_window(const std::variant<count_window, time_window>& sha
         break;
       default:
         if (window->due(now)) window->roll(now);
-        ASSERT_TRUE(window->add_success(0));
+        ASSERT_TRUE(window->add_success(0, now));
         plain.add(false, false, now);
     }
     if ((dice >> 16) % 4 != 0) continue;  // often several results between two looks
@@ -239,7 +308,11 @@ void run_against_plain_window(const std::variant<count_window, time_window>& sha
 }
 
 TEST(outcome_window_property, the_count_window_agrees_with_a_plain_list) {
-  run_against_plain_window(count_window{.calls = 37}, {37, 1s, 1, 0, 0, {}});
+  run_against_plain_window(count_window{.calls = 37}, {37, 1s, 0, 0, 0, {}});
+}
+
+TEST(outcome_window_property, the_aged_count_window_agrees_with_a_plain_list) {
+  run_against_plain_window(count_window{.calls = 37, .max_age = 30s}, {37, 3s, 10, 0, 0, {}});
 }
 
 TEST(outcome_window_property, the_time_window_agrees_with_a_plain_list) {
@@ -253,7 +326,7 @@ TEST(outcome_window_threads, sums_are_exact_while_many_threads_count) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&] {
-      for (std::uint64_t n = 0; n < each; ++n) EXPECT_TRUE(window->add_success(0));
+      for (std::uint64_t n = 0; n < each; ++n) EXPECT_TRUE(window->add_success(0, start));
     });
   std::uint64_t logged = 0;
   std::uint64_t last = 0;

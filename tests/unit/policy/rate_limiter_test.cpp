@@ -536,6 +536,550 @@ TEST(rate_limiter, a_pause_without_an_end) {
   EXPECT_FALSE(p.try_acquire(start_of_test));
 }
 
+// ---- the ramp after a server's pause ----
+
+/// Calls that arrive and wait, their timers and wakes served exactly on time.
+class queue_of_calls {
+ public:
+  explicit queue_of_calls(rate_limiter_policy& p) : policy_(p) {}
+
+  void arrive(std::uint32_t cost = 1, time_point deadline = never) {
+    auto c = std::make_unique<call>(policy_, now_, cost);
+    c->t.set_deadline(deadline);
+    take(std::move(c), &call::enter);
+    serve_wakes();
+  }
+  /// `n` of them, `apart` from each other; the first one now.
+  void arrive_each(duration apart, int n) {
+    for (int i = 0; i < n; ++i) {
+      arrive();
+      run_until(now_ + apart);
+    }
+  }
+  void run_until(time_point end) {
+    while (!waiting_.empty()) {
+      const auto next = std::min_element(waiting_.begin(), waiting_.end(),
+                                         [](auto& a, auto& b) { return a.until < b.until; });
+      if (next->until > end) break;
+      now_ = std::max(now_, next->until);
+      auto c = std::move(next->who);
+      waiting_.erase(next);
+      take(std::move(c), &call::timer_at);
+      serve_wakes();
+    }
+    now_ = std::max(now_, end);
+  }
+  void run() { run_until(now_ + 1000h); }
+
+  [[nodiscard]] time_point now() const { return now_; }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  /// How long after `since` each started, those before left out.
+  [[nodiscard]] std::vector<duration> starts_since(time_point since) const {
+    std::vector<duration> all;
+    for (const time_point at : starts)
+      if (at >= since) all.push_back(at - since);
+    return all;
+  }
+
+  std::vector<time_point> starts;
+  int refused = 0;
+
+ private:
+  struct waiter {
+    std::unique_ptr<call> who;
+    time_point until;
+    int wakes;
+  };
+
+  template <class How>
+  void take(std::unique_ptr<call> c, How how) {
+    c->t.set_now(now_);
+    const step s = ask(*c, how);
+    if (s.what() == verb::park) {
+      const int wakes = c->t.wakes;
+      waiting_.push_back({std::move(c), s.at(), wakes});
+      return;
+    }
+    if (s.what() == verb::call_inner)
+      starts.push_back(now_);
+    else
+      ++refused;
+    c->s->leave();
+  }
+  step ask(call& c, step (call::*enter)()) { return (c.*enter)(); }
+  step ask(call& c, step (call::*timer_at)(time_point)) { return (c.*timer_at)(now_); }
+
+  void serve_wakes() {
+    for (std::size_t i = 0; i < waiting_.size();) {
+      if (waiting_[i].who->t.wakes == waiting_[i].wakes) {
+        ++i;
+        continue;
+      }
+      auto c = std::move(waiting_[i].who);
+      waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+      take(std::move(c), &call::woken_at);
+      i = 0;
+    }
+  }
+
+  rate_limiter_policy& policy_;
+  time_point now_ = start_of_test;
+  std::vector<waiter> waiting_;
+};
+
+void server_says(rate_limiter_policy& p, duration wait, time_point now) {
+  seeded_entropy random(1);
+  p.server_said_wait(wait, now, random);
+}
+
+/// Far from any limit of ours.
+rate_limiter with_ramp(double ramp) {
+  return {.permits = 1'000'000'000, .per = 1s, .max_wait = 1h, .spread = 0.0, .ramp = ramp};
+}
+
+std::vector<duration> evenly(duration apart, int n) {
+  std::vector<duration> all;
+  for (int i = 0; i < n; ++i) all.push_back(i * apart);
+  return all;
+}
+
+TEST(rate_limiter_ramp, who_waited_goes_a_little_faster_than_calls_came) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(500ms, 20);
+  q.run();
+  EXPECT_EQ(q.starts_since(start_of_test + 10s), evenly(400ms, 20));
+  EXPECT_EQ(q.starts.size(), 20u);
+}
+
+TEST(rate_limiter_ramp, newcomers_go_behind_until_nobody_waits) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(500ms, 20);
+  q.arrive_each(500ms, 100);  // the same rate goes on
+  // 20 are behind, and five go in the time in which four come: 76 later nobody waits any more.
+  const auto starts = q.starts_since(start_of_test + 10s);
+  ASSERT_EQ(starts.size(), 120u);
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const int n = static_cast<int>(i);
+    EXPECT_EQ(starts[i], n < 96 ? 400ms * n : 500ms * (n - 20)) << i;
+  }
+}
+
+// A pause at night, and then the morning: else the ramp would hold what comes for ever.
+TEST(rate_limiter_ramp, has_an_end_though_many_more_calls_come_than_before) {
+  rate_limiter_policy p(with_ramp(1.3));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(1s, 10);
+  q.arrive_each(10ms, 12'000);  // two minutes at a hundred times the rate
+  EXPECT_EQ(q.waiting(), 0u);
+  const std::size_t before = q.starts.size();
+  q.arrive();
+  EXPECT_EQ(q.starts.size(), before + 1);
+}
+
+// Raising our own rate would not help those who are held by the ramp.
+TEST(rate_limiter_ramp, who_waits_for_it_is_told_that_it_is_the_servers) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(500ms, 20);
+  call newcomer(p, q.now());
+  EXPECT_EQ(newcomer.enter().what(), verb::park);
+  EXPECT_EQ(newcomer.t.events.back().why.because, reason::server_pause);
+  newcomer.cancel_at(q.now());
+  refusal no;
+  EXPECT_FALSE(p.try_acquire(q.now(), 1, &no));
+  EXPECT_EQ(no.why.because, reason::server_pause);
+  q.run();
+  rate_limiter slow = with_ramp(1.25);
+  slow.permits = 1;
+  rate_limiter_policy own(slow);
+  queue_of_calls held(own);
+  server_says(own, 10s, held.now());
+  held.arrive_each(500ms, 20);
+  EXPECT_FALSE(own.try_acquire(held.now(), 1, &no));
+  EXPECT_EQ(no.why.because, reason::rate);
+  held.run();
+}
+
+TEST(rate_limiter_ramp, counts_what_dear_calls_cost) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  for (int i = 0; i < 10; ++i) q.arrive(8);
+  q.run();
+  const auto starts = q.starts_since(start_of_test + 10s);
+  ASSERT_EQ(starts.size(), 10u);
+  // 80 tokens in 10 s: one each 100 ms, and a call of eight goes when its last is there.
+  for (std::size_t i = 0; i < 10; ++i) {
+    const duration exactly = 100ms * (8 * static_cast<int>(i) + 7);
+    EXPECT_LE(starts[i] - exactly, 1us);
+    EXPECT_GE(starts[i], exactly);
+  }
+}
+
+TEST(rate_limiter_ramp, counts_those_who_waited_already) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0, .ramp = 1.0});
+  queue_of_calls q(p);
+  for (int i = 0; i < 110; ++i) q.arrive();  // 10 go, 100 wait for our own rate
+  server_says(p, 20s, q.now());
+  q.run();
+  EXPECT_EQ(q.starts_since(start_of_test + 20s), evenly(200ms, 100));
+}
+
+TEST(rate_limiter_ramp, is_never_over_the_own_rate) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .burst = 3, .max_wait = 1h, .spread = 0.0});
+  queue_of_calls q(p);
+  server_says(p, 1s, q.now());
+  for (int i = 0; i < 40; ++i) q.arrive();
+  q.run();
+  EXPECT_EQ(q.starts_since(start_of_test + 1s), evenly(100ms, 40));
+}
+
+TEST(rate_limiter_ramp, is_for_pauses_of_the_servers_alone) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0});
+  queue_of_calls q(p);
+  p.pause_until(start_of_test + 10s);
+  for (int i = 0; i < 4; ++i) q.arrive();
+  q.run();
+  EXPECT_EQ(q.starts_since(start_of_test + 10s), evenly(100ms, 4));
+}
+
+// The one storm's ramp is not measured from another's beginning.
+TEST(rate_limiter_ramp, each_row_of_pauses_is_counted_for_itself) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.run_until(start_of_test + 1h);  // nobody came
+  server_says(p, 10s, q.now());
+  q.arrive_each(500ms, 20);
+  q.run();
+  EXPECT_EQ(q.starts_since(start_of_test + 1h + 10s), evenly(400ms, 20));
+}
+
+TEST(rate_limiter_ramp, pauses_one_behind_the_other_are_one_row) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(1s, 10);  // the first of them goes at 10 s
+  ASSERT_EQ(q.starts.size(), 1u);
+  server_says(p, 10s, q.now());  // and is turned away
+  q.run();
+  // Ten in 20 s, times 1.25.
+  EXPECT_EQ(q.starts_since(start_of_test + 20s), evenly(1600ms, 9));
+}
+
+TEST(rate_limiter_ramp, who_finds_the_pause_over_overtakes_nobody) {
+  rate_limiter_policy p(with_ramp(1.25));
+  std::vector<std::unique_ptr<call>> waiting;
+  server_says(p, 500ms, start_of_test);  // all of whose ramp is less than our own burst
+  for (int i = 0; i < 20; ++i) {
+    waiting.push_back(std::make_unique<call>(p));
+    EXPECT_EQ(waiting.back()->enter().what(), verb::park);
+  }
+  // Before the first one's timer was served.
+  const time_point over = start_of_test + 500ms;
+  call newcomer(p, over);
+  EXPECT_EQ(newcomer.enter().what(), verb::park);
+  EXPECT_EQ(waiting[0]->woken_at(over).what(), verb::call_inner);
+  EXPECT_FALSE(p.try_acquire(over));
+  for (auto& c : waiting) c->s->leave();
+  newcomer.s->leave();
+}
+
+// "The rate from one token on" holds with a ramp, too.
+TEST(rate_limiter_ramp, there_is_no_burst_behind_it) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0});
+  queue_of_calls q(p);
+  server_says(p, 5s, q.now());
+  q.arrive();
+  q.run_until(start_of_test + 5s);
+  ASSERT_EQ(q.starts.size(), 1u);
+  EXPECT_EQ(drain(p, q.now()), 0);
+  EXPECT_EQ(drain(p, q.now() + 100ms), 1);
+  EXPECT_EQ(drain(p, q.now() + 500ms), 4);
+}
+
+TEST(rate_limiter_ramp, what_came_in_meanwhile_is_there_behind_it) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0, .ramp = 1.0});
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(2500ms, 4);
+  q.run_until(start_of_test + 10s + 7500ms);  // four starts, 2.5 s apart
+  ASSERT_EQ(q.starts.size(), 4u);
+  EXPECT_EQ(drain(p, q.now()), 10);  // full long since
+}
+
+TEST(rate_limiter_ramp, goes_on_at_another_own_rate) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(500ms, 20);
+  ASSERT_EQ(q.starts_since(start_of_test + 10s).size(), 1u);
+  p.set_rate(500'000'000, 1s, {}, q.now());  // the ramp is what holds them
+  q.run_until(start_of_test + 12s);
+  EXPECT_EQ(q.starts_since(start_of_test + 10s), evenly(400ms, 6));
+  p.set_rate(1, 1s, {}, q.now());  // slower than the ramp
+  q.run();
+  const auto starts = q.starts_since(start_of_test + 12s);
+  ASSERT_EQ(starts.size(), 15u);
+  for (std::size_t i = 1; i < starts.size(); ++i) EXPECT_EQ(starts[i] - starts[i - 1], 1s);
+  EXPECT_EQ(p.snapshot(q.now()).permits, 1);
+}
+
+TEST(rate_limiter_ramp, a_pause_that_leaves_nobody_waiting_ends_it) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0});
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  for (int i = 0; i < 3; ++i) q.arrive(1, start_of_test + 30s);
+  q.run_until(start_of_test + 10s);
+  ASSERT_EQ(q.starts.size(), 1u);
+  server_says(p, 50s, q.now());  // too late for those two
+  q.run_until(start_of_test + 60s - 1ns);
+  EXPECT_EQ(q.refused, 2);
+  EXPECT_EQ(q.waiting(), 0u);
+  EXPECT_EQ(drain(p, q.now()), 0);
+  EXPECT_EQ(drain(p, start_of_test + 60s), 1);
+  EXPECT_EQ(drain(p, start_of_test + 60s + 100ms), 1);
+}
+
+TEST(rate_limiter_ramp, the_last_to_leave_ends_it) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0});
+  server_says(p, 10s, start_of_test);
+  call a(p), b(p);
+  EXPECT_EQ(a.enter().what(), verb::park);
+  EXPECT_EQ(b.enter().what(), verb::park);
+  EXPECT_EQ(a.timer_at(start_of_test + 10s).what(), verb::call_inner);
+  EXPECT_EQ(b.timer_at(start_of_test + 10s).at(), start_of_test + 10s + 100'000'000'000ns / 26);
+  b.cancel_at(start_of_test + 10s);
+  EXPECT_EQ(drain(p, start_of_test + 10s + 100ms), 1);
+  EXPECT_EQ(drain(p, start_of_test + 10s + 300ms), 2);
+}
+
+TEST(rate_limiter_ramp, follows_a_resume_as_it_follows_the_end) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 60s, q.now());
+  q.arrive_each(500ms, 20);
+  p.resume(q.now());
+  q.arrive();  // serves the wakes
+  q.run();
+  const auto starts = q.starts_since(start_of_test + 10s);
+  ASSERT_EQ(starts.size(), 21u);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(starts[i], 400ms * static_cast<int>(i));
+}
+
+TEST(rate_limiter_ramp, pausing_and_resuming_mints_nothing) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0});
+  EXPECT_EQ(drain(p, start_of_test), 10);
+  queue_of_calls q(p);
+  q.arrive();
+  for (int i = 0; i < 5; ++i) {
+    server_says(p, 5s, q.now());
+    p.resume(q.now());
+    q.run_until(q.now() + 1ns);
+  }
+  EXPECT_EQ(q.starts.size(), 0u);
+  q.run();
+  EXPECT_GE(q.starts_since(start_of_test).at(0), 100ms);
+}
+
+TEST(rate_limiter_ramp, nothing_is_given_back_across_its_edges) {
+  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0});
+  call before(p), waits(p);
+  EXPECT_EQ(before.enter().what(), verb::call_inner);
+  server_says(p, 5s, start_of_test);
+  EXPECT_EQ(waits.enter().what(), verb::park);
+  EXPECT_EQ(waits.timer_at(start_of_test + 5s).what(), verb::call_inner);
+  before.t.set_now(start_of_test + 5s);
+  before.finish(outcome::refuse(errc::circuit_open, {}));
+  waits.finish(outcome::refuse(errc::circuit_open, {}));
+  EXPECT_LE(drain(p, start_of_test + 5s), 1);
+}
+
+TEST(rate_limiter_ramp, windows_have_none) {
+  for (const rate_algorithm algorithm :
+       {rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
+    rate_limiter_policy p(
+        {.permits = 20, .per = 1s, .max_wait = 1h, .algorithm = algorithm, .spread = 0.0});
+    queue_of_calls q(p);
+    server_says(p, 10s, q.now());
+    for (int i = 0; i < 30; ++i) q.arrive();
+    q.run();
+    const auto starts = q.starts_since(start_of_test + 10s);
+    ASSERT_EQ(starts.size(), 30u);
+    EXPECT_EQ(starts[19], 0s);
+    EXPECT_EQ(starts[20], 1s);
+  }
+}
+
+// ---- probes within a long pause ----
+
+rate_limiter doubtful(rate_algorithm algorithm = rate_algorithm::gcra) {
+  return {.permits = 100, .per = 1s, .algorithm = algorithm, .spread = 0.0};
+}
+
+TEST(rate_limiter_probe, a_call_at_times_finds_out_whether_a_long_pause_is_over) {
+  for (const rate_algorithm algorithm : every_algorithm) {
+    rate_limiter_policy p(doubtful(algorithm));
+    server_says(p, 1'000'000'000s, start_of_test);
+    EXPECT_EQ(p.snapshot(start_of_test).paused_until, start_of_test + 15min);
+    EXPECT_EQ(drain(p, start_of_test + 15s - 1ns), 0);
+    call probe(p, start_of_test + 15s);
+    EXPECT_EQ(probe.enter().what(), verb::call_inner);
+    EXPECT_EQ(drain(p, start_of_test + 15s), 0);  // one, and then it is awaited
+    EXPECT_EQ(drain(p, start_of_test + 16s - 1ns), 0);
+    probe.finish();
+    EXPECT_GE(drain(p, start_of_test + 16s), 1);
+    EXPECT_EQ(p.snapshot(start_of_test + 16s).paused_until, start_of_test + 16s);
+    EXPECT_GE(drain(p, start_of_test + 18s), 20);
+  }
+}
+
+TEST(rate_limiter_probe, one_that_is_turned_away_puts_the_next_one_off) {
+  // With the same hint, and with none.
+  for (const duration hint : {duration(3600s), duration::min()}) {
+    rate_limiter_policy p(doubtful());
+    server_says(p, 3600s, start_of_test);
+    time_point now = start_of_test;
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_EQ(drain(p, now + 15s - 1ns), 0) << i;
+      now += 15s;
+      call probe(p, now);
+      EXPECT_EQ(probe.enter().what(), verb::call_inner) << i;
+      probe.finish(too_many_requests(hint));
+    }
+    EXPECT_GE(p.snapshot(now).paused_until, start_of_test + 15min);
+  }
+}
+
+TEST(rate_limiter_probe, what_the_server_says_to_it_replaces_what_it_said_before) {
+  for (const rate_algorithm algorithm : every_algorithm) {
+    rate_limiter_policy p(doubtful(algorithm));
+    server_says(p, 3600s, start_of_test);
+    call probe(p, start_of_test + 15s);
+    EXPECT_EQ(probe.enter().what(), verb::call_inner);
+    probe.finish(too_many_requests(2s));
+    EXPECT_EQ(p.snapshot(start_of_test + 15s).paused_until, start_of_test + 17s);
+    EXPECT_EQ(drain(p, start_of_test + 17s - 1ns), 0);
+    EXPECT_GE(drain(p, start_of_test + 17s), 1);
+  }
+}
+
+TEST(rate_limiter_probe, a_shorter_hint_of_anybody_else_does_not) {
+  rate_limiter_policy p(doubtful());
+  call early(p);
+  EXPECT_EQ(early.enter().what(), verb::call_inner);
+  server_says(p, 3600s, start_of_test);
+  early.t.set_now(start_of_test + 3s);
+  early.finish(too_many_requests(2s));
+  EXPECT_EQ(p.snapshot(start_of_test).paused_until, start_of_test + 15min);
+}
+
+TEST(rate_limiter_probe, one_that_fails_otherwise_is_no_evidence) {
+  rate_limiter_policy p(doubtful());
+  server_says(p, 3600s, start_of_test);
+  call probe(p, start_of_test + 15s);
+  EXPECT_EQ(probe.enter().what(), verb::call_inner);
+  probe.finish(test::failed(errc::server_error));
+  EXPECT_EQ(drain(p, start_of_test + 30s - 1ns), 0);
+  call next(p, start_of_test + 30s);
+  EXPECT_EQ(next.enter().what(), verb::call_inner);
+  next.finish(test::ignored());  // cancelled
+  EXPECT_EQ(drain(p, start_of_test + 45s - 1ns), 0);
+  EXPECT_EQ(drain(p, start_of_test + 45s), 1);
+}
+
+TEST(rate_limiter_probe, one_that_was_not_sent_leaves_its_place_to_the_next) {
+  rate_limiter_policy p(doubtful());
+  server_says(p, 3600s, start_of_test);
+  call probe(p, start_of_test + 15s);
+  EXPECT_EQ(probe.enter().what(), verb::call_inner);
+  probe.finish(outcome::refuse(errc::bulkhead_full, {}));
+  call next(p, start_of_test + 15s);
+  EXPECT_EQ(next.enter().what(), verb::call_inner);
+  EXPECT_EQ(drain(p, start_of_test + 15s), 0);
+}
+
+TEST(rate_limiter_probe, an_answer_that_found_nothing_was_let_in) {
+  rate_limiter_policy p(doubtful());
+  server_says(p, 3600s, start_of_test);
+  call probe(p, start_of_test + 15s);
+  EXPECT_EQ(probe.enter().what(), verb::call_inner);
+  outcome not_found = test::ignored();
+  not_found.status = 404;
+  not_found.error = errc::client_error;
+  not_found.countable = false;
+  probe.finish(not_found);
+  EXPECT_EQ(drain(p, start_of_test + 16s), 1);
+}
+
+TEST(rate_limiter_probe, a_pause_by_hand_is_kept) {
+  rate_limiter_policy p(doubtful());
+  p.pause_until(start_of_test + 10min);
+  server_says(p, 3600s, start_of_test);
+  EXPECT_EQ(drain(p, start_of_test + 10min - 1ns), 0);  // no probes either
+  EXPECT_EQ(drain(p, start_of_test + 10min), 1);
+  EXPECT_GE(drain(p, start_of_test + 10min + 1s), 1);
+  EXPECT_EQ(p.snapshot(start_of_test).paused_until, start_of_test + 10min + 1s);
+}
+
+TEST(rate_limiter_probe, is_taken_by_hand_as_well) {
+  rate_limiter_policy p(doubtful());
+  server_says(p, 3600s, start_of_test);
+  rate_permit unsent = p.try_acquire(start_of_test + 15s);
+  EXPECT_TRUE(unsent);
+  EXPECT_FALSE(p.try_acquire(start_of_test + 15s));
+  unsent.give_back(start_of_test + 15s);
+  EXPECT_TRUE(p.try_acquire(start_of_test + 15s));
+  server_says(p, 3600s, start_of_test + 15s);
+  EXPECT_FALSE(p.try_acquire(start_of_test + 29s));
+  EXPECT_TRUE(p.try_acquire(start_of_test + 30s));
+  EXPECT_TRUE(p.try_acquire(start_of_test + 31s));
+  EXPECT_EQ(p.snapshot(start_of_test + 31s).paused_until, start_of_test + 31s);
+}
+
+TEST(rate_limiter_probe, who_waited_goes_on_the_ramp_behind_it) {
+  rate_limiter o = with_ramp(1.25);
+  o.max_wait = 24h;
+  rate_limiter_policy p(o);
+  queue_of_calls q(p);
+  server_says(p, 3600s, q.now());
+  q.arrive_each(1s, 16);  // the last of them goes as a probe
+  EXPECT_EQ(q.starts.size(), 1u);
+  q.arrive_each(1s, 1);  // finds the pause over
+  q.run_until(start_of_test + 16s);
+  q.run();
+  const auto starts = q.starts_since(start_of_test + 16s);
+  ASSERT_EQ(starts.size(), 16u);
+  for (std::size_t i = 1; i < starts.size(); ++i) EXPECT_GE(starts[i] - starts[i - 1], 700ms);
+}
+
+TEST(rate_limiter_probe, not_in_a_pause_that_is_no_longer_than_may_be) {
+  rate_limiter_policy p(doubtful());
+  server_says(p, 60s, start_of_test);
+  EXPECT_EQ(drain(p, start_of_test + 60s - 1ns), 0);
+  rate_limiter o = doubtful();
+  o.probe_every.reset();
+  rate_limiter_policy kept(o);
+  server_says(kept, 3600s, start_of_test);
+  EXPECT_EQ(drain(kept, start_of_test + 15min - 1ns), 0);
+}
+
+TEST(rate_limiter_probe, none_once_the_pause_is_over) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .spread = 0.0});
+  server_says(p, 100s, start_of_test);
+  EXPECT_EQ(drain(p, start_of_test + 100s), 1);
+  EXPECT_EQ(drain(p, start_of_test + 100s), 0);  // not as a probe of that pause
+  EXPECT_EQ(drain(p, start_of_test + 100s + 999ms), 0);
+  p.pause_until(start_of_test + 200s);  // nor of ours
+  EXPECT_EQ(drain(p, start_of_test + 150s), 0);
+}
+
 // ---- reload ----
 
 TEST(rate_limiter, a_reload_keeps_tokens) {
@@ -665,6 +1209,9 @@ TEST(rate_limiter, bad_options_are_refused_by_name) {
   EXPECT_EQ(field_of({.algorithm = static_cast<rate_algorithm>(8)}), "rate_limiter.algorithm");
   EXPECT_EQ(field_of({.spread = 1.1}), "rate_limiter.spread");
   EXPECT_EQ(field_of({.max_pause = -1s}), "rate_limiter.max_pause");
+  EXPECT_EQ(field_of({.long_pause = 0s}), "rate_limiter.long_pause");
+  EXPECT_EQ(field_of({.probe_every = 0s}), "rate_limiter.probe_every");
+  EXPECT_EQ(field_of({.ramp = 0.99}), "rate_limiter.ramp");
   EXPECT_EQ(field_of({.permits = 1'000'000'000}), "");
   rate_limiter_policy p({});
   EXPECT_THROW(p.set_rate(0, 1s, {}, start_of_test), config_error);
@@ -980,9 +1527,13 @@ TEST(rate_limiter, threads_that_wait_cancel_pause_and_reload_mint_nothing) {
   std::vector<std::thread> threads;
   for (std::uint64_t n = 1; n <= 3; ++n) threads.emplace_back(worker, n);
   threads.emplace_back([&] {
-    for (int i = 0; i < 200; ++i) {
-      p.set_rate(1'000'000, 1s, 10, read());  // the same rate: the bound below stays true
+    seeded_entropy random(9);
+    for (int i = 0; i < 400; ++i) {
+      // The same rate: the bound below stays true, on the ramps behind pauses and beside them.
+      if (i % 2 == 0) p.set_rate(1'000'000, 1s, 10, read());
       if (i % 50 == 0) p.pause_until(read() + 5us);
+      if (i % 10 == 5) p.server_said_wait(3us, read(), random);
+      if (i % 70 == 0) p.resume(read());
       (void)p.snapshot(read());
       std::this_thread::yield();
     }

@@ -179,6 +179,47 @@ TEST(retry, a_hint_of_exactly_max_server_wait_is_kept) {
   EXPECT_EQ(s->inner_done(0, hinted(10s), t).at(), t.now() + 10s);
 }
 
+TEST(retry, a_hint_is_cut_to_the_own_wait_and_what_it_may_exceed_it_by) {
+  retry_policy p(retry{.max_attempts = 5,
+                       .delay = linear{.first = 1s, .step = 1s, .spread = jitter::none},
+                       .max_server_wait = 10s,
+                       .hint_excess = 5s});
+  stage_driver t;
+  stage_under_test s(p);
+  (void)s->enter(t);
+  const auto wait_after = [&](duration hint) {
+    const step next = s->inner_done(0, hinted(hint), t);
+    EXPECT_EQ(next.what(), verb::sleep);
+    return next.at() - t.now();
+  };
+  EXPECT_EQ(wait_after(3600s), 6s);  // not over max_server_wait either
+  EXPECT_EQ(t.events.back().why.because, reason::server_hint);
+  EXPECT_EQ(wait_after(7s), 7s);  // 2 s and 5 s
+  EXPECT_EQ(wait_after(duration::max()), 8s);
+  EXPECT_EQ(wait_after(3s), 4s);
+  EXPECT_EQ(t.events.back().why.because, reason::own_delay);
+}
+
+TEST(retry, a_hint_that_is_cut_may_still_be_too_long) {
+  retry_policy p(
+      retry{.max_attempts = 4, .delay = steady(1s), .max_server_wait = 10s, .hint_excess = 20s});
+  stage_driver t;
+  stage_under_test s(p);
+  (void)s->enter(t);
+  EXPECT_EQ(s->inner_done(0, hinted(3600s), t).what(), verb::finish);
+  EXPECT_EQ(t.result.why.because, reason::server_wait);
+  EXPECT_EQ(t.result.why.measured, 21);
+}
+
+TEST(retry, with_no_excess_allowed_the_own_wait_is_kept) {
+  retry_policy p(retry{.max_attempts = 4, .delay = steady(1s), .hint_excess = 0s});
+  stage_driver t;
+  stage_under_test s(p);
+  (void)s->enter(t);
+  EXPECT_EQ(s->inner_done(0, hinted(30s), t).at(), t.now() + 1s);
+  EXPECT_EQ(t.events.back().why.because, reason::own_delay);
+}
+
 TEST(retry, a_hint_over_the_deadline_fails_now_never_a_shorter_sleep) {
   retry_policy p(retry{.max_attempts = 4, .delay = steady(1s)});
   stage_driver t;
@@ -519,6 +560,8 @@ TEST(retry, options_out_of_bounds_are_refused_by_name) {
   EXPECT_EQ(refusal_of({.max_attempts = 0}), "retry.max_attempts");
   EXPECT_EQ(refusal_of({.max_attempts = 101}), "retry.max_attempts");
   EXPECT_EQ(refusal_of({.max_server_wait = -1ns}), "retry.max_server_wait");
+  EXPECT_EQ(refusal_of({.hint_excess = -1ns}), "retry.hint_excess");
+  EXPECT_EQ(refusal_of({.hint_excess = 0ns}), "accepted");
   EXPECT_EQ(refusal_of({.delay = exponential{.first = 0s}}), "retry.delay.first");
   EXPECT_EQ(refusal_of({.max_attempts = 1}), "accepted");
   EXPECT_EQ(refusal_of({.max_attempts = 100, .max_server_wait = 0s}), "accepted");

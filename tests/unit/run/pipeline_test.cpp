@@ -5,6 +5,7 @@
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/fallback.hpp"
+#include "hawser/policy/keyed.hpp"
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/timeout.hpp"
@@ -397,6 +398,71 @@ TEST_F(pipelines, the_same_seed_gives_the_same_events) {
   };
   EXPECT_EQ(story(5), story(5));
   EXPECT_NE(story(5), story(6));
+}
+
+TEST_F(pipelines, a_call_is_judged_by_what_it_is_about) {
+  auto keys = std::make_shared<keyed_policy>(
+      [] { return make_policy(rate_limiter{.name = "tenant", .permits = 1, .per = 1h}); });
+  const pipeline p = pipeline_builder{"p"}.add(keys).build(env);
+  for (const std::string_view key : {"a", "b", ""}) {
+    EXPECT_TRUE(p.execute([] { return 1; }, {.key = key}).has_value()) << key;
+    EXPECT_EQ(p.execute([] { return 1; }, {.key = key}).error(), errc::rate_limited) << key;
+  }
+  EXPECT_EQ(p.execute([] { return 1; }).error(), errc::rate_limited);  // has the empty one
+  EXPECT_EQ(keys->size(), 3U);
+}
+
+// A limit is a plain one only where all calls have the same: one for each key is asked each time.
+TEST_F(pipelines, a_time_limit_for_each_key_cuts_off) {
+  const pipeline p = pipeline_builder{"p"}
+                         .add(retry{.max_attempts = 2, .delay = steady(1s)})
+                         .add(keyed{timeout{.after = 2s}})
+                         .calls_are(effect::idempotent)
+                         .build(env);
+  EXPECT_EQ(p.execute([] { return 1; }, {.key = "a"}).value(), 1);
+  int tries = 0;
+  const auto r = p.execute(
+      [&](attempt& a) {
+        EXPECT_EQ(a.remaining(), 2s);
+        if (++tries == 2) return tries;
+        env.advance(3s);
+        throw std::runtime_error("cut off");
+      },
+      {.key = "a"});
+  EXPECT_EQ(r.value(), 2);
+  const auto late = p.execute(
+      [&]() -> int {
+        env.advance(3s);
+        throw std::runtime_error("cut off");
+      },
+      {.key = "b"});
+  EXPECT_EQ(late.error(), errc::attempt_timeout);
+}
+
+TEST_F(pipelines, amplification_is_that_of_each_key) {
+  const pipeline p = pipeline_builder{"p"}.add(keyed{retry{.max_attempts = 3}}).build(env);
+  EXPECT_EQ(p.amplification(), 3U);
+  EXPECT_NE(refusal([&] {
+              (void)pipeline_builder{"p"}
+                  .add(keyed{retry{.max_attempts = 11}})
+                  .add(keyed{retry{.max_attempts = 10}})
+                  .build(env);
+            }).find("= 110 or more attempts"),
+            std::string::npos);
+}
+
+TEST_F(pipelines, what_making_a_keys_policy_throws_ends_that_call_alone) {
+  bool broken = false;
+  auto keys = std::make_shared<keyed_policy>([&] {
+    if (broken) throw std::runtime_error("no policy today");
+    return make_policy(bulkhead{.max_concurrent = 1});
+  });
+  const pipeline p = pipeline_builder{"p"}.add(bulkhead{.max_concurrent = 1}).add(keys).build(env);
+  broken = true;
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(p.execute([] { return 1; }, {.key = "a"}).error(), errc::operation_threw);
+  broken = false;
+  EXPECT_EQ(p.execute([] { return 1; }, {.key = "a"}).value(), 1);
 }
 
 TEST_F(pipelines, without_any_policy_a_call_is_just_a_call) {
