@@ -621,8 +621,9 @@ TEST(circuit_breaker_property, a_healthy_dependency_leads_back_to_closed_from_ev
         while (world.out() > 0) world.end(0, succeeded());
       ++from[static_cast<int>(world.model().now_is)];
 
-      // A probe that hangs fails at the end of its lease, and the circuit opens once more.
-      duration allowed = std::max(o.open_cap, o.hint_cap);
+      // A round of probing ends, a probe that hangs fails at the end of its lease, and the circuit
+      // opens once more.
+      duration allowed = o.open_cap + std::max(o.open_cap, o.hint_cap);
       time_point last = world.now();
       for (const auto& probe : world.model().probes) last = std::max(last, probe.second);
       allowed += last - world.now();
