@@ -54,8 +54,7 @@ struct circuit_breaker {
   std::string name{};
 
   /// What the two ratios are taken over.
-  std::variant<count_window, time_window> window =
-      count_window{.calls = 100, .max_age = std::chrono::seconds(10)};
+  std::variant<count_window, time_window> window = count_window{100, std::chrono::seconds(10)};
   /// The ratios say nothing before the window holds this many results. Does not guard
   /// `consecutive_failures`, so quiet clients are protected too. At least 1, and no more than a
   /// count window holds.
