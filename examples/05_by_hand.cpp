@@ -45,7 +45,9 @@ class interceptor {
       call.circuit.failure(now - call.started, now);
     else if (status < 400)
       call.circuit.success(now - call.started, now);
-  }  // `call` ends here, and with it its permits: a 4xx decides nothing
+    else
+      call.circuit.alive(now);  // a 4xx is neither good nor bad, but who answers lives
+  }  // `call` ends here, and with it its slot
 
   hawser::circuit_breaker_policy& breaker() { return breaker_; }
 
@@ -53,7 +55,9 @@ class interceptor {
   hawser::environment env_;  // its clock and its randomness
   hawser::rate_limiter_policy rate_{{.name = "ledger", .permits = 100, .per = 1s}};
   hawser::bulkhead_policy slots_{{.name = "ledger", .max_concurrent = 10}};
-  hawser::circuit_breaker_policy breaker_{{.name = "ledger", .consecutive_failures = 3}};
+  // For a demonstration: in earnest a row should span a second, as it does by default.
+  hawser::circuit_breaker_policy breaker_{
+      {.name = "ledger", .consecutive_failures = 3, .consecutive_span = 0s}};
 };
 
 /// Stands for the foreign client: asks before it sends, and tells what came of it.

@@ -221,7 +221,7 @@ void circuit_core::judge_locked(logged_result result, time_point now, entropy& r
       row_at(options_.consecutive_failures, options_.consecutive_span);
   if (trips) return open_locked(why, now, random, server_wait);
   // On paper nobody is suspected: what one call at a time finds out, all of them do as well.
-  if (state() != circuit_state::closed ||
+  if (state() != circuit_state::closed || !options_.consecutive_failures ||
       !row_at(options_.suspect_failures, options_.consecutive_span / 2))
     return;
   row_ = counts.consecutive;

@@ -330,6 +330,7 @@ class Checker:
             return "0" if kind == "duration" else "off" if "std::optional" in kind[:13] else "none"
         if given in ("true", "false"):
             return "yes" if given == "true" else "no"
+        given = SPAN_OF_TIME.sub(lambda t: f"{t.group(2)} {UNITS[t.group(1)]}", given)
         given = given.split("::")[-1]
         return re.sub(r"\.0$", "", given) if kind == "double" else given
 

@@ -129,6 +129,7 @@ struct plain_breaker {
     bound_round(now);
     early_at = o.early_probe_after ? std::optional(now + o.open_for / 2) : std::nullopt;
     unknown = true;
+    retry_at = latest;
   }
   bool unknown = false;  // `retry_at` is still to be taken from the breaker, within the bounds
 
@@ -136,7 +137,7 @@ struct plain_breaker {
     forget_if_healthy(now);
     ++openings;
     if (suspected && retry_at > now) {
-      earliest = latest = retry_at;
+      if (!unknown) earliest = latest = retry_at;
     } else {
       if (now_is != mode::half_open) ++rounds;
       bound_round(now);
@@ -149,6 +150,7 @@ struct plain_breaker {
     hinted_until = now + asked;
     early_at = o.early_probe_after ? std::optional(now + o.open_for / 2) : std::nullopt;
     unknown = true;
+    retry_at = latest;
     move(mode::open, now);
   }
   int hinted_early = 0;  // 2: lengthened for certain, 1: if its end is exactly the hint's
@@ -176,6 +178,7 @@ struct plain_breaker {
     if (now_is == mode::open && (now >= retry_at || early(now))) {
       move(mode::half_open, now);
       retry_at = time_point::min();
+      unknown = false;
     }
     for (std::size_t i = 0; now_is == mode::half_open && i < probes.size();) {
       if (now < probes[i].second) {
@@ -215,6 +218,7 @@ struct plain_breaker {
     if (!r.says && !r.alive) {
       if (kind != right::probe) return;
       retry_at = time_point::min();  // the next may go at once, and this was no round
+      unknown = false;
       if (rounds > 1) --rounds;
       return;
     }
@@ -350,6 +354,7 @@ class both {
 
   /// A call by hand or, with `staged`, as a stage. Whether it was let through.
   bool ask(bool staged, time_point deadline) {
+    settle_time();
     auto c = std::make_unique<call>();
     c->id = next_++;
     c->what = model_.ask(c->id, now_, deadline);
@@ -381,6 +386,7 @@ class both {
   }
 
   void end(std::size_t which, const outcome& with) {
+    settle_time();
     const auto c = std::move(out_[which]);
     out_.erase(out_.begin() + static_cast<std::ptrdiff_t>(which));
     const report r = report_of(with);
@@ -467,6 +473,11 @@ class both {
     same("failures", s.failures, model_.count(&plain_breaker::result::failed));
     same("slow", s.slow, model_.count(&plain_breaker::result::slow));
     same("consecutive", s.consecutive, model_.consecutive);
+  }
+
+  /// While all probes are out nobody knows when the next might go: no event in between.
+  void settle_time() {
+    if (model_.unknown && now_ >= model_.earliest) pass_to(model_.latest);
   }
 
   /// The jitter is the breaker's to draw, within the bounds that the model knows.
@@ -580,6 +591,8 @@ duration recover(both& world, int probes_to_close) {
       world.end(world.out() - 1, succeeded());
     else if (world.model().now_is == mode::open)
       world.pass_to(world.look().retry_at);
+    else if (world.look().retry_at != never)
+      world.pass_to(world.look().retry_at);
     else
       world.pass_to(world.model().probes.front().second);
   }
@@ -608,8 +621,9 @@ TEST(circuit_breaker_property, a_healthy_dependency_leads_back_to_closed_from_ev
         while (world.out() > 0) world.end(0, succeeded());
       ++from[static_cast<int>(world.model().now_is)];
 
-      // A probe that hangs fails at the end of its lease, and the circuit opens once more.
-      duration allowed = std::max(o.open_cap, o.hint_cap);
+      // A round of probing ends, a probe that hangs fails at the end of its lease, and the circuit
+      // opens once more.
+      duration allowed = o.open_cap + std::max(o.open_cap, o.hint_cap);
       time_point last = world.now();
       for (const auto& probe : world.model().probes) last = std::max(last, probe.second);
       allowed += last - world.now();

@@ -41,9 +41,9 @@ struct time_window {
 /// Which failures a circuit breaker hears of.
 enum class failure_scope : std::uint8_t {
   all,  ///< All that count (`outcome::countable`).
-  /// Those on the way to the other side alone: no connection, or one that broke (no answer, and
-  /// no time-out either). For a breaker of a whole origin beside those of its routes: a route that
-  /// fails does not close the others.
+  /// Those on the way to the other side alone: no connection in time, or one that broke. Neither
+  /// answers nor an attempt's own time-out. For a breaker of a whole origin beside those of its
+  /// routes: a route that fails does not close the others.
   connections,
 };
 
@@ -54,8 +54,7 @@ struct circuit_breaker {
   std::string name{};
 
   /// What the two ratios are taken over.
-  std::variant<count_window, time_window> window =
-      count_window{.calls = 100, .max_age = std::chrono::seconds(10)};
+  std::variant<count_window, time_window> window = count_window{100, std::chrono::seconds(10)};
   /// The ratios say nothing before the window holds this many results. Does not guard
   /// `consecutive_failures`, so quiet clients are protected too. At least 1, and no more than a
   /// count window holds.
@@ -71,8 +70,8 @@ struct circuit_breaker {
   /// Opens at this many failures with no answer of another kind between them, if they also span
   /// `consecutive_span`. At least 1.
   std::optional<int> consecutive_failures = 8;
-  /// How long nothing but failures must have come, since the last good answer, before a row of them
-  /// means anything. On a busy client with 20 % of errors five in a row come by chance every few
+  /// How long nothing but failures must have come, since the last good answer (at first: since the
+  /// first failure), before a row of them means anything. On a busy client with 20 % of errors five in a row come by chance every few
   /// seconds, a second of nothing else does not. Not negative.
   duration consecutive_span = std::chrono::seconds(1);
   /// At this many failures in a row, over half of `consecutive_span`, the circuit goes half open
@@ -84,8 +83,8 @@ struct circuit_breaker {
 
   /// How long the first opening lasts, before jitter. Positive.
   duration open_for = std::chrono::seconds(1);
-  /// Each further opening in a row lasts this many times longer, within the two bounds below. At
-  /// least 1.
+  /// Each further opening or round of probing in a row lasts this many times longer, within the two
+  /// bounds below. At least 1.
   double open_multiplier = 2.0;
   /// An opening lasts no longer than this part of the outage so far, or twice `open_for` if that is
   /// more: so recovery is found within a fifth of what the outage took. In (0, 1].
@@ -109,21 +108,20 @@ struct circuit_breaker {
   /// when it has not come back within the time an opening would last now, or after the first
   /// success. 1 to 1'000.
   int probes = 5;
-  /// That many successful probes close the circuit. It opens again when half of the results so far
-  /// are failures and no probe is out. At least 1.
+  /// That many successful probes close the circuit. A failed one opens it again when no other is
+  /// out and at least half of the results so far are failures. At least 1.
   int probes_to_close = 1;
   /// A probe that has not reported after this long counts as failed: set it to the attempt's
   /// timeout plus slack. Unset: one second past the deadline around the call, or 30 s without one.
   std::optional<duration> probe_lease{};
 
   /// In a pipeline: how long a call may wait for a probe's success instead of being refused, within
-  /// its deadline. Off: refused at once. Over 0.
+  /// its deadline; at once if the next probe comes too late for it. Off: refused at once. Over 0.
   std::optional<duration> max_wait{};
   /// Calls that may wait at a time; more are refused. 1 to 1'000'000.
   int max_waiting = 1024;
-  /// Once closed again, those who waited go at this multiple of the rate at which calls came while
-  /// it was not closed, and newcomers behind them: no burst hits what has just recovered. At
-  /// least 1.
+  /// Once closed again, those who waited go at this multiple of the rate at which calls came lately,
+  /// and newcomers behind them: no burst hits what has just recovered. At least 1.
   double ramp = 1.3;
 };
 
@@ -157,8 +155,10 @@ struct circuit_snapshot {
   int probes_succeeded = 0;                     ///< Half open: good probes so far.
   std::uint32_t openings = 0;      ///< Openings in a row, without a healthy spell between.
   std::uint64_t late_results = 0;  ///< Results of earlier generations, ever.
-  time_point retry_at = never;     ///< Open: when the first probe may go. Else `never`.
-  cause why{};                     ///< What the last change of state was made on.
+  /// Open or half open: when the next probe may go, early ones aside. `never` while all are out,
+  /// and in other states.
+  time_point retry_at = never;
+  cause why{};  ///< What the last change of state was made on.
 };
 
 /// What became of a reported result.
@@ -278,7 +278,7 @@ class HAWSER_API circuit_breaker_policy final : public policy {
   /// Let every call through and record it; never trip, until `close()`.
   void disable(time_point now) noexcept;
   /// Let every call through and trip on paper only, until `close()`: shows in events and
-  /// snapshots what the breaker would do.
+  /// snapshots what the breaker would do. Nobody waits, and nobody is suspected.
   void metrics_only(time_point now) noexcept;
   /// Close now, from whatever state; forget the window and the openings so far.
   void close(time_point now) noexcept;

@@ -359,7 +359,7 @@ TEST_F(circuit_breaker_waiting, isolation_refuses_all) {
   breaker.isolate(now);
   settle();
   EXPECT_EQ(look().waiting, 0);
-  for (int i = 1; i < 4; ++i) {
+  for (std::size_t i = 1; i < 4; ++i) {
     EXPECT_TRUE(calls[i]->refused());
     EXPECT_EQ(calls[i]->t.result.error, errc::circuit_isolated);
   }
@@ -390,8 +390,8 @@ TEST_F(circuit_breaker_waiting, disabling_and_paper_let_all_go) {
     (breaker.*into)(now);
     settle();
     EXPECT_EQ(parked(), 0);
-    for (int i = 1; i < 4; ++i) EXPECT_TRUE(calls[i]->out());
-    for (int i = 1; i < 4; ++i) calls[i]->end(bad(), now);  // on paper it trips
+    for (std::size_t i = 1; i < 4; ++i) EXPECT_TRUE(calls[i]->out());
+    for (std::size_t i = 1; i < 4; ++i) calls[i]->end(bad(), now);  // on paper it trips
     EXPECT_TRUE(call().out()) << "and nobody waits";
   }
 }
