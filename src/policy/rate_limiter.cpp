@@ -576,8 +576,9 @@ void rate_limiter_policy::quicken_ramp_locked(time_point now) noexcept {
 
 /// Where spending stands at the own rate when it stands at `spent` on the ramp.
 ns rate_limiter_policy::off_ramp_locked(ns spent, ns interval) const noexcept {
-  const ns tokens = (std::max(spent - ramp_mark_, ns{0}) + interval - 1) / interval;
-  return moved(off_ramp_, tokens * own_rate_locked().interval);
+  const ns own = own_rate_locked().interval;  // no more than the ramp's
+  const ns gone = remaining(at_ns(spent), at_ns(ramp_mark_)).count();
+  return moved(moved(off_ramp_, gone / interval * own), gone % interval != 0 ? own : 0);
 }
 
 /// From here on it is counted what the ramp lets go; the first token is there at `base`.

@@ -901,6 +901,35 @@ TEST(rate_limiter_ramp, nothing_is_given_back_across_its_edges) {
   EXPECT_LE(drain(p, start_of_test + 5s), 1);
 }
 
+TEST(rate_limiter_ramp, the_extremes_overflow_nowhere) {
+  constexpr duration year = 366 * 24h;
+  rate_limiter slow{.permits = 1, .per = year, .max_wait = year, .spread = 1.0};
+  rate_limiter quick{.permits = 1'000'000'000, .per = 1s, .burst = 2'000'000'000, .max_wait = year};
+  for (rate_limiter o : {slow, quick}) {
+    o.max_pause = duration::max();
+    o.long_pause = o.probe_every.emplace(1ns);
+    for (const double ramp : {1.0, 1e300}) {
+      o.ramp = ramp;
+      for (const duration wait : {duration(1ns), duration(1h), year, duration::max()}) {
+        rate_limiter_policy p(o);
+        queue_of_calls q(p);
+        server_says(p, wait, q.now());
+        for (int i = 0; i < 5; ++i) q.arrive(i % 2 == 0 ? 1 : 2'000'000'000);
+        q.run_until(q.now() + std::min<duration>(wait, year));
+        server_says(p, wait, q.now());
+        for (int i = 0; i < 5; ++i) q.arrive();
+        p.set_rate(2, year, 2, q.now());
+        p.resume(q.now());
+        q.arrive();
+        q.run_until(q.now() + year);
+        server_says(p, duration::max(), never - 1ns);
+        (void)p.snapshot(never - 1ns);
+        q.run();
+      }
+    }
+  }
+}
+
 TEST(rate_limiter_ramp, windows_have_none) {
   for (const rate_algorithm algorithm :
        {rate_algorithm::fixed_window, rate_algorithm::sliding_window}) {
