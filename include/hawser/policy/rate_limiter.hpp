@@ -54,8 +54,8 @@ struct rate_limiter {
   /// The longest pause a server can impose, at least 0; longer ones are cut to this.
   duration max_pause = std::chrono::minutes(15);
   /// A pause that the server asked for and that is longer than this is doubted: one of the calls
-  /// that come goes out each `probe_every`, and when it is not turned away within a second the pause
-  /// is over. Over 0.
+  /// that come goes out each `probe_every`, and when it is not turned away within a second the
+  /// pause is over. Over 0.
   duration long_pause = std::chrono::seconds(60);
   /// Over 0; off: such a pause is kept to its end.
   std::optional<duration> probe_every = std::chrono::seconds(15);
@@ -175,8 +175,8 @@ class HAWSER_API rate_limiter_policy final : public policy {
   /// `*refused`, if given, says why (errc::rate_limited) and until when. Never waits, reserves
   /// nothing, allocates nothing. A `cost` of 0 needs no tokens and takes none: it passes an empty
   /// limiter, but neither those who wait nor a pause (with `gcra`, but for its last 1 / rate).
-  /// In a pause that is doubted (`long_pause`) it may be the call that goes and sees: tell what came
-  /// of it by `server_said_wait`, or `give_back` if nothing was sent.
+  /// In a pause that is doubted (`long_pause`) it may be the call that goes and sees: tell what
+  /// came of it by `server_said_wait`, or `give_back` if nothing was sent.
   [[nodiscard]] rate_permit try_acquire(time_point now, std::uint32_t cost = 1,
                                         refusal* refused = nullptr) noexcept;
 
@@ -184,14 +184,15 @@ class HAWSER_API rate_limiter_policy final : public policy {
   /// nothing. Reservations move behind it, or are refused if that is too late for them. Nobody goes
   /// out to see whether it is over.
   void pause_until(time_point end) noexcept;
-  /// Ends a pause, of whoever's making, now: as if it had been set to end at `now`. After a server's
-  /// who waited goes on the ramp. Without a pause nothing happens.
+  /// Ends a pause, of whoever's making, now: as if it had been set to end at `now`. After a
+  /// server's, who waited goes on the ramp. Without a pause nothing happens.
   void resume(time_point now) noexcept;
 
   /// What an answer 429 does: a pause of `wait`, cut to `max_pause` and spread. Without a hint
   /// (`duration::min()`, or zero) it takes the tokens that are left. The answers of one storm share
-  /// one draw: the largest of many draws would be no spread at all. A shorter `wait` changes nothing,
-  /// unless a call is out to see whether a long pause is over: then it is the server's latest word.
+  /// one draw: the largest of many draws would be no spread at all. A shorter `wait` changes
+  /// nothing, unless a call is out to see whether a long pause is over: then it is the server's
+  /// latest word.
   void server_said_wait(duration wait, time_point now, entropy& random) noexcept;
 
   /// Another rate; without a `burst` it is `permits`. Tokens in the bucket (up to the new burst),
