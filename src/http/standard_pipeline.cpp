@@ -19,10 +19,10 @@ standard_options::standard_options() {
   breaker.failure_ratio = 0.75;
   breaker.max_wait = 60s;
   route_bulkhead.emplace();
-  route_bulkhead->max_concurrent = 128;
+  route_bulkhead->max_concurrent = 160;
   route_bulkhead->max_queue = 1024;
   route_bulkhead->max_queue_wait = 2s;
-  bulkhead.max_concurrent = 256;
+  bulkhead.max_concurrent = 320;
   bulkhead.max_queue = 1024;
   bulkhead.max_queue_wait = 100ms;
 }

@@ -1108,10 +1108,10 @@ TEST_F(client_policies, the_standard_options_are_the_documented_ones) {
   EXPECT_EQ(o.breaker.failure_ratio, 0.75);
   EXPECT_EQ(o.breaker.max_wait, 60s);
   ASSERT_TRUE(o.route_bulkhead);
-  EXPECT_EQ(o.route_bulkhead->max_concurrent, 128);
+  EXPECT_EQ(o.route_bulkhead->max_concurrent, 160);
   EXPECT_EQ(o.route_bulkhead->max_queue, 1024);
   EXPECT_EQ(o.route_bulkhead->max_queue_wait, 2s);
-  EXPECT_EQ(o.bulkhead.max_concurrent, 256);
+  EXPECT_EQ(o.bulkhead.max_concurrent, 320);
   EXPECT_EQ(o.bulkhead.max_queue, 1024);
   EXPECT_EQ(o.bulkhead.max_queue_wait, 100ms);
   EXPECT_EQ(o.max_routes, 64U);

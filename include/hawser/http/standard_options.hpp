@@ -41,10 +41,10 @@ struct HAWSER_API standard_options {
   std::optional<hawser::circuit_breaker> origin_breaker{};
   /// One per route. Calls wait for it to close as long as their time allows.
   hawser::circuit_breaker breaker{};
-  /// Attempts in flight per route, so that none takes all of the client's: 128, and 1,024 waiting
+  /// Attempts in flight per route, so that none takes all of the client's: 160, and 1,024 waiting
   /// for at most 2 s.
   std::optional<hawser::bulkhead> route_bulkhead{};
-  /// Attempts in flight of the whole client: 256, and 1,024 waiting for at most 100 ms.
+  /// Attempts in flight of the whole client: 320, and 1,024 waiting for at most 100 ms.
   hawser::bulkhead bulkhead{};
   /// So many routes have state of their own; further ones share one.
   std::size_t max_routes = 64;
