@@ -354,7 +354,7 @@ TEST_F(order, calls_that_hold_all_permits_and_ask_for_another_wait_for_each_othe
 
 TEST_F(order, a_time_out_in_the_queue_says_nothing_about_the_dependency) {
   auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1});
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1, .consecutive_span = {}});
   auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 5});
   const pipeline p = builder().add(breaker).add(timeout{.after = 2s}).add(slots).build(env);
   scripted_operation op{env, {scripted_end::ok(1).after(10s).deaf()}};
@@ -506,7 +506,7 @@ TEST_F(order, an_open_circuit_and_a_full_bulkhead_inside_the_retry_are_waited_ou
 
 TEST_F(order, a_breaker_inside_the_retry_sees_each_attempt) {
   auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 3});
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 3, .consecutive_span = {}});
   const pipeline p =
       builder().add(retry{.max_attempts = 10, .delay = steady(1s)}).add(breaker).build(env);
   scripted_operation op{env, {scripted_end::fail(connection_reset)}};
@@ -518,7 +518,7 @@ TEST_F(order, a_breaker_inside_the_retry_sees_each_attempt) {
 
 TEST_F(order, a_breaker_outside_the_attempts_timeout_sees_the_timeouts) {
   auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 2});
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 2, .consecutive_span = {}});
   const pipeline p = builder()
                          .add(retry{.max_attempts = 10, .delay = steady(1s)})
                          .add(breaker)
@@ -532,7 +532,7 @@ TEST_F(order, a_breaker_outside_the_attempts_timeout_sees_the_timeouts) {
 
 TEST_F(order, a_breaker_outside_the_retry_sees_each_call) {
   auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 3});
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 3, .consecutive_span = {}});
   const pipeline p =
       builder().add(breaker).add(retry{.max_attempts = 4, .delay = steady(1s)}).build(env);
   scripted_operation op{env, {scripted_end::fail(connection_reset)}};
@@ -593,7 +593,7 @@ TEST_F(order, a_later_attempt_that_was_never_sent_does_not_make_the_outcome_know
 
 TEST_F(order, a_later_rejection_does_not_make_the_outcome_known) {
   auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1});
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1, .consecutive_span = {}});
   const pipeline p =
       builder().add(retry{.max_attempts = 3, .delay = steady(1s)}).add(breaker).build(env);
   scripted_operation op{env, {scripted_end::fail(connection_reset)}};
@@ -772,7 +772,7 @@ TEST_F(order, a_call_that_costs_nothing_passes_an_empty_limiter) {
 
 TEST_F(order, a_breaker_outside_a_bulkhead_or_a_limiter_does_not_count_what_they_refuse) {
   auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1});
+      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1, .consecutive_span = {}});
   auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1});
   auto rate = std::make_shared<rate_limiter_policy>(rate_limiter{.permits = 1, .per = 1h});
   const scripted_operation op{env, {scripted_end::fail(connection_reset)}};
