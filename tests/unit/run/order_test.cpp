@@ -505,8 +505,8 @@ TEST_F(order, an_open_circuit_and_a_full_bulkhead_inside_the_retry_are_waited_ou
 }
 
 TEST_F(order, a_breaker_inside_the_retry_sees_each_attempt) {
-  auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 3, .consecutive_span = {}});
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{
+      .failure_ratio = {}, .consecutive_failures = 3, .consecutive_span = {}, .open_for = 10s});
   const pipeline p =
       builder().add(retry{.max_attempts = 10, .delay = steady(1s)}).add(breaker).build(env);
   scripted_operation op{env, {scripted_end::fail(connection_reset)}};
@@ -517,8 +517,8 @@ TEST_F(order, a_breaker_inside_the_retry_sees_each_attempt) {
 }
 
 TEST_F(order, a_breaker_outside_the_attempts_timeout_sees_the_timeouts) {
-  auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 2, .consecutive_span = {}});
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{
+      .failure_ratio = {}, .consecutive_failures = 2, .consecutive_span = {}, .open_for = 10s});
   const pipeline p = builder()
                          .add(retry{.max_attempts = 10, .delay = steady(1s)})
                          .add(breaker)
@@ -592,8 +592,8 @@ TEST_F(order, a_later_attempt_that_was_never_sent_does_not_make_the_outcome_know
 }
 
 TEST_F(order, a_later_rejection_does_not_make_the_outcome_known) {
-  auto breaker = std::make_shared<circuit_breaker_policy>(
-      circuit_breaker{.failure_ratio = {}, .consecutive_failures = 1, .consecutive_span = {}});
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{
+      .failure_ratio = {}, .consecutive_failures = 1, .consecutive_span = {}, .open_for = 10s});
   const pipeline p =
       builder().add(retry{.max_attempts = 3, .delay = steady(1s)}).add(breaker).build(env);
   scripted_operation op{env, {scripted_end::fail(connection_reset)}};
