@@ -47,7 +47,7 @@ class interceptor {
       call.circuit.success(now - call.started, now);
     else
       call.circuit.alive(now);  // a 4xx is neither good nor bad, but who answers lives
-  }  // `call` ends here, and with it its slot
+  }
 
   hawser::circuit_breaker_policy& breaker() { return breaker_; }
 

@@ -98,7 +98,7 @@ TEST_F(policy_pages, circuit_breaker_by_hand) {
     if (post_to_ledger())
       permit.success(took, now);
     else
-      permit.failure(took, now);  // or alive(now): answered, neither well nor badly
+      permit.failure(took, now);
   } else {  // a permit without a report goes back undecided
     log(no.to_error(now).message());
   }

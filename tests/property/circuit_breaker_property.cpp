@@ -487,10 +487,9 @@ class both {
       if (model_.successes > 0) return same("retry_at", s.retry_at, now_);
     }
     if (model_.unknown) {
-      if (s.retry_at > now_ || model_.now_is == mode::open) {
-        require(s.retry_at >= model_.earliest, "opens too early");
-        require(s.retry_at <= model_.latest, "stays open too long");
-      }
+      if (model_.now_is == mode::half_open && s.retry_at == now_) return;  // or some time before
+      require(s.retry_at >= model_.earliest, "opens too early");
+      require(s.retry_at <= model_.latest, "stays open too long");
       model_.know(s.retry_at);
     }
     const bool at_once = model_.now_is == mode::half_open && model_.retry_at < now_;
