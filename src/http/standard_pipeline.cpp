@@ -74,8 +74,8 @@ standard_policies::standard_policies(std::string name, standard_options o)
     origin_breaker_ = std::make_shared<circuit_breaker_policy>(
         named(*o.origin_breaker, name_, "origin circuit breaker"));
   if (!o.breaker.probe_lease)
-    o.breaker.probe_lease = later(time_point(o.attempt_timeout), std::chrono::seconds(1)) -
-                            time_point();
+    o.breaker.probe_lease =
+        later(time_point(o.attempt_timeout), std::chrono::seconds(1)) - time_point();
   breakers_ = per_route(named(std::move(o.breaker), name_, "circuit breaker"), o.max_routes);
   if (o.route_bulkhead)
     route_bulkheads_ = per_route(named(*o.route_bulkhead, name_, "route bulkhead"), o.max_routes);

@@ -140,23 +140,26 @@ time_point circuit_core::lease_end(time_point now, time_point deadline) const no
 settlement circuit_core::alive(const circuit_permit& p, time_point now) noexcept {
   if (!is_current(p)) return late();
   if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
-  if (p.kind_ == circuit_permit::kind::probe) return settle(p, {}, now, duration::min());
+  if (p.kind_ == circuit_permit::kind::probe)
+    return settle(p, {}, duration::zero(), now, duration::min());
   const std::lock_guard lock(mutex_);
   if (!is_current(p)) return late();
   window_->end_row(now);
   return settlement::uncounted;
 }
 
-settlement circuit_core::settle(const circuit_permit& p, logged_result result, time_point now,
-                                duration server_wait) noexcept {
+settlement circuit_core::settle(const circuit_permit& p, logged_result result, duration took,
+                                time_point now, duration server_wait) noexcept {
   const std::lock_guard lock(mutex_);
   if (!is_current(p)) return late();
   if (p.kind_ == circuit_permit::kind::probe) {
     if (!free_lease_locked(p)) return late();
-    if (result.failed || result.slow)
+    if (result.failed || result.slow) {
       probe_failed_locked(reason::probe_failed, now, *p.random_, server_wait);
-    else
+    } else {
+      probe_took_ = took;
       probe_succeeded_locked(now);
+    }
     return settlement::counted;
   }
   note_use_locked(now);
@@ -172,7 +175,8 @@ bool circuit_core::row_reaches(const std::optional<int>& limit, duration span, s
 }
 
 void circuit_core::probe_succeeded_locked(time_point now) noexcept {
-  if (++probes_succeeded_ < options_.probes_to_close) return wake_first_locked();
+  if (++probes_succeeded_ < options_.probes_to_close) return wake_watcher_locked();
+  if (suspected_ && openings_ == 0) rounds_ = 0;  // it was chance
   move_locked(on_paper(state()) ? circuit_state::metrics_only : circuit_state::closed,
               {options_.name, reason::probes_succeeded, static_cast<double>(probes_succeeded_),
                static_cast<double>(options_.probes_to_close), never},
@@ -185,13 +189,13 @@ void circuit_core::probe_failed_locked(reason how, time_point now, entropy& rand
   if (suspected_) {
     ++row_;
     const int most = options_.consecutive_failures.value_or(1);
-    if (row_ < static_cast<std::uint64_t>(most)) return wake_first_locked();
+    if (row_ < static_cast<std::uint64_t>(most)) return wake_watcher_locked();
     return open_locked({options_.name, reason::consecutive_failures, static_cast<double>(row_),
                         static_cast<double>(most), never},
                        now, random, server_wait);
   }
   // Those that are still out may know better: slow ones are told from dead ones only in time.
-  if (probes_out_ > 0 || probes_failed_ < probes_succeeded_) return wake_first_locked();
+  if (probes_out_ > 0 || probes_failed_ < probes_succeeded_) return wake_watcher_locked();
   open_locked({options_.name, how, 0, 0, never}, now, random, server_wait);
 }
 
@@ -248,7 +252,7 @@ void circuit_core::give_back(const circuit_permit& p) noexcept {
   // Decided nothing, so the next may go at once.
   next_probe_ = time_point::min();
   if (rounds_ > 1) --rounds_;
-  wake_first_locked();
+  wake_watcher_locked();
 }
 
 bool circuit_core::free_lease_locked(const circuit_permit& p) noexcept {

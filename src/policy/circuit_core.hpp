@@ -71,7 +71,7 @@ class circuit_core {
     if (!is_current(p)) return late();
     if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
     if (p.kind_ == circuit_permit::kind::probe || took >= slow_after_)
-      return settle(p, {false, took >= slow_after_}, now, duration::min());
+      return settle(p, {false, took >= slow_after_}, took, now, duration::min());
     if (window_->due(now)) roll(now);
     return window_->add_success(tag_of(p.generation_), now) ? settlement::counted : late();
   }
@@ -82,7 +82,7 @@ class circuit_core {
                      duration server_wait) noexcept {
     if (!is_current(p)) return late();
     if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
-    return settle(p, {true, took >= slow_after_}, now, server_wait);
+    return settle(p, {true, took >= slow_after_}, took, now, server_wait);
   }
 
   /// Asking with the readiness to wait until `w.latest`. A permit; or an empty one, and then either
@@ -194,7 +194,7 @@ class circuit_core {
 
   // Judging
 
-  settlement settle(const circuit_permit& p, logged_result result, time_point now,
+  settlement settle(const circuit_permit& p, logged_result result, duration took, time_point now,
                     duration server_wait) noexcept;
   /// Remembers when the first result came: before, nobody knew the time.
   void note_use_locked(time_point now) noexcept;
@@ -237,14 +237,18 @@ class circuit_core {
   void count_arrival_locked(time_point now) noexcept;
   void add_waiter_locked(circuit_waiter& w) noexcept;
   void remove_waiter_locked(circuit_waiter& w) noexcept;
-  void wake_first_locked() noexcept {
-    if (first_ != nullptr) first_->wake->wake();
+  /// Who of those that wait watches for the next probe: the first that has time left to make it. On
+  /// a full row the oldest have not, and each would be cut off in the middle of its probe.
+  [[nodiscard]] circuit_waiter* watcher_locked() const noexcept;
+  void wake_watcher_locked() noexcept {
+    if (circuit_waiter* const w = watcher_locked()) w->wake->wake();
   }
-  /// When to look again: its turn, or for the first in the row the next probe; else its latest.
+  /// When to look again: its turn, or for the one that watches the next probe; else its latest.
   [[nodiscard]] time_point park_until_locked(const circuit_waiter& w,
                                              time_point now) const noexcept;
   /// The next turn on the ramp, kept for one who waits no longer than until `latest`.
   [[nodiscard]] time_point turn_locked(time_point now, time_point latest) noexcept;
+  [[nodiscard]] time_point useful_until_locked(const circuit_waiter& w) const noexcept;
   void start_ramp_locked(time_point now) noexcept;
   /// Nobody waits for a turn any more: calls go without a lock again.
   void end_ramp_if_over_locked(time_point now) noexcept;
@@ -295,6 +299,7 @@ class circuit_core {
   circuit_waiter* first_ = nullptr;
   circuit_waiter* last_ = nullptr;
   int waiting_ = 0;
+  duration probe_took_{};  // the last good one
   time_point next_turn_ = time_point::min();
   double arrivals_ = 0;  // since then; both are halved now and then
   time_point arrivals_since_ = time_point::min();

@@ -47,7 +47,7 @@ circuit_permit circuit_core::look(circuit_waiter& w, time_point now, entropy& ra
   const std::lock_guard lock(mutex_);
   const bool on_ramp = w.start != never;
   const bool late = now >= w.latest || (on_ramp && w.start >= w.latest);
-  if (on_ramp ? w.start <= now : !late) {
+  if (on_ramp ? w.start <= now : !late && &w == watcher_locked()) {
     circuit_permit p = acquire_locked(now, random, deadline, refused);
     if (p) {
       remove_waiter_locked(w);
@@ -74,28 +74,40 @@ void circuit_core::stop_waiting(circuit_waiter& w) noexcept {
   if (w.listed) remove_waiter_locked(w);
 }
 
+circuit_waiter* circuit_core::watcher_locked() const noexcept {
+  if (first_ == nullptr) return nullptr;
+  const time_point enough = later(last_->since, options_.open_for);  // as good as from now on
+  circuit_waiter* w = first_;
+  while (w != last_ && w->latest < enough) w = w->newer;
+  return w;
+}
+
 void circuit_core::add_waiter_locked(circuit_waiter& w) noexcept {
+  circuit_waiter* const watched = watcher_locked();
   w.older = last_;
   w.newer = nullptr;
   (last_ != nullptr ? last_->newer : first_) = &w;
   last_ = &w;
   w.listed = true;
   ++waiting_;
+  // Time has gone on with it: perhaps another is to watch from now on.
+  circuit_waiter* const watches = watcher_locked();
+  if (watches != watched && watches != &w && watches->start == never) watches->wake->wake();
 }
 
 void circuit_core::remove_waiter_locked(circuit_waiter& w) noexcept {
-  const bool was_first = first_ == &w;
+  const bool watched = watcher_locked() == &w;
   (w.older != nullptr ? w.older->newer : first_) = w.newer;
   (w.newer != nullptr ? w.newer->older : last_) = w.older;
   w.listed = false;
   --waiting_;
-  // The first alone watches for the next probe. On a ramp each has a time of its own.
-  if (was_first && first_ != nullptr && first_->start == never) wake_first_locked();
+  // One alone watches for the next probe. On a ramp each has a time of its own.
+  if (watched && first_ != nullptr && first_->start == never) wake_watcher_locked();
 }
 
 time_point circuit_core::park_until_locked(const circuit_waiter& w, time_point now) const noexcept {
   if (w.start != never) return std::min(w.start, w.latest);
-  if (&w != first_) return w.latest;
+  if (&w != watcher_locked()) return w.latest;
   time_point next = next_probe_locked();
   if (next == never) {  // all are out: until one comes back, which wakes it, or its lease ends
     for (const lease& l : leases_)
@@ -132,10 +144,17 @@ time_point circuit_core::turn_locked(time_point now, time_point latest) noexcept
   return turn;
 }
 
+/// Who has less time left than the probe took would be cut off in the middle, and count as a failure
+/// of what has just recovered.
+time_point circuit_core::useful_until_locked(const circuit_waiter& w) const noexcept {
+  return later(w.latest, -probe_took_);
+}
+
 void circuit_core::start_ramp_locked(time_point now) noexcept {
   next_turn_ = now;
   (void)turn_locked(now, never);  // of the probe that has succeeded
   for (circuit_waiter* w = first_; w != nullptr; w = w->newer) {
+    w->latest = useful_until_locked(*w);
     w->start = turn_locked(now, w->latest);
     w->wake->wake();
   }
@@ -152,6 +171,7 @@ bool circuit_core::join_ramp_locked(circuit_waiter& w, time_point now, cause* re
                 static_cast<double>(options_.max_waiting), next_turn_};
     return false;
   }
+  w.latest = useful_until_locked(w);
   w.start = turn_locked(now, w.latest);
   if (w.start <= now) return true;
   *refused = {options_.name, reason::queue_wait, in_seconds(remaining(w.start, now)),
@@ -162,13 +182,13 @@ bool circuit_core::join_ramp_locked(circuit_waiter& w, time_point now, cause* re
 
 void circuit_core::tell_waiters_locked(circuit_state to, time_point now) noexcept {
   if (ramping()) return start_ramp_locked(now);
-  // Open or half open, they wait on, and the first looks for the next probe.
+  // Open or half open, they wait on, and one looks for the next probe.
   const bool wait_on = to == circuit_state::open || to == circuit_state::half_open;
   for (circuit_waiter* w = first_; w != nullptr; w = w->newer) {
     w->start = lets_all_through(to) ? now : never;
     if (!wait_on) w->wake->wake();
   }
-  if (wait_on) wake_first_locked();
+  if (wait_on) wake_watcher_locked();
 }
 
 }  // namespace hawser::inline v0::detail

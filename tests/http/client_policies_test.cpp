@@ -1087,7 +1087,7 @@ TEST_F(client_policies, the_standard_stack_is_in_its_documented_order) {
 TEST_F(client_policies, the_standard_options_are_the_documented_ones) {
   const standard_options o;
   EXPECT_EQ(o.call_timeout, 30s);
-  EXPECT_EQ(o.attempt_timeout, 3s);
+  EXPECT_EQ(o.attempt_timeout, 4s);
   EXPECT_FALSE(o.start_spread);
   EXPECT_EQ(o.retry.max_attempts, 3);
   EXPECT_EQ(o.retry.max_server_wait, 60s);

@@ -28,7 +28,7 @@ struct HAWSER_API standard_options {
   /// Spreads the first calls of a fleet that starts at once over this time; off.
   std::optional<duration> start_spread{};
   /// One attempt. Raise it for an API that takes its time; the breakers and probes do not mind.
-  duration attempt_timeout = std::chrono::seconds(3);
+  duration attempt_timeout = std::chrono::seconds(4);
   /// 3 attempts; Retry-After kept up to 60 s. The budget is made by `standard_pipeline` when none
   /// is given.
   hawser::retry retry{};
