@@ -1275,7 +1275,8 @@ TEST_F(client_policies, a_limiter_outside_the_retry_holds_nobody_back_while_one_
   env.run_ready();
   api.async_send(request::get("/2"), into(second));
   env.run_ready();
-  EXPECT_EQ(net->requests().size(), 2u) << "compare what_one_call_hears_of_a_429_holds_for_its_route";
+  EXPECT_EQ(net->requests().size(), 2u)
+      << "compare what_one_call_hears_of_a_429_holds_for_its_route";
   env.run_until([&] { return first.count + second.count == 2; });
 }
 

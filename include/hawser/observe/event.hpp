@@ -47,8 +47,8 @@ enum class reason : std::uint8_t {
   local_rejection,  ///< A local policy refused: `refused`, `refused_for`, and the numbers of that.
   /// Clients of one origin made one call or none each; measured: how many; threshold: seconds.
   client_per_call,
-  canceled,         ///< By the caller.
-  substituted,      ///< A fallback stood in; measured: which source; threshold: how many it has.
+  canceled,     ///< By the caller.
+  substituted,  ///< A fallback stood in; measured: which source; threshold: how many it has.
   succeeded,
 };
 

@@ -40,8 +40,8 @@ class nested : public ::testing::Test {
 
   manual_environment env;
   std::shared_ptr<event_recorder> seen = std::make_shared<event_recorder>();
-  std::shared_ptr<circuit_breaker_policy> breaker =
-      std::make_shared<circuit_breaker_policy>(circuit_breaker{.window = count_window{}, .min_calls = 100});
+  std::shared_ptr<circuit_breaker_policy> breaker = std::make_shared<circuit_breaker_policy>(
+      circuit_breaker{.window = count_window{}, .min_calls = 100});
   pipeline inner = pipeline_builder("inner")
                        .add(rate_limiter{.name = "quota", .permits = 1, .per = 1h})
                        .build(env);

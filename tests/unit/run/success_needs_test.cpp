@@ -327,8 +327,10 @@ TEST_F(success_needs_test, nobody_can_tell_by_what_the_librarys_policies_do) {
   expect_same("bulkhead", bulkhead{.max_concurrent = 1, .max_queue = 2});
   expect_same("retry", retry{.delay = steady(2ms)});
   expect_same("retry that learns nothing", retry{.delay = steady(2ms), .skip_hopeless = false});
-  expect_same("circuit breaker",
-              circuit_breaker{.consecutive_failures = 2, .consecutive_span = 0ms, .open_for = 8ms, .open_cap = 20ms});
+  expect_same(
+      "circuit breaker",
+      circuit_breaker{
+          .consecutive_failures = 2, .consecutive_span = 0ms, .open_for = 8ms, .open_cap = 20ms});
   expect_same("fallback", fallback::value(7));
 }
 
@@ -338,8 +340,10 @@ TEST_F(success_needs_test, a_false_claim_can_be_told) {
            story(std::make_shared<claiming>(make_policy(options), claim));
   };
   EXPECT_TRUE(differs(bulkhead{.max_concurrent = 5}, success_needs::nothing));
-  EXPECT_TRUE(differs(circuit_breaker{.consecutive_failures = 2, .consecutive_span = 0ms, .open_for = 8ms, .open_cap = 20ms},
-                      success_needs::nothing));
+  EXPECT_TRUE(differs(
+      circuit_breaker{
+          .consecutive_failures = 2, .consecutive_span = 0ms, .open_for = 8ms, .open_cap = 20ms},
+      success_needs::nothing));
 }
 
 }  // namespace
