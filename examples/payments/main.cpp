@@ -158,11 +158,7 @@ run_result run_hawser(const std::string& url, const std::string& ca_file, int or
   policies.call_timeout = 40s;
   policies.attempt_timeout = 1s;
   policies.retry.max_attempts = 12;
-  policies.retry.wait_for_permission = true;  // an order can wait for the circuit to close
   policies.retry.budget = hawser::make_budget(hawser::retry_budget{.ratio = 1.0});
-  policies.breaker.consecutive_failures = 10;  // two in ten fail on a normal day
-  policies.breaker.open_for = 500ms;
-  policies.breaker.open_cap = 1s;
   http::client_options options = trusting(ca_file);
   options.idempotency = http::idempotency_profile::stripe();  // this gateway honours keys
   const http::client api{env, url,
@@ -244,8 +240,7 @@ int run(const settings& s) {
     patience.retry.delay = hawser::constant{.each = 200ms};
     patience.breaker.consecutive_failures.reset();
     patience.breaker.failure_ratio = 1.0;
-    patience.breaker.min_calls = 100;
-    const http::client admin{env, gateway.url(), http::standard_pipeline("admin", patience),
+      const http::client admin{env, gateway.url(), http::standard_pipeline("admin", patience),
                              trusting(ca_file)};
 
     run_result naive = run_naive(gateway.url(), ca_file, s.orders);

@@ -144,8 +144,8 @@ time_point circuit_core::turn_locked(time_point now, time_point latest) noexcept
   return turn;
 }
 
-/// Who has less time left than the probe took would be cut off in the middle, and count as a failure
-/// of what has just recovered.
+/// Who has less time left than the probe took would be cut off in the middle, and count as a
+/// failure of what has just recovered.
 time_point circuit_core::useful_until_locked(const circuit_waiter& w) const noexcept {
   return later(w.latest, -probe_took_);
 }

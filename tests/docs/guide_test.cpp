@@ -2,7 +2,7 @@
 #include "hawser/core/try_make.hpp"
 #include "hawser/http/client.hpp"
 #include "hawser/http/json.hpp"
-#include "hawser/http/standard_options.hpp"
+#include "hawser/http/standard_policies.hpp"
 #include "hawser/observe/observer.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/retry.hpp"
@@ -452,6 +452,19 @@ TEST(readme, set_up_without_exceptions) {
   EXPECT_EQ(why, hawser::errc::invalid_options);
   EXPECT_EQ(why.detail().substr(0, 40), "retry.max_attempts = 0: must be 1 to 100");
   EXPECT_EQ(set_up_without_exceptions(env, "no url", {}), hawser::errc::invalid_url);
+}
+
+// docs/policies/standard.md
+TEST(standard, its_policies_can_be_reached) {
+  const fault_server gateway;
+  hawser::environment env;
+  const hawser::http::standard_policies billing("billing");
+  const hawser::http::client api{env, gateway.url(), billing.builder()};
+  billing.breaker("GET /quotes/{id}")->isolate(env.now());  // nothing goes out on this route
+  billing.breaker("GET /quotes/{id}")->close(env.now());
+  const hawser::bulkhead_snapshot seen = billing.bulkhead()->snapshot();
+  EXPECT_EQ(seen.in_flight, 0);
+  EXPECT_TRUE(api.get("/quotes/{id}", {{"id", "7"}}).send());
 }
 
 TEST(idempotency, one_key_for_a_call) {

@@ -225,7 +225,9 @@ struct plain_breaker {
     const bool slow = r.slow && o.slow_ratio;
     if (kind == right::probe) {
       if (r.says && (r.failed || slow)) return probe_failed(now, r.hint);
-      if (++successes == o.probes_to_close) move(mode::closed, now);
+      if (++successes < o.probes_to_close) return;
+      if (suspected && openings == 0) rounds = 0;  // it was chance
+      move(mode::closed, now);
       return;
     }
     if (r.alive) {

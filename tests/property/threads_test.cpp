@@ -254,8 +254,9 @@ TEST(policies_among_threads, a_breaker_never_has_more_than_n_probes_out) {
   EXPECT_EQ(p.snapshot(later_on).state, circuit_state::half_open);
 }
 
-/// Calls through a breaker that opens and closes all the while, on four threads: they succeed, fail,
-/// are cancelled while they wait or are out, and the breaker is steered. In the end none waits.
+/// Calls through a breaker that opens and closes all the while, on four threads: they succeed,
+/// fail, are cancelled while they wait or are out, and the breaker is steered. In the end none
+/// waits.
 TEST(policies_among_threads, waiting_for_a_breaker_loses_no_call_and_no_probe) {
   namespace asio = boost::asio;
   asio::thread_pool pool(workers);
@@ -305,9 +306,9 @@ TEST(policies_among_threads, waiting_for_a_breaker_loses_no_call_and_no_probe) {
     if (round % 10 == 5) breaker->isolate(env.now());
     for (std::size_t i = 0; i < stops.size(); i += 7) stops[i]->request_stop();
     if (round % 10 == 5) breaker->close(env.now());
-    std::this_thread::sleep_for(2ms);
+    while (ended < round * each / 2) std::this_thread::yield();
   }
-  while (ended < rounds * each) std::this_thread::sleep_for(1ms);
+  while (ended < rounds * each) std::this_thread::yield();
   EXPECT_GT(served, 100);
   const circuit_snapshot s = breaker->snapshot(env.now());
   EXPECT_EQ(s.waiting, 0);

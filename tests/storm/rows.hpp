@@ -3,7 +3,7 @@
 //   for (const hawser::storm::row& r : hawser::storm::rows())
 //     for (const bound& b : r.bounds) check(b, measure(r, seeds));
 //
-// The suite checks the bounds; the table in docs/policies/standard.md is printed from the same rows.
+// The suite checks the bounds; the table in docs/policies/standard.md comes from the same rows.
 #pragma once
 
 #include "storm/storm.hpp"

@@ -70,13 +70,14 @@ struct circuit_breaker {
   /// Opens at this many failures with no answer of another kind between them, if they also span
   /// `consecutive_span`. At least 1.
   std::optional<int> consecutive_failures = 8;
-  /// How long nothing but failures must have come, since the last good answer (at first: since the
-  /// first failure), before a row of them means anything. On a busy client with 20 % of errors five in a row come by chance every few
-  /// seconds, a second of nothing else does not. Not negative.
+  /// How long nothing but failures must have come, since the last good answer (of a new breaker: the
+  /// first failure), before a row of them means anything. On a busy client with 20 % of errors five
+  /// in a row come by chance every few seconds, a second of nothing else does not. Not negative.
   duration consecutive_span = std::chrono::seconds(1);
   /// At this many failures in a row, over half of `consecutive_span`, the circuit goes half open
   /// without having been open: one call at a time finds out whether it was chance. Only
-  /// `consecutive_failures` in a row open it then. At least 1; off, or without that rule: no such step.
+  /// `consecutive_failures` in a row open it then. At least 1; off, or without that rule:
+  /// no such step.
   std::optional<int> suspect_failures = 3;
   /// Which failures it hears of; see there.
   failure_scope hears = failure_scope::all;
@@ -120,8 +121,8 @@ struct circuit_breaker {
   std::optional<duration> max_wait{};
   /// Calls that may wait at a time; more are refused. 1 to 1'000'000.
   int max_waiting = 1024;
-  /// Once closed again, those who waited go at this multiple of the rate at which calls came lately,
-  /// and newcomers behind them: no burst hits what has just recovered. At least 1.
+  /// Once closed again, those who waited go at this multiple of the rate at which calls came
+  /// lately, and newcomers behind them: no burst hits what has just recovered. At least 1.
   double ramp = 1.3;
 };
 
