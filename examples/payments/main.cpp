@@ -240,7 +240,7 @@ int run(const settings& s) {
     patience.retry.delay = hawser::constant{.each = 200ms};
     patience.breaker.consecutive_failures.reset();
     patience.breaker.failure_ratio = 1.0;
-      const http::client admin{env, gateway.url(), http::standard_pipeline("admin", patience),
+    const http::client admin{env, gateway.url(), http::standard_pipeline("admin", patience),
                              trusting(ca_file)};
 
     run_result naive = run_naive(gateway.url(), ca_file, s.orders);
