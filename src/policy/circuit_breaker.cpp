@@ -241,7 +241,8 @@ class circuit_breaker_stage final : public stage {
     if (t.observed()) {
       event e;
       e.kind = event_kind::waiting;
-      e.elapsed = remaining(until, t.now());
+      // What is known is when somebody asks next; this call may go then, or later.
+      e.elapsed = remaining(why.until != never ? why.until : until, t.now());
       e.why = why;
       e.why.policy = core_.options().name;
       t.emit(e);

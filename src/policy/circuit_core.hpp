@@ -14,6 +14,7 @@
 #include "hawser/policy/policy.hpp"
 
 #include "policy/outcome_window.hpp"
+#include "policy/ramp_boost.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -299,6 +300,7 @@ class circuit_core {
   circuit_waiter* first_ = nullptr;
   circuit_waiter* last_ = nullptr;
   int waiting_ = 0;
+  ramp_boost boost_;
   duration probe_took_{};  // the last good one
   time_point next_turn_ = time_point::min();
   double arrivals_ = 0;  // since then; both are halved now and then

@@ -51,6 +51,7 @@ circuit_permit circuit_core::look(circuit_waiter& w, time_point now, entropy& ra
     circuit_permit p = acquire_locked(now, random, deadline, refused);
     if (p) {
       remove_waiter_locked(w);
+      if (on_ramp) boost_.one_went(waiting_);
       return p;
     }
   }
@@ -137,7 +138,7 @@ time_point circuit_core::turn_locked(time_point now, time_point latest) noexcept
   const time_point turn = std::max(now, next_turn_);
   if (turn >= latest) return turn;  // of no use to it: left to the next
   const double apart = static_cast<double>(remaining(now, arrivals_since_).count()) /
-                       (std::max(arrivals_, 1.0) * options_.ramp);
+                       (std::max(arrivals_, 1.0) * options_.ramp * boost_.factor());
   // Who calls so rarely makes no burst, and what it was like before need not be like now.
   const bool rare = apart >= static_cast<double>(options_.open_for.count());
   next_turn_ = later(turn, rare ? options_.open_for : duration(static_cast<duration::rep>(apart)));
@@ -152,6 +153,7 @@ time_point circuit_core::useful_until_locked(const circuit_waiter& w) const noex
 
 void circuit_core::start_ramp_locked(time_point now) noexcept {
   next_turn_ = now;
+  boost_.restart(waiting_);
   (void)turn_locked(now, never);  // of the probe that has succeeded
   for (circuit_waiter* w = first_; w != nullptr; w = w->newer) {
     w->latest = useful_until_locked(*w);

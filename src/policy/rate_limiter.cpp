@@ -1,6 +1,7 @@
 #include "hawser/policy/rate_limiter.hpp"
 
 #include "policy/option_check.hpp"
+#include "policy/ramp_boost.hpp"
 #include "policy/rate_windows.hpp"
 
 #include <algorithm>
@@ -96,7 +97,8 @@ rate_limiter_policy::rate_limiter_policy(rate_limiter options)
       spent_until_(count_of(time_point::min())),
       windows_(detail::make_rate_windows(options_)),
       permits_(options_.permits),
-      per_(options_.per) {
+      per_(options_.per),
+      boost_(std::make_unique<detail::ramp_boost>()) {
   const rate r = rate_of(options_.permits, options_.per, options_.burst);
   interval_ = r.interval;
   ahead_ = r.ahead;
@@ -278,6 +280,7 @@ void rate_limiter_policy::release_locked(time_point now, const waiter* self) noe
     if (windows_ != nullptr) w.receipt = windows_->settle(w.cost, w.start);
     w.version = version_.load(std::memory_order_relaxed);
     remove_locked(w, waiter::status::granted);
+    if (ramping_) boost_->one_went(waiting_);
     if (&w != self) w.wake->wake();
   }
   if (ramping_ && first_ == nullptr) end_ramp_locked(now);
@@ -535,7 +538,7 @@ rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const
   }
   // Of a burst at a time at most, so that no product overflows.
   const auto most = static_cast<double>(std::numeric_limits<ns>::max() / 4 / r.burst);
-  apart = std::min(apart / options_.ramp, most);
+  apart = std::min(apart / (options_.ramp * (ramping_ ? boost_->factor() : 1)), most);
   r.ahead = r.interval = std::max(r.interval, static_cast<ns>(apart));
   return r;
 }
@@ -553,6 +556,7 @@ void rate_limiter_policy::begin_ramp_locked(time_point now) noexcept {
     return base = std::max(count_of(now), moved(seen - reserved, from.interval - from.ahead));
   });
   ramping_ = true;
+  boost_->restart(waiting_);
   // Who waits or is refused now does so for the server's sake, unless our own rate is as slow.
   const bool slower = interval_.load(std::memory_order_relaxed) > own_rate_locked().interval;
   server_pause_until_.store(count_of(slower ? never : now), std::memory_order_relaxed);

@@ -67,6 +67,7 @@ struct rate_limiter {
 
 namespace detail {
 
+class ramp_boost;
 class rate_limiter_stage;
 class rate_windows;
 
@@ -300,6 +301,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   // A row of pauses by the server, until everybody who waited has gone.
   bool server_pause_ = false;  // one has begun, and its ramp has not
   bool ramping_ = false;
+  const std::unique_ptr<detail::ramp_boost> boost_;
   time_point server_since_{};
   std::atomic<std::uint64_t> arrivals_{0};  // the cost of all that found no tokens in it
   time_point ramp_since_{};
