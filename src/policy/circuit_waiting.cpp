@@ -20,7 +20,9 @@ circuit_permit circuit_core::acquire_or_wait(circuit_waiter& w, time_point now, 
   w.since = now;
   w.start = never;
   end_ramp_if_over_locked(now);
-  if (w.is_new && (ramping() || !lets_all_through(state()))) count_arrival_locked(now);
+  // Further attempts take turns on the ramp too, so they count there. Before, most of them are of
+  // calls that found the other side dead, and say nothing about what comes in when it lives.
+  if (ramping() || (w.is_new && !lets_all_through(state()))) count_arrival_locked(now);
   if (ramping() && !join_ramp_locked(w, now, refused)) {
     if (w.listed) *park = park_until_locked(w, now);
     return {};

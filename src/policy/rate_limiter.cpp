@@ -521,6 +521,18 @@ void rate_limiter_policy::change_gcra_locked(const rate& to, const BaseOf& base_
   rate_is_written_locked();
 }
 
+/// Up to when calls came in. Where all the callers there are (a pool of workers) wait, no more can
+/// come, and the silence says nothing about their rate: it is that of the time before.
+time_point rate_limiter_policy::came_until_locked(time_point now,
+                                                  std::uint64_t came) const noexcept {
+  constexpr std::uint64_t enough = 8;
+  const time_point last = at_ns(last_arrival_.load(std::memory_order_relaxed));
+  if (came < enough || last <= server_since_ || last >= now) return now;
+  const duration active = remaining(last, server_since_);
+  const bool silent = remaining(now, last) > active / static_cast<ns>(came) * 10;
+  return silent ? last : now;
+}
+
 /// A little more than has come in since the row of pauses began, or on the ramp if that is more,
 /// but never over the own rate, and one at a time.
 rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const noexcept {
@@ -530,7 +542,7 @@ rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const
   };
   rate r = own_rate_locked();
   const std::uint64_t came = arrivals_.load(std::memory_order_relaxed);
-  double apart = apart_for(remaining(now, server_since_), came);
+  double apart = apart_for(remaining(came_until_locked(now, came), server_since_), came);
   if (ramping_) {  // over no less time than the pauses took, lest few calls be taken for many
     const duration paused = remaining(ramp_since_, server_since_);
     const duration took = std::max(remaining(now, ramp_since_), paused);
@@ -787,6 +799,7 @@ class rate_limiter_stage final : public stage {
 
   [[gnu::noinline]] step wait_or_refuse(tick& t) {
     policy_.arrivals_.fetch_add(t.cost(), std::memory_order_relaxed);
+    policy_.last_arrival_.store(count_of(t.now()), std::memory_order_relaxed);
     if (grant_.what == result::refused && policy_.take_probe(t.cost(), t.now(), grant_))
       return step::call_inner();
     if (!may_wait(t)) return refuse_for(t, grant_.start);

@@ -707,7 +707,7 @@ TEST_F(client_policies, answers_4xx_are_neutral_to_the_breaker_and_5xx_are_not) 
   for (int i = 0; i < 60; ++i) EXPECT_EQ(api.send(request::get("/x"))->status(), 404);
   EXPECT_EQ(seen->count(event_kind::state_changed), 0);
   net->handle([](const sent_request&) { return scripted_exchange::answer(500); });
-  for (int i = 0; i < 3; ++i) (void)api.send(request::get("/x"));  // eight failures in a row
+  for (int i = 0; i < 4; ++i) (void)api.send(request::get("/x"));  // twelve failures in a row
   EXPECT_EQ(breaker->snapshot(env.now()).state, circuit_state::open);
   const std::size_t before = net->requests().size();
   call_options hasty;
@@ -1106,6 +1106,7 @@ TEST_F(client_policies, the_standard_options_are_the_documented_ones) {
   EXPECT_EQ(o.origin_breaker->hears, failure_scope::connections);
   EXPECT_EQ(o.origin_breaker->max_wait, 60s);
   EXPECT_EQ(o.breaker.failure_ratio, 0.75);
+  EXPECT_EQ(o.breaker.consecutive_failures, 12);
   EXPECT_EQ(o.breaker.max_wait, 60s);
   ASSERT_TRUE(o.route_bulkhead);
   EXPECT_EQ(o.route_bulkhead->max_concurrent, 160);

@@ -253,6 +253,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void rate_is_written_locked() noexcept;
   template <class BaseOf>
   void change_gcra_locked(const rate& to, const BaseOf& base_of) noexcept;
+  [[nodiscard]] time_point came_until_locked(time_point now, std::uint64_t came) const noexcept;
   rate ramp_locked(time_point now) const noexcept;
   void begin_ramp_locked(time_point now) noexcept;
   void quicken_ramp_locked(time_point now) noexcept;
@@ -304,6 +305,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   const std::unique_ptr<detail::ramp_boost> boost_;
   time_point server_since_{};
   std::atomic<std::uint64_t> arrivals_{0};  // the cost of all that found no tokens in it
+  std::atomic<time_point::rep> last_arrival_{time_point::min().time_since_epoch().count()};
   time_point ramp_since_{};
   std::uint64_t came_before_ramp_ = 0;  // of `arrivals_`
   // Where spending stood on the ramp when it was last counted, and what that is at the own rate.

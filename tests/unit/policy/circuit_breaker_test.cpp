@@ -1260,6 +1260,7 @@ TEST(circuit_breaker_threads, every_result_of_a_closed_circuit_is_counted) {
   for (const bool by_time : {false, true}) {
     circuit_breaker o;
     o.consecutive_failures = std::numeric_limits<int>::max();
+    o.suspect_failures.reset();
     o.failure_ratio.reset();
     if (by_time) {
       o.window = time_window{.span = 1h, .buckets = 60};
