@@ -707,7 +707,7 @@ TEST_F(client_policies, answers_4xx_are_neutral_to_the_breaker_and_5xx_are_not) 
   for (int i = 0; i < 60; ++i) EXPECT_EQ(api.send(request::get("/x"))->status(), 404);
   EXPECT_EQ(seen->count(event_kind::state_changed), 0);
   net->handle([](const sent_request&) { return scripted_exchange::answer(500); });
-  for (int i = 0; i < 4; ++i) (void)api.send(request::get("/x"));  // twelve failures in a row
+  for (int i = 0; i < 8; ++i) (void)api.send(request::get("/x"));  // twelve failures in a row
   EXPECT_EQ(breaker->snapshot(env.now()).state, circuit_state::open);
   const std::size_t before = net->requests().size();
   call_options hasty;

@@ -769,8 +769,17 @@ TEST(rate_limiter_ramp, pauses_one_behind_the_other_are_one_row) {
   ASSERT_EQ(q.starts.size(), 1u);
   server_says(p, 10s, q.now());  // and is turned away
   q.run();
-  // Ten in 20 s, times 1.25.
-  EXPECT_EQ(q.starts_since(start_of_test + 20s), evenly(1600ms, 9));
+  // Ten in 9 s, times 1.25: that none came in the 11 s since is of callers who all wait.
+  EXPECT_EQ(q.starts_since(start_of_test + 20s), evenly(720ms, 9));
+}
+
+TEST(rate_limiter_ramp, the_silence_of_callers_who_all_wait_does_not_slow_it) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  server_says(p, 10s, q.now());
+  q.arrive_each(10ms, 10);  // a pool of ten, at a hundred a second
+  q.run();
+  EXPECT_LE(q.starts.back(), start_of_test + 10s + 200ms);
 }
 
 TEST(rate_limiter_ramp, who_finds_the_pause_over_overtakes_nobody) {
