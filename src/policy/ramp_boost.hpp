@@ -23,7 +23,7 @@ class ramp_boost {
   }
   void one_went(int waiting) noexcept {
     if (++went_ < look_after_) return;
-    if (waiting >= before_ && factor_ < most) factor_ *= 2;
+    if (waiting > 0 && waiting >= before_ && factor_ < most) factor_ *= 2;
     look_again(waiting);
   }
   [[nodiscard]] double factor() const noexcept { return factor_; }
