@@ -352,8 +352,10 @@ class reservations {
     } else {
       same("starts", s.what(), verb::call_inner);
       require(now_ <= c->latest, "starts too late");
+      // One before it may go at this very moment: it has been woken, and has yet to look.
       for (const auto& other : waiting_)
-        require(other->id > c->id, "overtakes one who came before");
+        require(other->id > c->id || other->t.wakes != other->wakes_seen,
+                "overtakes one who came before");
       start(std::move(c));
     }
   }
