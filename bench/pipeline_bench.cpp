@@ -230,6 +230,7 @@ void retry_of_a_failure(benchmark::State& state) {
   const hawser::pipeline p =
       hawser::pipeline_builder{"bench"}
           .add(hawser::retry{.delay = hawser::constant{.each = hawser::duration::zero()}})
+          .calls_are(hawser::effect::idempotent)
           .build(env());
   const call_counter counter(state);
   for (auto _ : state) {

@@ -239,7 +239,8 @@ class reservations {
     if (d.name == "pause") policy_.pause_until(last_pause_ = now_ + d.upto(20us));
     if (d.name == "server_says") {
       policy_.server_said_wait(d.once_in(4) ? duration::min() : d.upto(15us), now_, random_);
-      last_pause_ = policy_.snapshot(now_).paused_until + 1ms;  // and its ramp
+      // And its ramp; without a wait it takes the tokens that are there.
+      last_pause_ = std::max(policy_.snapshot(now_).paused_until, now_) + 1ms;
     }
     if (d.name == "resume") policy_.resume(now_);
     if (d.name == "same_rate")
