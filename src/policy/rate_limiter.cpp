@@ -549,7 +549,8 @@ rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const
     apart = std::min(apart, apart_for(took, came - came_before_ramp_));
   }
   // Of a burst at a time at most, so that no product overflows.
-  const auto most = static_cast<double>(std::numeric_limits<ns>::max() / 4 / r.burst);
+  const auto most =
+      static_cast<double>(std::numeric_limits<ns>::max()) / 4 / static_cast<double>(r.burst);
   apart = std::min(apart / (options_.ramp * (ramping_ ? boost_->factor() : 1)), most);
   r.ahead = r.interval = std::max(r.interval, static_cast<ns>(apart));
   return r;

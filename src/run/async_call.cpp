@@ -93,7 +93,7 @@ class async_call final : public call_allocated,
     void operator()() const noexcept { call->signal(canceled); }
   };
 
-  ~async_call() = default;
+  ~async_call() override = default;
 
   /// News from whoever: a waker and the caller's cancellation hold no reference. So who takes the
   /// mailbox does it with one in hand. With nothing but the mailbox in hand it would see the timer

@@ -15,7 +15,7 @@ class attempt::guard final : public timer_node {
   }
 
  private:
-  ~guard() = default;
+  ~guard() override = default;
   std::stop_source source_;
   std::atomic<int> references_{1};
 };

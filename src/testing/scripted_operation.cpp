@@ -80,7 +80,7 @@ class scripted_operation::run final : public timer_node {
     }
   };
 
-  ~run() = default;
+  ~run() override = default;
 
   void canceled(asio::cancellation_type type) {
     {

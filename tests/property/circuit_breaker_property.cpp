@@ -250,7 +250,8 @@ struct plain_breaker {
         (slow && enough && o.slow_ratio && rate(&result::slow) >= *o.slow_ratio) ||
         row_of(o.consecutive_failures, o.consecutive_span))
       return open(now, r.hint);
-    if (on_paper || !o.consecutive_failures || !row_of(o.suspect_failures, o.consecutive_span / 2)) return;
+    if (on_paper || !o.consecutive_failures || !row_of(o.suspect_failures, o.consecutive_span / 2))
+      return;
     row = consecutive;
     forget_if_healthy(now);
     move(mode::half_open, now);

@@ -109,6 +109,7 @@ class route_values {
  public:
   constexpr route_values() noexcept = default;  ///< None.
   /// One to eight.
+  // NOLINTNEXTLINE(google-explicit-constructor): `{{"id", "42"}}` stands for it
   constexpr route_values(const route_value& a, const route_value& b = {}, const route_value& c = {},
                          const route_value& d = {}, const route_value& e = {},
                          const route_value& f = {}, const route_value& g = {},
@@ -116,6 +117,7 @@ class route_values {
       : few_{a, b, c, d, e, f, g, h} {}
   /// Those of a named list.
   template <std::same_as<route_params> List>
+  // NOLINTNEXTLINE(google-explicit-constructor): a named list stands for it
   constexpr route_values(const List& all) noexcept : all_(&all) {}
 
  private:

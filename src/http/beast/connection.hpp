@@ -39,7 +39,7 @@ class connection final : public timer_node, public channel_owner {
   };
 
   connection(pool& owner, environment env, time_point now);
-  ~connection();
+  ~connection() override;
 
   /// Runs the first exchange.
   void open(exchange& what, time_point now) noexcept;

@@ -46,7 +46,7 @@ struct settings {
 class pool final : public timer_node {
  public:
   pool(environment env, settings s);
-  ~pool();
+  ~pool() override;
 
   void start(exchange& what);
   void cancel(exchange& what) noexcept;
