@@ -163,7 +163,7 @@ settlement circuit_core::settle(const circuit_permit& p, logged_result result, d
     return settlement::counted;
   }
   note_use_locked(now);
-  window_->log(result, now);
+  window_->log(result, took, now);
   if (state() != circuit_state::disabled) judge_locked(result, now, *p.random_, server_wait);
   return settlement::counted;
 }

@@ -4,7 +4,7 @@
 //   window->restart(tag, now);              // under the owner's lock, as all but the next two
 //   if (window->due(now)) ...               // any thread; then roll(now) under the lock
 //   bool counted = window->add_success(tag, now);
-//   window->log({.failed = true, .slow = false}, now);
+//   window->log({.failed = true, .slow = false}, took, now);
 #pragma once
 
 #include "hawser/core/time.hpp"
@@ -68,6 +68,7 @@ class outcome_window {
     successes_.restart(tag);
     consecutive_ = 0;
     row_since_ = now;
+    last_answer_ = time_point::min();
     clear(now);
   }
   /// Let time pass.
@@ -75,21 +76,22 @@ class outcome_window {
     collect(now);
     advance(now);
   }
-  /// A failure, a slow success, or both.
-  void log(logged_result result, time_point now) noexcept {
+  /// A failure, a slow success, or both, of an attempt that `took` so long.
+  void log(logged_result result, duration took, time_point now) noexcept {
     roll(now);
     if (!result.failed) {
       end_row(now);
     } else {
       if (row_since_ == time_point::min()) row_since_ = now;
-      ++consecutive_;
+      // What began before the last good answer came says nothing of the time after it.
+      if (now >= later(last_answer_, took)) ++consecutive_;
     }
     append(result);
   }
   /// Something else than a failure came, whether it is counted or not.
   void end_row(time_point now) noexcept {
     consecutive_ = 0;
-    row_since_ = now;
+    row_since_ = last_answer_ = now;
   }
   /// When something else than a failure last came. Before any did: when it was restarted, or in a
   /// new one the first failure came.
@@ -130,6 +132,7 @@ class outcome_window {
   sharded_counter successes_;
   std::uint64_t consecutive_ = 0;
   time_point row_since_ = time_point::min();
+  time_point last_answer_ = time_point::min();  // other than a failure; `min` before
 };
 
 [[nodiscard]] std::unique_ptr<outcome_window> make_window(

@@ -22,6 +22,7 @@ struct report {
   bool alive = false;  // an answer that is neither good nor bad
   bool failed = false;
   bool slow = false;
+  duration took{};
   duration hint = duration::min();
 };
 
@@ -39,6 +40,7 @@ struct plain_breaker {
   time_point retry_at{}, earliest{}, latest{}, closed_since = time_point::min();
   time_point down_since{};
   std::optional<time_point> good_at;  // when something else than a failure last came
+  std::optional<time_point> answered;  // when the last of those came in this generation
   std::optional<time_point> early_at;
   std::uint32_t rounds = 0;  // of probing, in a row
   std::uint64_t held_back = 0, row = 0;
@@ -96,6 +98,7 @@ struct plain_breaker {
     consecutive = 0;
     closed_since = now;
     good_at = now;
+    answered.reset();
     bucket = std::numeric_limits<std::int64_t>::min();
     let_pass(now);
   }
@@ -232,14 +235,19 @@ struct plain_breaker {
     }
     if (r.alive) {
       consecutive = 0;
-      good_at = now;
+      good_at = answered = now;
       return;
     }
     let_pass(now);
     results.push_back({r.failed, slow, bucket});
     let_pass(now);
-    consecutive = r.failed ? consecutive + 1 : 0;
-    if (!r.failed || !good_at) good_at = now;
+    if (!r.failed) {
+      consecutive = 0;
+      good_at = answered = now;
+    } else {
+      if (!good_at) good_at = now;
+      consecutive += answered && now - r.took < *answered ? 0U : 1U;
+    }
     if (now_is == mode::disabled) return;
     const auto row_of = [&](const std::optional<int>& limit, duration span) {
       return r.failed && limit && consecutive >= static_cast<std::uint64_t>(*limit) &&
@@ -316,7 +324,7 @@ outcome any_end(const deed& d, bool ailing) {
   const duration hint = d.once_in(5) ? d.upto(40s) : duration::min();
   if (dice < 4) {
     outcome o = failed(errc::server_error, evidence::answered);
-    o.elapsed = d.once_in(3) ? slow_after : slow_after - 1ns;
+    o.elapsed = d.once_in(3) ? slow_after : d.once_in(2) ? slow_after - 1ns : 0ns;
     o.server_wait = hint;
     return o;
   }
@@ -339,6 +347,7 @@ report report_of(const outcome& o) {
   r.alive = !r.says && o.status != 0;
   r.failed = !o.ok();
   r.slow = o.elapsed >= slow_after;
+  r.took = o.elapsed;
   r.hint = o.ok() ? duration::min() : o.server_wait;
   return r;
 }

@@ -68,7 +68,8 @@ struct circuit_breaker {
   /// A result that took this long or longer is slow. Not negative; positive with `slow_ratio`.
   duration slow_after{};
   /// Opens at this many failures with no answer of another kind between them, if they also span
-  /// `consecutive_span`. At least 1.
+  /// `consecutive_span`. Attempts that began before that answer came are not of the row: they end
+  /// late because they failed, and tell nothing of the time after it. At least 1.
   std::optional<int> consecutive_failures = 8;
   /// How long nothing but failures must have come, since the last good answer (of a new breaker:
   /// the first failure), before a row of them means anything. On a busy client with 20 % of errors
@@ -149,7 +150,7 @@ struct circuit_snapshot {
   std::uint64_t calls = 0;                      ///< Results in the window.
   std::uint64_t failures = 0;                   ///< Of them, failed.
   std::uint64_t slow = 0;                       ///< Of them, slow; 0 unless `slow_ratio` is set.
-  std::uint64_t consecutive = 0;                ///< Failures since the last success.
+  std::uint64_t consecutive = 0;                ///< Failures in a row, see there.
   double failure_rate = 0;                      ///< failures / calls; 0 without calls.
   double slow_rate = 0;                         ///< slow / calls; 0 without calls.
   int waiting = 0;                              ///< Calls that wait for it to close.

@@ -28,7 +28,12 @@ outcome good() { return test::succeeded(1ms); }
 outcome bad(int status = 503) {
   outcome o = test::failed(errc::server_error, evidence::answered);
   o.status = status;
-  o.elapsed = 5ms;
+  return o;
+}
+
+outcome timed_out(duration after) {
+  outcome o = test::failed(errc::attempt_timeout, evidence::maybe_applied);
+  o.elapsed = after;
   return o;
 }
 
@@ -118,6 +123,32 @@ TEST(circuit_breaker_rows, end_with_an_answer_of_any_kind) {
     x.t.advance(1s);
   }
   EXPECT_EQ(x.state(), circuit_state::closed);
+}
+
+/// Nothing is sent while the server's pause lasts, and what was on its way then fails late: no row,
+/// however long it is. What was begun since makes one.
+TEST(circuit_breaker_rows, are_of_attempts_begun_after_the_last_answer) {
+  circuit_breaker o = steady();
+  o.failure_ratio.reset();
+  rig x(o);
+  for (const bool neutral : {false, true}) {
+    x.call(neutral ? not_found() : good());
+    for (int i = 0; i < 8; ++i) {
+      x.t.advance(450ms);
+      x.call(timed_out(x.t.now() - time_point{} + 1s));
+    }
+    EXPECT_EQ(x.state(), circuit_state::closed);
+    EXPECT_EQ(x.look().consecutive, 0U);
+  }
+  EXPECT_EQ(x.look().failures, 16U) << "the rate knows them all";
+  x.call(good());
+  x.t.advance(1s);
+  for (int i = 0; i < 2; ++i) x.call(timed_out(1s + 1ns));
+  for (int i = 0; i < 2; ++i) x.call(timed_out(1s));
+  EXPECT_EQ(x.state(), circuit_state::closed);
+  EXPECT_EQ(x.look().consecutive, 2U);
+  x.call(timed_out(1s));
+  EXPECT_EQ(x.state(), circuit_state::half_open) << "suspected";
 }
 
 /// Results at random, one in five failed: five in a row come every few seconds by chance.

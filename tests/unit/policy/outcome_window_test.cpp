@@ -12,6 +12,7 @@
 #include <deque>
 #include <iostream>
 #include <limits>
+#include <optional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -46,27 +47,27 @@ TEST(count_window_results, a_new_window_is_empty) {
 
 TEST(count_window_results, the_oldest_result_falls_out_exactly) {
   const auto window = make_window(count_window{.calls = 3});
-  window->log({.failed = true, .slow = false}, start);  // F
+  window->log({.failed = true, .slow = false}, 0s, start);  // F
   expect_counts(*window, start, 1, 1, 0, 1);
   window->add_success(0, start);  // F s
   window->add_success(0, start);  // F s s
   expect_counts(*window, start, 3, 1, 0, 0);
   window->add_success(0, start);  // s s s
   expect_counts(*window, start, 3, 0, 0, 0);
-  window->log({.failed = false, .slow = true}, start);  // s s L
-  window->log({.failed = true, .slow = true}, start);   // s L B
+  window->log({.failed = false, .slow = true}, 0s, start);  // s s L
+  window->log({.failed = true, .slow = true}, 0s, start);   // s L B
   expect_counts(*window, start, 3, 1, 2, 1);
   window->add_success(0, start);  // L B s
   window->add_success(0, start);  // B s s
   expect_counts(*window, start, 3, 1, 1, 0);
-  window->log({.failed = true, .slow = false}, start);  // s s F
+  window->log({.failed = true, .slow = false}, 0s, start);  // s s F
   expect_counts(*window, start, 3, 1, 0, 1);
 }
 
 TEST(count_window_results, a_window_of_one_holds_the_last_result) {
   const auto window = make_window(count_window{.calls = 1});
-  window->log({.failed = true, .slow = false}, start);
-  window->log({.failed = true, .slow = true}, start);
+  window->log({.failed = true, .slow = false}, 0s, start);
+  window->log({.failed = true, .slow = true}, 0s, start);
   expect_counts(*window, start, 1, 1, 1, 2);
   window->add_success(0, start);
   expect_counts(*window, start, 1, 0, 0, 0);
@@ -74,22 +75,22 @@ TEST(count_window_results, a_window_of_one_holds_the_last_result) {
 
 TEST(count_window_results, only_failures_count_as_consecutive_and_any_success_ends_the_row) {
   const auto window = make_window(count_window{.calls = 2});
-  for (int i = 0; i < 7; ++i) window->log({.failed = true, .slow = false}, start);
+  for (int i = 0; i < 7; ++i) window->log({.failed = true, .slow = false}, 0s, start);
   expect_counts(*window, start, 2, 2, 0, 7);  // the row may be longer than the window
-  window->log({.failed = false, .slow = true}, start);
+  window->log({.failed = false, .slow = true}, 0s, start);
   expect_counts(*window, start, 2, 1, 1, 0);
-  window->log({.failed = true, .slow = false}, start);
+  window->log({.failed = true, .slow = false}, 0s, start);
   window->add_success(0, start);
-  window->log({.failed = true, .slow = false}, start);
+  window->log({.failed = true, .slow = false}, 0s, start);
   expect_counts(*window, start, 2, 1, 0, 1);
 }
 
 TEST(count_window_results, looking_does_not_hide_a_success_from_the_row) {
   const auto window = make_window(count_window{.calls = 10});
-  window->log({.failed = true, .slow = false}, start);
+  window->log({.failed = true, .slow = false}, 0s, start);
   window->add_success(0, start);
   (void)window->counts(start);
-  window->log({.failed = true, .slow = false}, start);
+  window->log({.failed = true, .slow = false}, 0s, start);
   EXPECT_EQ(window->counts(start).consecutive, 1U);
 }
 
@@ -98,8 +99,8 @@ TEST(count_window_results, looking_does_not_hide_a_success_from_the_row) {
 TEST(aged_count_window_results, leave_at_the_end_of_their_age_to_the_tenth) {
   const auto window = make_window(count_window{.calls = 100, .max_age = 10s});
   window->restart(0, start);
-  window->log({.failed = true, .slow = false}, start);
-  window->log({.failed = false, .slow = true}, start + 999ms);  // the same tenth
+  window->log({.failed = true, .slow = false}, 0s, start);
+  window->log({.failed = false, .slow = true}, 0s, start + 999ms);  // the same tenth
   window->add_success(0, start + 999ms);
   ASSERT_TRUE(window->due(start + 1s));
   EXPECT_FALSE(window->due(start + 1s - 1ns));
@@ -114,9 +115,9 @@ TEST(aged_count_window_results, leave_at_the_end_of_their_age_to_the_tenth) {
 TEST(aged_count_window_results, are_evicted_by_number_as_well) {
   const auto window = make_window(count_window{.calls = 3, .max_age = 10s});
   window->restart(0, start);
-  for (int i = 0; i < 5; ++i) window->log({.failed = true, .slow = false}, start);
+  for (int i = 0; i < 5; ++i) window->log({.failed = true, .slow = false}, 0s, start);
   expect_counts(*window, start, 3, 3, 0, 5);
-  for (int i = 0; i < 2; ++i) window->log({.failed = false, .slow = true}, start + 5s);
+  for (int i = 0; i < 2; ++i) window->log({.failed = false, .slow = true}, 0s, start + 5s);
   expect_counts(*window, start + 5s, 3, 1, 2, 0);
   expect_counts(*window, start + 10s, 2, 0, 2, 0);
   expect_counts(*window, start + 1000h, 0, 0, 0, 0);
@@ -126,7 +127,7 @@ TEST(aged_count_window_results, how_many_came_lately_is_known_beyond_the_windows
   const auto window = make_window(count_window{.calls = 3, .max_age = 10s});
   window->restart(0, start);
   for (int i = 0; i < 50; ++i) window->add_success(0, start);
-  window->log({.failed = true, .slow = false}, start);
+  window->log({.failed = true, .slow = false}, 0s, start);
   EXPECT_EQ(window->recent(start + 9s).count, 51U);
   EXPECT_EQ(window->recent(start + 9s).span, 10s);
   EXPECT_EQ(window->recent(start + 10s).count, 0U) << "as of the moment, not of the last result";
@@ -137,7 +138,7 @@ TEST(aged_count_window_results, the_ends_of_time_do_not_overflow) {
     const auto window = make_window(count_window{.calls = 5, .max_age = age});
     for (const time_point at : {time_point::min(), time_point{} - 1ns, time_point{},
                                 time_point::max() - 1ns, time_point::max()}) {
-      window->log({.failed = true, .slow = false}, at);
+      window->log({.failed = true, .slow = false}, 0s, at);
       EXPECT_GE(window->counts(at).calls, 1U);
     }
   }
@@ -145,20 +146,20 @@ TEST(aged_count_window_results, the_ends_of_time_do_not_overflow) {
 
 TEST(outcome_window, knows_since_when_nothing_but_failures_came) {
   const auto window = make_window(count_window{});
-  window->log({.failed = true, .slow = false}, start);
+  window->log({.failed = true, .slow = false}, 0s, start);
   EXPECT_EQ(window->row_since(), start) << "a new window knows of nothing before";
-  window->log({.failed = true, .slow = false}, start + 1s);
+  window->log({.failed = true, .slow = false}, 0s, start + 1s);
   EXPECT_EQ(window->row_since(), start);
   window->add_success(0, start + 2s);
-  window->log({.failed = true, .slow = false}, start + 3s);
+  window->log({.failed = true, .slow = false}, 0s, start + 3s);
   EXPECT_EQ(window->row_since(), start + 2s) << "the success's own time, not that of the look";
   window->end_row(start + 4s);
-  window->log({.failed = true, .slow = false}, start + 5s);
+  window->log({.failed = true, .slow = false}, 0s, start + 5s);
   EXPECT_EQ(window->row_since(), start + 4s);
-  window->log({.failed = false, .slow = true}, start + 6s);
+  window->log({.failed = false, .slow = true}, 0s, start + 6s);
   EXPECT_EQ(window->row_since(), start + 6s);
   window->restart(1, start + 7s);
-  window->log({.failed = true, .slow = false}, start + 8s);
+  window->log({.failed = true, .slow = false}, 0s, start + 8s);
   EXPECT_EQ(window->row_since(), start + 7s);
 }
 
@@ -169,7 +170,7 @@ TEST(outcome_window, a_success_of_an_earlier_tag_is_not_counted) {
     const auto window = make_window(shape);
     window->restart(7, start);
     EXPECT_TRUE(window->add_success(7, start));
-    window->log({.failed = true, .slow = true}, start);
+    window->log({.failed = true, .slow = true}, 0s, start);
     window->restart(8, start);
     EXPECT_FALSE(window->add_success(7, start));
     expect_counts(*window, start, 0, 0, 0, 0);
@@ -181,8 +182,8 @@ TEST(outcome_window, a_success_of_an_earlier_tag_is_not_counted) {
 TEST(time_window_results, buckets_fall_out_as_time_goes_on) {
   const auto window = make_window(time_window{.span = 10s, .buckets = 10});
   window->restart(0, start);
-  window->log({.failed = true, .slow = false}, start);
-  window->log({.failed = false, .slow = true}, start + 500ms);
+  window->log({.failed = true, .slow = false}, 0s, start);
+  window->log({.failed = false, .slow = true}, 0s, start + 500ms);
   window->add_success(0, start + 500ms);
   ASSERT_TRUE(window->due(start + 1s));
   EXPECT_FALSE(window->due(start + 1s - 1ns));
@@ -198,7 +199,7 @@ TEST(time_window_results, a_long_gap_empties_it) {
   const auto window = make_window(time_window{.span = 10s, .buckets = 10});
   window->restart(0, start);
   for (int i = 0; i < 10; ++i)
-    window->log({.failed = true, .slow = true}, start + std::chrono::seconds(i));
+    window->log({.failed = true, .slow = true}, 0s, start + std::chrono::seconds(i));
   expect_counts(*window, start + 9s, 10, 10, 10, 10);
   expect_counts(*window, start + 1000h, 0, 0, 0, 10);
 }
@@ -206,8 +207,8 @@ TEST(time_window_results, a_long_gap_empties_it) {
 TEST(time_window_results, a_clock_that_reads_backwards_is_harmless) {
   const auto window = make_window(time_window{.span = 10s, .buckets = 10});
   window->restart(0, start);
-  window->log({.failed = true, .slow = false}, start + 5s);
-  window->log({.failed = true, .slow = false}, start - 30min);
+  window->log({.failed = true, .slow = false}, 0s, start + 5s);
+  window->log({.failed = true, .slow = false}, 0s, start - 30min);
   expect_counts(*window, start - 1h, 2, 2, 0, 2);
   EXPECT_FALSE(window->due(time_point::min()));
   expect_counts(*window, start + 14s, 2, 2, 0, 2);
@@ -223,12 +224,12 @@ TEST(time_window_results, the_ends_of_time_do_not_overflow) {
     const auto window = make_window(shape);
     for (const time_point at : {time_point::min(), time_point{} - 1ns, time_point{},
                                 time_point::max() - 1ns, time_point::max()}) {
-      window->log({.failed = true, .slow = false}, at);
+      window->log({.failed = true, .slow = false}, 0s, at);
       EXPECT_GE(window->counts(at).calls, 1U);
     }
     window->restart(1, time_point::max());
     window->restart(2, time_point::min());
-    window->log({.failed = true, .slow = false}, time_point::max());
+    window->log({.failed = true, .slow = false}, 0s, time_point::max());
     expect_counts(*window, time_point::max(), 1, 1, 0, 1);
   }
 }
@@ -252,17 +253,38 @@ struct plain_window {
     std::int64_t bucket;
   };
   std::deque<one> all;
+  std::optional<time_point> plain_success;  // the latest that no failure and no look has met yet
+  time_point answered = time_point::min();
 
-  void add(bool failed, bool slow, time_point now) {
-    look(now);
-    all.push_back({failed, slow, current});
-    consecutive = failed ? consecutive + 1 : 0;
+  /// Callers' clocks differ a little: an answer is no later than who first meets it.
+  void settle(time_point now) {
+    if (!plain_success) return;
+    answered = std::min(now, *plain_success);
+    plain_success.reset();
   }
-  window_counts look(time_point now) {
+  void add(bool failed, bool slow, time_point now, duration took = 0s) {
+    if (failed || slow) settle(now);
+    let_pass(now);
+    all.push_back({failed, slow, current});
+    if (!failed) {
+      consecutive = 0;
+      if (slow)
+        answered = now;
+      else
+        plain_success = now;
+      return;
+    }
+    consecutive += answered == time_point::min() || now - took >= answered ? 1U : 0U;
+  }
+  void let_pass(time_point now) {
     current = std::max<std::int64_t>(current, now.time_since_epoch() / width);
     while (!all.empty() && ((calls != 0 && all.size() > calls) ||
                             (buckets != 0 && all.front().bucket + buckets <= current)))
       all.pop_front();
+  }
+  window_counts look(time_point now) {
+    settle(now);
+    let_pass(now);
     window_counts sums{all.size(), 0, 0, consecutive};
     for (const one& r : all) {
       sums.failures += r.failed ? 1U : 0U;
@@ -284,16 +306,21 @@ void run_against_plain_window(const std::variant<count_window, time_window>& sha
       case 0: now += duration(random() % 3'000'000'000); break;
       case 1: now -= duration(random() % 500'000'000); break;
       case 2:
-      case 3:
-        window->log({.failed = true, .slow = (dice >> 8) % 2 == 0}, now);
-        plain.add(true, (dice >> 8) % 2 == 0, now);
+      case 3: {
+        const duration took = (dice >> 9) % 2 == 0 ? 0ns : duration(dice % 2'000'000'000);
+        window->log({.failed = true, .slow = (dice >> 8) % 2 == 0}, took, now);
+        plain.add(true, (dice >> 8) % 2 == 0, now, took);
         break;
+      }
       case 4:
-        window->log({.failed = false, .slow = true}, now);
+        window->log({.failed = false, .slow = true}, 0s, now);
         plain.add(false, true, now);
         break;
       default:
-        if (window->due(now)) window->roll(now);
+        if (window->due(now)) {
+          window->roll(now);
+          plain.settle(now);
+        }
         ASSERT_TRUE(window->add_success(0, now));
         plain.add(false, false, now);
     }
@@ -308,15 +335,15 @@ void run_against_plain_window(const std::variant<count_window, time_window>& sha
 }
 
 TEST(outcome_window_property, the_count_window_agrees_with_a_plain_list) {
-  run_against_plain_window(count_window{.calls = 37}, {37, 1s, 0, 0, 0, {}});
+  run_against_plain_window(count_window{.calls = 37}, {37, 1s, 0, 0, 0, {}, {}});
 }
 
 TEST(outcome_window_property, the_aged_count_window_agrees_with_a_plain_list) {
-  run_against_plain_window(count_window{.calls = 37, .max_age = 30s}, {37, 3s, 10, 0, 0, {}});
+  run_against_plain_window(count_window{.calls = 37, .max_age = 30s}, {37, 3s, 10, 0, 0, {}, {}});
 }
 
 TEST(outcome_window_property, the_time_window_agrees_with_a_plain_list) {
-  run_against_plain_window(time_window{.span = 7s, .buckets = 7}, {0, 1s, 7, 0, 0, {}});
+  run_against_plain_window(time_window{.span = 7s, .buckets = 7}, {0, 1s, 7, 0, 0, {}, {}});
 }
 
 TEST(outcome_window_threads, sums_are_exact_while_many_threads_count) {
@@ -332,7 +359,7 @@ TEST(outcome_window_threads, sums_are_exact_while_many_threads_count) {
   std::uint64_t last = 0;
   std::thread failing([&] {
     while (!done.load()) {
-      window->log({.failed = true, .slow = false}, start);
+      window->log({.failed = true, .slow = false}, 0s, start);
       ++logged;
       const std::uint64_t seen = window->counts(start).calls;
       EXPECT_GE(seen, last);
