@@ -171,7 +171,7 @@ settlement circuit_core::settle(const circuit_permit& p, logged_result result, d
 bool circuit_core::row_reaches(const std::optional<int>& limit, duration span, std::uint64_t row,
                                time_point now) const noexcept {
   return limit && row >= static_cast<std::uint64_t>(*limit) &&
-         now >= later(window_->row_since(), span);
+         window_->row_span(now) >= span;
 }
 
 void circuit_core::probe_succeeded_locked(time_point now) noexcept {
@@ -236,7 +236,7 @@ void circuit_core::judge_locked(logged_result result, time_point now, entropy& r
 }
 
 void circuit_core::note_use_locked(time_point now) noexcept {
-  if (closed_since_ == time_point::min()) closed_since_ = now;
+  if (closed_since_ == time_point::min()) closed_since_ = free_since_ = now;
 }
 
 void circuit_core::roll(time_point now) noexcept {
@@ -363,17 +363,12 @@ void circuit_core::move_locked(circuit_state to, const cause& why, time_point no
     held_back_.store(0, std::memory_order_relaxed);
     held_back_at_probe_ = 0;
     // A ramp that was under way knows more of arrivals than the window, whose results it paced.
-    if ((last & ramp_bit) == 0) {
-      const recent_results before = window_->recent(now);
-      const duration used =
-          closed_since_ == time_point::min() ? duration::zero() : remaining(now, closed_since_);
-      arrivals_ = static_cast<double>(before.count);
-      arrivals_since_ = later(now, -std::min(before.span, used));
-    }
+    if ((last & ramp_bit) == 0) note_rate_locked(now);
   }
   if (lets_all_through(to)) {
     window_->restart(tag_of(generation), now);
-    closed_since_ = now;
+    closed_since_ = free_since_ = now;
+    held_ = 0;
   }
   for (lease& l : leases_) l.number = 0;
   probes_out_ = probes_succeeded_ = probes_failed_ = 0;

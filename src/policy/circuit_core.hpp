@@ -15,6 +15,7 @@
 
 #include "policy/outcome_window.hpp"
 #include "policy/ramp_boost.hpp"
+#include "policy/usual_rate.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -247,6 +248,8 @@ class circuit_core {
   /// When to look again: its turn, or for the one that watches the next probe; else its latest.
   [[nodiscard]] time_point park_until_locked(const circuit_waiter& w,
                                              time_point now) const noexcept;
+  /// Calls will be held from now on: how fast they went before.
+  void note_rate_locked(time_point now) noexcept;
   /// The next turn on the ramp, kept for one who waits no longer than until `latest`.
   [[nodiscard]] time_point turn_locked(time_point now, time_point latest) noexcept;
   [[nodiscard]] time_point useful_until_locked(const circuit_waiter& w) const noexcept;
@@ -301,6 +304,9 @@ class circuit_core {
   circuit_waiter* last_ = nullptr;
   int waiting_ = 0;
   ramp_boost boost_;
+  usual_rate usual_;
+  time_point free_since_ = time_point::min();  // nobody has been held; `min` before any result
+  std::uint64_t held_ = 0;                     // on the ramp since it closed
   duration probe_took_{};  // the last good one
   time_point next_turn_ = time_point::min();
   double arrivals_ = 0;  // since then; both are halved now and then

@@ -53,7 +53,10 @@ circuit_permit circuit_core::look(circuit_waiter& w, time_point now, entropy& ra
     circuit_permit p = acquire_locked(now, random, deadline, refused);
     if (p) {
       remove_waiter_locked(w);
-      if (on_ramp) boost_.one_went(waiting_);
+      if (on_ramp) {
+        ++held_;
+        boost_.one_went(waiting_);
+      }
       return p;
     }
   }
@@ -133,14 +136,37 @@ void circuit_core::count_arrival_locked(time_point now) noexcept {
   arrivals_since_ = later(now, -(span / 2));
 }
 
+void circuit_core::note_rate_locked(time_point now) noexcept {
+  const recent_results before = window_->recent(now);
+  const std::uint64_t row = window_->counts(now).consecutive;
+  const duration row_span = window_->row_span(now);
+  const auto since = [now](time_point t) {
+    return t == time_point::min() ? duration::zero() : remaining(now, t);
+  };
+  // What came in the row of failures is left out: callers may have hung in it.
+  const auto saw = [&](std::uint64_t not_free, duration span) {
+    usual_.saw(static_cast<double>(before.count - std::min(row + not_free, before.count)),
+               span - row_span);
+  };
+  const duration used = since(closed_since_);
+  const duration free = since(free_since_);
+  if (free >= before.span)
+    saw(0, before.span);
+  else if (used <= before.span)  // the window holds what went on the ramp, and what went freely
+    saw(held_, free);
+  arrivals_ = static_cast<double>(before.count);
+  arrivals_since_ = later(now, -std::min(before.span, used));
+}
+
 /// Virtual scheduling, as in the generic cell rate algorithm: each of those who wait gets its turn,
 /// and newcomers get theirs behind them. Since newcomers count as arrivals too, the turns come
 /// faster than they do, and the ramp ends.
 time_point circuit_core::turn_locked(time_point now, time_point latest) noexcept {
   const time_point turn = std::max(now, next_turn_);
   if (turn >= latest) return turn;  // of no use to it: left to the next
-  const double apart = static_cast<double>(remaining(now, arrivals_since_).count()) /
-                       (std::max(arrivals_, 1.0) * options_.ramp * boost_.factor());
+  const double came_apart =
+      static_cast<double>(remaining(now, arrivals_since_).count()) / std::max(arrivals_, 1.0);
+  const double apart = usual_.apart(came_apart) / (options_.ramp * boost_.factor());
   // Who calls so rarely makes no burst, and what it was like before need not be like now.
   const bool rare = apart >= static_cast<double>(options_.open_for.count());
   next_turn_ = later(turn, rare ? options_.open_for : duration(static_cast<duration::rep>(apart)));
@@ -165,8 +191,9 @@ void circuit_core::start_ramp_locked(time_point now) noexcept {
 }
 
 void circuit_core::end_ramp_if_over_locked(time_point now) noexcept {
-  if (ramping() && first_ == nullptr && next_turn_ <= now)
-    word_.fetch_and(~ramp_bit, std::memory_order_relaxed);
+  if (!ramping() || first_ != nullptr || next_turn_ > now) return;
+  word_.fetch_and(~ramp_bit, std::memory_order_relaxed);
+  free_since_ = now;
 }
 
 bool circuit_core::join_ramp_locked(circuit_waiter& w, time_point now, cause* refused) noexcept {

@@ -67,8 +67,7 @@ class outcome_window {
   void restart(tag_type tag, time_point now) noexcept {
     successes_.restart(tag);
     consecutive_ = 0;
-    row_since_ = now;
-    last_answer_ = time_point::min();
+    last_answer_ = now;
     clear(now);
   }
   /// Let time pass.
@@ -82,20 +81,33 @@ class outcome_window {
     if (!result.failed) {
       end_row(now);
     } else {
-      if (row_since_ == time_point::min()) row_since_ = now;
-      // What began before the last good answer came says nothing of the time after it.
-      if (now >= later(last_answer_, took)) ++consecutive_;
+      // What began before the last answer came says nothing of the time after it; unless the clock
+      // has gone back since.
+      const time_point began = later(now, -std::max(took, duration::zero()));
+      if (began >= std::min(last_answer_, now)) {
+        row_since_ = consecutive_ == 0 ? began : std::min(row_since_, began);
+        ++consecutive_;
+      }
     }
     append(result);
   }
   /// Something else than a failure came, whether it is counted or not.
   void end_row(time_point now) noexcept {
     consecutive_ = 0;
-    row_since_ = last_answer_ = now;
+    last_answer_ = now;
   }
-  /// When something else than a failure last came. Before any did: when it was restarted, or in a
-  /// new one the first failure came.
-  [[nodiscard]] time_point row_since() const noexcept { return row_since_; }
+  /// How long nothing but failures has come while calls were made: since the first attempt of the
+  /// row began, and as much longer as three of the gaps between them, in which a success would have
+  /// been due. Not since the last answer: in a lull nobody called. Zero without a row.
+  [[nodiscard]] duration row_span(time_point now) const noexcept {
+    if (consecutive_ == 0) return {};
+    const duration span = remaining(now, row_since_);
+    if (last_answer_ == time_point::min()) return span;
+    const duration since_answer = remaining(now, last_answer_);
+    if (consecutive_ == 1) return since_answer;
+    const duration gap = span / static_cast<duration::rep>(consecutive_ - 1);
+    return gap > (since_answer - span) / 3 ? since_answer : span + 3 * gap;
+  }
   /// Whatever the window's size; nothing where it does not look at the time.
   [[nodiscard]] recent_results recent(time_point now) noexcept {
     roll(now);
@@ -131,7 +143,7 @@ class outcome_window {
   std::atomic<time_point::rep> roll_at_{never.time_since_epoch().count()};
   sharded_counter successes_;
   std::uint64_t consecutive_ = 0;
-  time_point row_since_ = time_point::min();
+  time_point row_since_{};
   time_point last_answer_ = time_point::min();  // other than a failure; `min` before
 };
 

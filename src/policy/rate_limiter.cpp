@@ -3,6 +3,7 @@
 #include "policy/option_check.hpp"
 #include "policy/ramp_boost.hpp"
 #include "policy/rate_windows.hpp"
+#include "policy/usual_rate.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +14,15 @@ namespace hawser::inline v0 {
 
 using detail::rate_waiter;
 
+namespace detail {
+
+struct ramp_pace {
+  ramp_boost boost;
+  usual_rate usual;
+};
+
+}  // namespace detail
+
 // ---- options ----
 
 namespace {
@@ -21,6 +31,7 @@ using ns = std::int64_t;
 
 constexpr duration longest_span = std::chrono::hours(24 * 366);
 constexpr duration probe_patience = std::chrono::seconds(1);
+constexpr duration count_every = std::chrono::seconds(10);
 
 using detail::in_seconds;
 using detail::text_of;
@@ -98,7 +109,7 @@ rate_limiter_policy::rate_limiter_policy(rate_limiter options)
       windows_(detail::make_rate_windows(options_)),
       permits_(options_.permits),
       per_(options_.per),
-      boost_(std::make_unique<detail::ramp_boost>()) {
+      pace_(std::make_unique<detail::ramp_pace>()) {
   const rate r = rate_of(options_.permits, options_.per, options_.burst);
   interval_ = r.interval;
   ahead_ = r.ahead;
@@ -141,6 +152,12 @@ struct gcra_turn {
 // so the exchange fails (but where it comes to the same nanosecond), and a refusal looks again. The
 // other way round, every such call would be charged at the old rate on the new one's account.
 
+inline void rate_limiter_policy::count_out(std::uint32_t cost, time_point now) noexcept {
+  handed_out_.store(handed_out_.load(std::memory_order_relaxed) + cost, std::memory_order_relaxed);
+  if (count_of(now) >= count_at_.load(std::memory_order_relaxed)) [[unlikely]]
+    note_rate(now);
+}
+
 /// The hot path of `take`: false decides nothing.
 inline bool rate_limiter_policy::take_at_once(std::uint32_t cost, time_point now,
                                               admission& a) noexcept {
@@ -152,6 +169,7 @@ inline bool rate_limiter_policy::take_at_once(std::uint32_t cost, time_point now
       !spent_until_.compare_exchange_strong(seen, turn.next, std::memory_order_acq_rel,
                                             std::memory_order_relaxed))
     return false;
+  count_out(cost, now);
   a = {turn.next, r.version};
   return true;
 }
@@ -180,6 +198,7 @@ bool rate_limiter_policy::take(std::uint32_t cost, time_point now, grant& g) noe
     if (spent_until_.compare_exchange_weak(seen, turn.next, std::memory_order_acq_rel,
                                            std::memory_order_acquire)) {
       g.what = grant::result::admitted;
+      count_out(cost, now);
       g.start = now;
       g.receipt = turn.next;
       return true;
@@ -280,7 +299,7 @@ void rate_limiter_policy::release_locked(time_point now, const waiter* self) noe
     if (windows_ != nullptr) w.receipt = windows_->settle(w.cost, w.start);
     w.version = version_.load(std::memory_order_relaxed);
     remove_locked(w, waiter::status::granted);
-    if (ramping_) boost_->one_went(waiting_);
+    if (ramping_) pace_->boost.one_went(waiting_);
     if (&w != self) w.wake->wake();
   }
   if (ramping_ && first_ == nullptr) end_ramp_locked(now);
@@ -493,6 +512,8 @@ void rate_limiter_policy::server_said_wait(duration wait, time_point now,
   }
   if (asked == duration::zero()) return drain_locked(now);
   if (!server_pause_ && !ramping_) {
+    note_rate_locked(now);
+    free_since_ = never;
     server_since_ = now;
     arrivals_.store(static_cast<std::uint64_t>(reserved_locked(1)), std::memory_order_relaxed);
   }
@@ -521,6 +542,25 @@ void rate_limiter_policy::change_gcra_locked(const rate& to, const BaseOf& base_
   rate_is_written_locked();
 }
 
+void rate_limiter_policy::note_rate(time_point now) noexcept {
+  const std::lock_guard guard(lock_);
+  count_at_.store(count_of(later(now, count_every)), std::memory_order_relaxed);
+  if (server_pause_ || ramping_) return;
+  note_rate_locked(now);
+  rate_is_free_locked(now);
+}
+
+void rate_limiter_policy::note_rate_locked(time_point now) noexcept {
+  if (free_since_ == never) return;
+  const std::uint64_t out = handed_out_.load(std::memory_order_relaxed) - out_before_;
+  pace_->usual.saw(static_cast<double>(out), remaining(now, free_since_));
+}
+
+void rate_limiter_policy::rate_is_free_locked(time_point now) noexcept {
+  free_since_ = now;
+  out_before_ = handed_out_.load(std::memory_order_relaxed);
+}
+
 /// Up to when calls came in. Where all the callers there are (a pool of workers) wait, no more can
 /// come, and the silence says nothing about their rate: it is that of the time before.
 time_point rate_limiter_policy::came_until_locked(time_point now,
@@ -533,8 +573,8 @@ time_point rate_limiter_policy::came_until_locked(time_point now,
   return silent ? last : now;
 }
 
-/// A little more than has come in since the row of pauses began, or on the ramp if that is more,
-/// but never over the own rate, and one at a time.
+/// A little more than has come in since the row of pauses began, on the ramp or usually before,
+/// whichever is most, but never over the own rate, and one at a time.
 rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const noexcept {
   const auto apart_for = [](duration took, std::uint64_t came) {
     return static_cast<double>(took.count()) /
@@ -543,6 +583,7 @@ rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const
   rate r = own_rate_locked();
   const std::uint64_t came = arrivals_.load(std::memory_order_relaxed);
   double apart = apart_for(remaining(came_until_locked(now, came), server_since_), came);
+  apart = pace_->usual.apart(apart);
   if (ramping_) {  // over no less time than the pauses took, lest few calls be taken for many
     const duration paused = remaining(ramp_since_, server_since_);
     const duration took = std::max(remaining(now, ramp_since_), paused);
@@ -551,7 +592,7 @@ rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const
   // Of a burst at a time at most, so that no product overflows.
   const auto most =
       static_cast<double>(std::numeric_limits<ns>::max()) / 4 / static_cast<double>(r.burst);
-  apart = std::min(apart / (options_.ramp * (ramping_ ? boost_->factor() : 1)), most);
+  apart = std::min(apart / (options_.ramp * (ramping_ ? pace_->boost.factor() : 1)), most);
   r.ahead = r.interval = std::max(r.interval, static_cast<ns>(apart));
   return r;
 }
@@ -560,7 +601,7 @@ rate_limiter_policy::rate rate_limiter_policy::ramp_locked(time_point now) const
 void rate_limiter_policy::begin_ramp_locked(time_point now) noexcept {
   server_pause_ = false;
   probe_at_.store(count_of(never), std::memory_order_relaxed);
-  if (windows_ != nullptr || first_ == nullptr) return;
+  if (windows_ != nullptr || first_ == nullptr) return rate_is_free_locked(now);
   ramping_ = false;  // if one was under way, the pause has ended it
   const rate from = rate_locked();
   const ns reserved = reserved_locked(from.interval);
@@ -569,7 +610,7 @@ void rate_limiter_policy::begin_ramp_locked(time_point now) noexcept {
     return base = std::max(count_of(now), moved(seen - reserved, from.interval - from.ahead));
   });
   ramping_ = true;
-  boost_->restart(waiting_);
+  pace_->boost.restart(waiting_);
   // Who waits or is refused now does so for the server's sake, unless our own rate is as slow.
   const bool slower = interval_.load(std::memory_order_relaxed) > own_rate_locked().interval;
   server_pause_until_.store(count_of(slower ? never : now), std::memory_order_relaxed);
@@ -615,6 +656,7 @@ void rate_limiter_policy::end_ramp_locked(time_point now) noexcept {
                                : off_ramp_locked(seen, from.interval);
   });
   ramping_ = false;
+  rate_is_free_locked(now);
   if (now >= paused_until_) server_pause_until_.store(count_of(now), std::memory_order_relaxed);
 }
 

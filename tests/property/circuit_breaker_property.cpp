@@ -39,8 +39,8 @@ struct plain_breaker {
   std::uint32_t openings = 0;
   time_point retry_at{}, earliest{}, latest{}, closed_since = time_point::min();
   time_point down_since{};
-  std::optional<time_point> good_at;  // when something else than a failure last came
-  std::optional<time_point> answered;  // when the last of those came in this generation
+  std::optional<time_point> answered;  // when something else than a failure last came
+  time_point row_since{};              // when the first failure in the row began
   std::optional<time_point> early_at;
   std::uint32_t rounds = 0;  // of probing, in a row
   std::uint64_t held_back = 0, row = 0;
@@ -97,8 +97,7 @@ struct plain_breaker {
     results.clear();
     consecutive = 0;
     closed_since = now;
-    good_at = now;
-    answered.reset();
+    answered = now;
     bucket = std::numeric_limits<std::int64_t>::min();
     let_pass(now);
   }
@@ -235,7 +234,7 @@ struct plain_breaker {
     }
     if (r.alive) {
       consecutive = 0;
-      good_at = answered = now;
+      answered = now;
       return;
     }
     let_pass(now);
@@ -243,15 +242,17 @@ struct plain_breaker {
     let_pass(now);
     if (!r.failed) {
       consecutive = 0;
-      good_at = answered = now;
+      answered = now;
     } else {
-      if (!good_at) good_at = now;
-      consecutive += answered && now - r.took < *answered ? 0U : 1U;
+      if (!answered || now - r.took >= std::min(*answered, now)) {
+        row_since = consecutive == 0 ? now - r.took : std::min(row_since, now - r.took);
+        ++consecutive;
+      }
     }
     if (now_is == mode::disabled) return;
     const auto row_of = [&](const std::optional<int>& limit, duration span) {
       return r.failed && limit && consecutive >= static_cast<std::uint64_t>(*limit) &&
-             now >= *good_at + span;
+             row_span(now) >= span;
     };
     const bool enough = results.size() >= static_cast<std::size_t>(o.min_calls);
     if ((r.failed && enough && o.failure_ratio && rate(&result::failed) >= *o.failure_ratio) ||
@@ -265,6 +266,14 @@ struct plain_breaker {
     move(mode::half_open, now);
     suspected = true;
     begin_round(now);
+  }
+
+  [[nodiscard]] duration row_span(time_point now) const {
+    const duration span = std::max(now - row_since, 0ns);
+    if (!answered) return span;
+    const duration since_answer = std::max(now - *answered, 0ns);
+    if (consecutive == 1) return since_answer;
+    return std::min(since_answer, span + 3 * (span / std::int64_t(consecutive - 1)));
   }
 
   [[nodiscard]] circuit_state state() const {

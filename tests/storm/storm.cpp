@@ -240,7 +240,16 @@ report run(const scenario& what, std::uint64_t seed) {
   std::deque<call_record> calls;
   std::deque<call_report> stories;
   const time_point last = later(start, what.lasts);
-  std::function<void()> arrive = [&] {
+  const double thinks = std::chrono::duration<double>(what.thinks).count();
+  const auto random_time = [&chance](double mean_seconds) {
+    return duration(
+        static_cast<duration::rep>(-std::log(1 - chance.uniform()) * mean_seconds * 1e9));
+  };
+  std::function<void(int)> call;
+  const auto call_at = [&](time_point when, int caller) {
+    events.at(when, [&call, caller] { call(caller); });
+  };
+  call = [&](int caller) {
     const time_point now = env.now();
     if (now >= last) return;
     offered.add(now);
@@ -248,13 +257,14 @@ report run(const scenario& what, std::uint64_t seed) {
     call_report& story = stories.emplace_back();
     c.started = now;
     c.route = static_cast<int>(chance.next() % static_cast<std::uint64_t>(what.routes));
-    const auto who =
-        static_cast<std::size_t>(chance.next() % static_cast<std::uint64_t>(what.clients));
+    const auto who = static_cast<std::size_t>(
+        what.callers > 0 ? static_cast<std::uint64_t>(caller % what.clients)
+                         : chance.next() % static_cast<std::uint64_t>(what.clients));
     call_options about;
     about.report = &story;
     clients[who].async_send(
         http::request::get("/r" + std::to_string(c.route) + "/{id}").param("id", "1"), about,
-        [&env, &c, &good, &story](const result<http::response>& r) {
+        [&, caller](const result<http::response>& r) {
           c.ended = env.now();
           c.ok = r.has_value() && r->status() < 500 && r->status() != 429;
           c.attempts = story.attempts;
@@ -264,12 +274,12 @@ report run(const scenario& what, std::uint64_t seed) {
             c.why = (r ? std::to_string(r->status()) : r.error().code().message()) + " " +
                     std::string(to_string(story.stopped));
           story = {};
+          if (what.callers > 0) call_at(later(env.now(), random_time(thinks)), caller);
         });
-    events.at(later(now, duration(static_cast<duration::rep>(-std::log(1 - chance.uniform()) /
-                                                             what.rate * 1e9))),
-              arrive);
+    if (what.callers == 0) call_at(later(now, random_time(1 / what.rate)), 0);
   };
-  events.at(start, arrive);
+  for (int i = 0; i < std::max(what.callers, 1); ++i)
+    call_at(what.callers > 0 ? later(start, random_time(thinks)) : start, i);
   // Time goes on until the last call has ended.
   for (time_point t = last; t < later(last, 45s); t = later(t, 100ms)) events.at(t, [] {});
   events.run(env);
@@ -313,19 +323,24 @@ report run(const scenario& what, std::uint64_t seed) {
       r.served_by_route_worst =
           std::min(r.served_by_route_worst, over(ok_of_route[i], of_route[i]));
   }
-  // Full: as good as everything that is offered from here on is served, over a second and three.
+  // Full: as good as everything that is offered from here on (of callers that wait: that was served
+  // before) is served, over a second and three.
   std::size_t full = step(end);
+  const std::size_t warm = step(later(start, what.warm_up));
+  const double usual =  // in a step
+      static_cast<double>(good.sum(warm / 2, warm)) / static_cast<double>(warm - warm / 2);
   const auto serves = [&](std::size_t from, std::size_t to) {
-    return static_cast<double>(good.sum(from, to)) >=
-           0.95 * static_cast<double>(offered.sum(from, to));
+    const double due = what.callers > 0 ? usual * static_cast<double>(to - from)
+                                        : static_cast<double>(offered.sum(from, to));
+    return static_cast<double>(good.sum(from, to)) >= 0.95 * due;
   };
   while (full < step(last) && !(serves(full, full + 10) && serves(full, full + 30))) ++full;
   r.full = duration(100ms) * static_cast<duration::rep>(full - step(end));
+  const double steady = what.callers > 0 ? usual : what.rate / 10;
   for (std::size_t i = step(end); i < attempts.steps(); ++i) {
-    r.peak_tenth =
-        std::max(r.peak_tenth, static_cast<double>(attempts.sum(i, i + 1)) / (what.rate / 10));
+    r.peak_tenth = std::max(r.peak_tenth, static_cast<double>(attempts.sum(i, i + 1)) / steady);
     r.peak_second =
-        std::max(r.peak_second, static_cast<double>(attempts.sum(i, i + 10)) / what.rate);
+        std::max(r.peak_second, static_cast<double>(attempts.sum(i, i + 10)) / steady / 10);
   }
   r.openings = eyes->openings;
   r.longest_queue_wait = eyes->longest_queue_wait;

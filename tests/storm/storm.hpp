@@ -44,6 +44,11 @@ struct fault {
 struct scenario {
   int clients = 1;
   double rate = 500;  ///< Calls per second of all clients together, at random moments.
+  /// Above 0, so many callers instead, spread evenly over the clients: each calls again when its
+  /// call has ended and it has thought, like a pool of workers. "Steady" is then what was served
+  /// in the second half of `warm_up`.
+  int callers = 0;
+  duration thinks = std::chrono::milliseconds(100);  ///< On average.
   int routes = 1;     ///< Among which the calls are spread evenly.
   int workers = 50;   ///< Of the dependency, each serving one request at a time.
   duration takes = std::chrono::milliseconds(50);

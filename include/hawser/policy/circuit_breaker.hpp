@@ -71,10 +71,9 @@ struct circuit_breaker {
   /// `consecutive_span`. Attempts that began before that answer came are not of the row: they end
   /// late because they failed, and tell nothing of the time after it. At least 1.
   std::optional<int> consecutive_failures = 8;
-  /// How long nothing but failures must have come, since the last good answer (of a new breaker:
-  /// the first failure), before a row of them means anything. On a busy client with 20 % of errors
-  /// five in a row come by chance every few seconds, a second of nothing else does not. Not
-  /// negative.
+  /// How long nothing but failures must have come, since the first of their attempts began, before
+  /// a row of them means anything. On a busy client with 20 % of errors five in a row come by
+  /// chance every few seconds, a second of nothing else does not. Not negative.
   duration consecutive_span = std::chrono::seconds(1);
   /// At this many failures in a row, over half of `consecutive_span`, the circuit goes half open
   /// without having been open: one call at a time finds out whether it was chance. Only

@@ -67,7 +67,7 @@ struct rate_limiter {
 
 namespace detail {
 
-class ramp_boost;
+struct ramp_pace;
 class rate_limiter_stage;
 class rate_windows;
 
@@ -253,6 +253,10 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void rate_is_written_locked() noexcept;
   template <class BaseOf>
   void change_gcra_locked(const rate& to, const BaseOf& base_of) noexcept;
+  void count_out(std::uint32_t cost, time_point now) noexcept;
+  [[gnu::noinline]] void note_rate(time_point now) noexcept;
+  void note_rate_locked(time_point now) noexcept;
+  void rate_is_free_locked(time_point now) noexcept;
   [[nodiscard]] time_point came_until_locked(time_point now, std::uint64_t came) const noexcept;
   rate ramp_locked(time_point now) const noexcept;
   void begin_ramp_locked(time_point now) noexcept;
@@ -282,6 +286,9 @@ class HAWSER_API rate_limiter_policy final : public policy {
   std::atomic<std::int64_t> interval_{1};
   std::atomic<std::int64_t> ahead_{1};
   std::atomic<std::int64_t> burst_{1};
+  // Tokens handed out at once, a statistic: one may be lost where two callers count together.
+  std::atomic<std::uint64_t> handed_out_{0};
+  std::atomic<time_point::rep> count_at_{time_point::min().time_since_epoch().count()};
   std::unique_ptr<detail::rate_windows> windows_;  // null with gcra
 
   mutable std::mutex lock_;
@@ -302,7 +309,10 @@ class HAWSER_API rate_limiter_policy final : public policy {
   // A row of pauses by the server, until everybody who waited has gone.
   bool server_pause_ = false;  // one has begun, and its ramp has not
   bool ramping_ = false;
-  const std::unique_ptr<detail::ramp_boost> boost_;
+  const std::unique_ptr<detail::ramp_pace> pace_;
+  // Since when nothing has been held, and what had been handed out then; `never`: it is held.
+  time_point free_since_ = never;
+  std::uint64_t out_before_ = 0;
   time_point server_since_{};
   std::atomic<std::uint64_t> arrivals_{0};  // the cost of all that found no tokens in it
   std::atomic<time_point::rep> last_arrival_{time_point::min().time_since_epoch().count()};

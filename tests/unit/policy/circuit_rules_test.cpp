@@ -142,13 +142,28 @@ TEST(circuit_breaker_rows, are_of_attempts_begun_after_the_last_answer) {
   }
   EXPECT_EQ(x.look().failures, 16U) << "the rate knows them all";
   x.call(good());
-  x.t.advance(1s);
-  for (int i = 0; i < 2; ++i) x.call(timed_out(1s + 1ns));
-  for (int i = 0; i < 2; ++i) x.call(timed_out(1s));
+  x.t.advance(499ms);
+  for (int i = 0; i < 2; ++i) x.call(timed_out(499ms + 1ns));
+  for (int i = 0; i < 2; ++i) x.call(timed_out(499ms));
   EXPECT_EQ(x.state(), circuit_state::closed);
   EXPECT_EQ(x.look().consecutive, 2U);
-  x.call(timed_out(1s));
-  EXPECT_EQ(x.state(), circuit_state::half_open) << "suspected";
+  x.t.advance(1ms);
+  x.call(timed_out(1ms));
+  EXPECT_EQ(x.state(), circuit_state::half_open) << "suspected: begun half a second ago";
+}
+
+/// After a lull what fails at once is back first: that nothing else came in the lull says nothing.
+TEST(circuit_breaker_rows, span_no_time_in_which_nobody_called) {
+  circuit_breaker o = steady();
+  o.failure_ratio.reset();
+  rig x(o);
+  x.call(good());
+  x.t.advance(1h);
+  for (int i = 0; i < 100; ++i) x.call(bad());
+  EXPECT_EQ(x.state(), circuit_state::closed);
+  x.t.advance(500ms);
+  x.call(bad());
+  EXPECT_EQ(x.state(), circuit_state::half_open);
 }
 
 /// Results at random, one in five failed: five in a row come every few seconds by chance.

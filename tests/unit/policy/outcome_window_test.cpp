@@ -144,23 +144,28 @@ TEST(aged_count_window_results, the_ends_of_time_do_not_overflow) {
   }
 }
 
-TEST(outcome_window, knows_since_when_nothing_but_failures_came) {
+TEST(outcome_window, knows_how_long_nothing_but_failures_came) {
   const auto window = make_window(count_window{});
-  window->log({.failed = true, .slow = false}, 0s, start);
-  EXPECT_EQ(window->row_since(), start) << "a new window knows of nothing before";
-  window->log({.failed = true, .slow = false}, 0s, start + 1s);
-  EXPECT_EQ(window->row_since(), start);
-  window->add_success(0, start + 2s);
-  window->log({.failed = true, .slow = false}, 0s, start + 3s);
-  EXPECT_EQ(window->row_since(), start + 2s) << "the success's own time, not that of the look";
-  window->end_row(start + 4s);
-  window->log({.failed = true, .slow = false}, 0s, start + 5s);
-  EXPECT_EQ(window->row_since(), start + 4s);
-  window->log({.failed = false, .slow = true}, 0s, start + 6s);
-  EXPECT_EQ(window->row_since(), start + 6s);
-  window->restart(1, start + 7s);
-  window->log({.failed = true, .slow = false}, 0s, start + 8s);
-  EXPECT_EQ(window->row_since(), start + 7s);
+  const auto fail = [&](time_point at, duration took) {
+    window->log({.failed = true, .slow = false}, took, at);
+    return window->row_span(at);
+  };
+  EXPECT_EQ(fail(start, 0s), 0s) << "a new window knows of nothing before";
+  EXPECT_EQ(fail(start + 2s, 3s), 3s) << "since the first of them began";
+  EXPECT_EQ(fail(start + 3s, 0s), 4s);
+  window->add_success(0, start + 100s);
+  EXPECT_EQ(fail(start + 110s, 1s), 10s) << "one alone: since the last answer, in its own time";
+  EXPECT_EQ(fail(start + 111s, 1s), 2s + 3 * 2s) << "three gaps more of those between them";
+  EXPECT_EQ(fail(start + 113s, 1s), 4s + 3 * 2s);
+  EXPECT_EQ(fail(start + 120s, 1s), 20s) << "but no more than since the last answer";
+  window->end_row(start + 200s);
+  EXPECT_EQ(fail(start + 201s, 2s), 0s) << "began before the answer: no row";
+  EXPECT_EQ(window->counts(start + 201s).consecutive, 0U);
+  EXPECT_EQ(fail(start + 202s, 2s), 2s);
+  window->log({.failed = false, .slow = true}, 9s, start + 300s);
+  EXPECT_EQ(fail(start + 301s, 0s), 1s) << "a slow success is an answer too";
+  window->restart(1, start + 400s);
+  EXPECT_EQ(fail(start + 401s, 0s), 1s) << "what restarts a window is an answer";
 }
 
 TEST(outcome_window, a_success_of_an_earlier_tag_is_not_counted) {
@@ -274,7 +279,7 @@ struct plain_window {
         plain_success = now;
       return;
     }
-    consecutive += answered == time_point::min() || now - took >= answered ? 1U : 0U;
+    consecutive += answered == time_point::min() || now - took >= std::min(answered, now) ? 1U : 0U;
   }
   void let_pass(time_point now) {
     current = std::max<std::int64_t>(current, now.time_since_epoch() / width);
