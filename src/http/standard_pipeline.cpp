@@ -16,6 +16,7 @@ standard_options::standard_options() {
   origin_breaker.emplace();
   origin_breaker->hears = failure_scope::connections;
   origin_breaker->max_wait = 60s;
+  breaker.hears = failure_scope::exchanges;
   breaker.failure_ratio = 0.75;
   breaker.consecutive_failures = 12;  // of 200 clients with 20 % errors, none meets it by chance
   breaker.max_wait = 60s;
@@ -93,10 +94,10 @@ pipeline_builder standard_policies::builder() const {
   add(call_timeout_);
   add(start_spread_);
   add(retry_);
-  add(rate_);
   add(waits_);
-  add(origin_breaker_);
   add(breakers_);
+  add(origin_breaker_);
+  add(rate_);  // inside what lets calls wait: what goes out keeps the rate
   add(route_bulkheads_);
   add(bulkhead_);
   add(attempt_timeout_);

@@ -28,6 +28,7 @@ std::string_view to_string(reason because) noexcept {
     case reason::concurrency: return "concurrency";
     case reason::queue_full: return "queue_full";
     case reason::queue_wait: return "queue_wait";
+    case reason::ramp: return "ramp";
     case reason::rate: return "rate";
     case reason::server_pause: return "server_pause";
     case reason::cost_over_burst: return "cost_over_burst";
@@ -110,6 +111,7 @@ std::string words_of(reason because, double measured, double threshold) {
     case reason::concurrency: return of(measured, threshold) + " in flight";
     case reason::queue_full: return of(measured, threshold) + " places in the queue taken";
     case reason::queue_wait: return "waited " + time(measured) + " of " + time(threshold);
+    case reason::ramp: return "its turn on the ramp" + allowing(threshold);
     case reason::rate: return "our own rate" + allowing(threshold);
     case reason::server_pause: return "the server asked for a pause" + allowing(threshold);
     case reason::cost_over_burst:

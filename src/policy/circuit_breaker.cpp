@@ -59,7 +59,7 @@ circuit_breaker validated(circuit_breaker o) {
   if (o.suspect_failures)
     check(*o.suspect_failures >= 1, "suspect_failures", *o.suspect_failures,
           "must be at least 1, or off");
-  check(o.hears <= failure_scope::connections, "hears", static_cast<int>(o.hears),
+  check(o.hears <= failure_scope::exchanges, "hears", static_cast<int>(o.hears),
         "must be one of failure_scope's values");
   if (!o.failure_ratio && !o.slow_ratio && !o.consecutive_failures)
     throw config_error("circuit_breaker.failure_ratio", "none",
@@ -292,14 +292,14 @@ class circuit_breaker_stage final : public stage {
     return answered && o.from == origin::operation && !o.rejected && o.error != condition::canceled;
   }
 
-  /// A connection that could not be made counts, whatever limit ended the try; but how long an
-  /// attempt may take as a whole says nothing of connections.
   [[nodiscard]] bool concerns(const outcome& o) const noexcept {
-    if (core_.options().hears == failure_scope::all) return true;
-    if (o.status != 0 || o.delivery == evidence::answered || o.delivery == evidence::refused)
-      return false;
-    if (o.error == errc::attempt_timeout || o.error == errc::call_timeout) return false;
-    return o.delivery == evidence::never_sent || o.error != condition::timeout;
+    const bool sent = o.delivery != evidence::never_sent;
+    switch (core_.options().hears) {
+      case failure_scope::connections: return !sent;
+      case failure_scope::exchanges: return sent;
+      case failure_scope::all: break;
+    }
+    return true;
   }
 
   [[gnu::noinline]] static void tell_late(const outcome& o, tick& t) {

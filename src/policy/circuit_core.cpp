@@ -141,7 +141,7 @@ settlement circuit_core::alive(const circuit_permit& p, time_point now) noexcept
   if (!is_current(p)) return late();
   if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
   if (p.kind_ == circuit_permit::kind::probe)
-    return settle(p, {}, duration::zero(), now, duration::min());
+    return settle(p, {}, duration::max(), now, duration::min());
   const std::lock_guard lock(mutex_);
   if (!is_current(p)) return late();
   window_->end_row(now);
@@ -157,7 +157,7 @@ settlement circuit_core::settle(const circuit_permit& p, logged_result result, d
     if (result.failed || result.slow) {
       probe_failed_locked(reason::probe_failed, now, *p.random_, server_wait);
     } else {
-      probe_took_ = took;
+      probe_took_ = std::min(took, options_.open_for / 2);
       probe_succeeded_locked(now);
     }
     return settlement::counted;
@@ -175,6 +175,7 @@ bool circuit_core::row_reaches(const std::optional<int>& limit, duration span, s
 }
 
 void circuit_core::probe_succeeded_locked(time_point now) noexcept {
+  row_ = 0;
   if (++probes_succeeded_ < options_.probes_to_close) return wake_watcher_locked();
   if (suspected_ && openings_ == 0) rounds_ = 0;  // it was chance
   move_locked(on_paper(state()) ? circuit_state::metrics_only : circuit_state::closed,

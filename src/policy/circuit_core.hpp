@@ -239,11 +239,11 @@ class circuit_core {
   void count_arrival_locked(time_point now) noexcept;
   void add_waiter_locked(circuit_waiter& w) noexcept;
   void remove_waiter_locked(circuit_waiter& w) noexcept;
-  /// Who of those that wait watches for the next probe: the first that has time left to make it. On
-  /// a full row the oldest have not, and each would be cut off in the middle of its probe.
-  [[nodiscard]] circuit_waiter* watcher_locked() const noexcept;
+  /// The watch passes from those who have no time left to make the next probe to younger ones. On a
+  /// full row the oldest have none, and each would be cut off in the middle of its probe.
+  void pass_watch_on_locked() noexcept;
   void wake_watcher_locked() noexcept {
-    if (circuit_waiter* const w = watcher_locked()) w->wake->wake();
+    if (watcher_ != nullptr) watcher_->wake->wake();
   }
   /// When to look again: its turn, or for the one that watches the next probe; else its latest.
   [[nodiscard]] time_point park_until_locked(const circuit_waiter& w,
@@ -302,12 +302,13 @@ class circuit_core {
   // Those that wait, in the order in which they came, and the ramp on which they go.
   circuit_waiter* first_ = nullptr;
   circuit_waiter* last_ = nullptr;
+  circuit_waiter* watcher_ = nullptr;  // who of them watches for the next probe
   int waiting_ = 0;
   ramp_boost boost_;
   usual_rate usual_;
   time_point free_since_ = time_point::min();  // nobody has been held; `min` before any result
   std::uint64_t held_ = 0;                     // on the ramp since it closed
-  duration probe_took_{};  // the last good one
+  duration probe_took_{};  // the last good one, within bounds
   time_point next_turn_ = time_point::min();
   double arrivals_ = 0;  // since then; both are halved now and then
   time_point arrivals_since_ = time_point::min();

@@ -48,8 +48,8 @@ circuit_permit circuit_core::look(circuit_waiter& w, time_point now, entropy& ra
                                   time_point deadline, cause* refused, time_point* park) noexcept {
   const std::lock_guard lock(mutex_);
   const bool on_ramp = w.start != never;
-  const bool late = now >= w.latest || (on_ramp && w.start >= w.latest);
-  if (on_ramp ? w.start <= now : !late && &w == watcher_locked()) {
+  const bool late = now >= w.latest || (on_ramp && w.start >= useful_until_locked(w));
+  if (on_ramp ? w.start <= now : !late && &w == watcher_) {
     circuit_permit p = acquire_locked(now, random, deadline, refused);
     if (p) {
       remove_waiter_locked(w);
@@ -67,9 +67,12 @@ circuit_permit circuit_core::look(circuit_waiter& w, time_point now, entropy& ra
   if (state() == circuit_state::isolated) {
     *refused = last_cause_;
   } else {
-    const time_point next = on_ramp ? w.start : std::max(next_probe_locked(), now);
-    *refused = {options_.name, reason::queue_wait, in_seconds(remaining(now, w.since)),
-                in_seconds(remaining(w.latest, w.since)), next};
+    *refused =
+        on_ramp
+            ? cause{options_.name, reason::ramp, in_seconds(remaining(w.start, now)),
+                    in_seconds(remaining(w.latest, now)), w.start}
+            : cause{options_.name, reason::queue_wait, in_seconds(remaining(now, w.since)),
+                    in_seconds(remaining(w.latest, w.since)), std::max(next_probe_locked(), now)};
   }
   remove_waiter_locked(w);
   return {};
@@ -80,16 +83,14 @@ void circuit_core::stop_waiting(circuit_waiter& w) noexcept {
   if (w.listed) remove_waiter_locked(w);
 }
 
-circuit_waiter* circuit_core::watcher_locked() const noexcept {
-  if (first_ == nullptr) return nullptr;
+void circuit_core::pass_watch_on_locked() noexcept {
+  if (watcher_ == nullptr) watcher_ = first_;
+  if (watcher_ == nullptr) return;
   const time_point enough = later(last_->since, options_.open_for);  // as good as from now on
-  circuit_waiter* w = first_;
-  while (w != last_ && w->latest < enough) w = w->newer;
-  return w;
+  while (watcher_ != last_ && watcher_->latest < enough) watcher_ = watcher_->newer;
 }
 
 void circuit_core::add_waiter_locked(circuit_waiter& w) noexcept {
-  circuit_waiter* const watched = watcher_locked();
   w.older = last_;
   w.newer = nullptr;
   (last_ != nullptr ? last_->newer : first_) = &w;
@@ -97,23 +98,27 @@ void circuit_core::add_waiter_locked(circuit_waiter& w) noexcept {
   w.listed = true;
   ++waiting_;
   // Time has gone on with it: perhaps another is to watch from now on.
-  circuit_waiter* const watches = watcher_locked();
-  if (watches != watched && watches != &w && watches->start == never) watches->wake->wake();
+  const circuit_waiter* const watched = watcher_;
+  pass_watch_on_locked();
+  if (watcher_ != watched && watcher_ != &w && watcher_->start == never) wake_watcher_locked();
 }
 
 void circuit_core::remove_waiter_locked(circuit_waiter& w) noexcept {
-  const bool watched = watcher_locked() == &w;
+  const bool watched = watcher_ == &w;
+  if (watched) watcher_ = w.newer;
   (w.older != nullptr ? w.older->newer : first_) = w.newer;
   (w.newer != nullptr ? w.newer->older : last_) = w.older;
   w.listed = false;
   --waiting_;
+  if (!watched) return;
+  pass_watch_on_locked();
   // One alone watches for the next probe. On a ramp each has a time of its own.
-  if (watched && first_ != nullptr && first_->start == never) wake_watcher_locked();
+  if (watcher_ != nullptr && watcher_->start == never) wake_watcher_locked();
 }
 
 time_point circuit_core::park_until_locked(const circuit_waiter& w, time_point now) const noexcept {
   if (w.start != never) return std::min(w.start, w.latest);
-  if (&w != watcher_locked()) return w.latest;
+  if (&w != watcher_) return w.latest;
   time_point next = next_probe_locked();
   if (next == never) {  // all are out: until one comes back, which wakes it, or its lease ends
     for (const lease& l : leases_)
@@ -173,8 +178,8 @@ time_point circuit_core::turn_locked(time_point now, time_point latest) noexcept
   return turn;
 }
 
-/// Who has less time left than the probe took would be cut off in the middle, and count as a
-/// failure of what has just recovered.
+/// Who has less time left than the probe took would be cut off in the middle. But a probe that took
+/// long was perhaps met by the end of the fault, and so is no measure.
 time_point circuit_core::useful_until_locked(const circuit_waiter& w) const noexcept {
   return later(w.latest, -probe_took_);
 }
@@ -184,8 +189,7 @@ void circuit_core::start_ramp_locked(time_point now) noexcept {
   boost_.restart(waiting_);
   (void)turn_locked(now, never);  // of the probe that has succeeded
   for (circuit_waiter* w = first_; w != nullptr; w = w->newer) {
-    w->latest = useful_until_locked(*w);
-    w->start = turn_locked(now, w->latest);
+    w->start = turn_locked(now, useful_until_locked(*w));
     w->wake->wake();
   }
 }
@@ -202,12 +206,12 @@ bool circuit_core::join_ramp_locked(circuit_waiter& w, time_point now, cause* re
                 static_cast<double>(options_.max_waiting), next_turn_};
     return false;
   }
-  w.latest = useful_until_locked(w);
-  w.start = turn_locked(now, w.latest);
+  const time_point useful_until = useful_until_locked(w);
+  w.start = turn_locked(now, useful_until);
   if (w.start <= now) return true;
-  *refused = {options_.name, reason::queue_wait, in_seconds(remaining(w.start, now)),
+  *refused = {options_.name, reason::ramp, in_seconds(remaining(w.start, now)),
               in_seconds(remaining(w.latest, now)), w.start};
-  if (w.start < w.latest) add_waiter_locked(w);
+  if (w.start < useful_until) add_waiter_locked(w);
   return false;
 }
 

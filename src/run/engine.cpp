@@ -385,24 +385,30 @@ void engine::launched(time_point now) {
   }
 }
 
+/// Whether an attempt that the call's own limit cut off says anything of the other side. Sent with
+/// the last moments of a call that had waited, it does not.
+bool engine::had_fair_time() const noexcept {
+  return slot_.elapsed >= (attempt_started_ - started_) / 3;  // a quarter of the call's time
+}
+
 void engine::failed() {
   if (slot_.delivery == evidence::maybe_applied) unresolved_ = true;
   // An answer that a later try may change says nothing about the attempts before it; nor does a
   // client error that came without its status, which may have been such a one.
   const bool definite = slot_.status != 0 || slot_.error != errc::client_error;
   if (slot_.delivery == evidence::answered && !slot_.transient && definite) unresolved_ = false;
+  const bool of_attempt = cancel_level_ != outside &&
+                          plan_.levels[static_cast<std::size_t>(cancel_level_)].repeatable;
   if (cause_ != cancel_cause::none) {
     slot_.result = cause_ == cancel_cause::caller ? verdict::ignored : verdict::failed;
     slot_.from = origin::policy;
     slot_.error = canceled_error();
     slot_.transient = true;
-    slot_.countable = true;
+    slot_.countable = of_attempt || had_fair_time();
   }
   if (!observed_) return;
   outcome told = slot_;
   if (cause_ == cancel_cause::deadline) {
-    const bool of_attempt = cancel_level_ != outside &&
-                            plan_.levels[static_cast<std::size_t>(cancel_level_)].repeatable;
     told.error = of_attempt ? errc::attempt_timeout : errc::call_timeout;
   }
   say(event_kind::attempt_finished, told.elapsed, told);

@@ -102,6 +102,7 @@ class engine : public tick {
   [[gnu::noinline]] void end_without_time();
   [[gnu::noinline]] void limits_passed(time_point now);
   [[gnu::noinline]] void failed();
+  [[nodiscard]] bool had_fair_time() const noexcept;
   [[gnu::noinline]] void conclude_failure();
   [[gnu::noinline]] void tell_failure(ending& end) const;
   void descend();

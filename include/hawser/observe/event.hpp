@@ -31,6 +31,8 @@ enum class reason : std::uint8_t {
   concurrency,           ///< measured: in flight; threshold: limit.
   queue_full,            ///< measured: queued; threshold: limit.
   queue_wait,            ///< measured: seconds waited; threshold: seconds allowed.
+  ramp,                  ///< After an outage, one by one; measured: seconds until its turn;
+                         ///< threshold: seconds allowed.
   rate,                  ///< measured: seconds until tokens; threshold: seconds allowed.
   server_pause,          ///< The server asked for a pause; numbers as of `rate`.
   cost_over_burst,       ///< measured: cost; threshold: burst. Never admitted.

@@ -38,13 +38,14 @@ struct time_window {
   int buckets = 10;                          ///< 1 to 1'000.
 };
 
-/// Which failures a circuit breaker hears of.
+/// Which failures a circuit breaker hears of. Two breakers around one call, with the two halves,
+/// take each failure to one of them: a breaker of a whole origin for its connections, and one of
+/// each of its routes for what becomes of the requests, so that a route that fails does not close
+/// the others.
 enum class failure_scope : std::uint8_t {
-  all,  ///< All that count (`outcome::countable`).
-  /// Those on the way to the other side alone: no connection in time, or one that broke. Neither
-  /// answers nor an attempt's own time-out. For a breaker of a whole origin beside those of its
-  /// routes: a route that fails does not close the others.
-  connections,
+  all,          ///< All that count (`outcome::countable`).
+  connections,  ///< Those without a connection: nothing was sent (`evidence::never_sent`).
+  exchanges,    ///< The others: those of requests that were on their way.
 };
 
 /// Options of a circuit breaker. The rules (`failure_ratio`, `slow_ratio`, `consecutive_failures`)

@@ -54,6 +54,7 @@ TEST(event, every_reason_is_said_in_words) {
   EXPECT_EQ(said(reason::concurrency, 64, 64), "64 of 64 in flight");
   EXPECT_EQ(said(reason::queue_full, 1024, 1024), "1024 of 1024 places in the queue taken");
   EXPECT_EQ(said(reason::queue_wait, 2, 2), "waited 2 s of 2 s");
+  EXPECT_EQ(said(reason::ramp, 3, 40), "its turn on the ramp, wait allowed 40 s");
   EXPECT_EQ(said(reason::rate, 0.5, 0), "our own rate");
   EXPECT_EQ(said(reason::rate, 0.5, 0.2), "our own rate, wait allowed 200 ms");
   EXPECT_EQ(said(reason::cost_over_burst, 5, 3), "cost 5 is over the burst of 3");
