@@ -15,16 +15,19 @@ standard_options::standard_options() {
   server_waits->max_wait = 60s;
   origin_breaker.emplace();
   origin_breaker->hears = failure_scope::connections;
+  origin_breaker->failure_ratio = 0.9;
+  origin_breaker->min_calls = 100;
   origin_breaker->max_wait = 60s;
   breaker.hears = failure_scope::exchanges;
-  breaker.failure_ratio = 0.75;
+  breaker.failure_ratio = 0.9;
+  breaker.min_calls = 100;
   breaker.consecutive_failures = 12;  // of 200 clients with 20 % errors, none meets it by chance
   breaker.max_wait = 60s;
   route_bulkhead.emplace();
-  route_bulkhead->max_concurrent = 160;
+  route_bulkhead->max_concurrent = 200;
   route_bulkhead->max_queue = 1024;
   route_bulkhead->max_queue_wait = 2s;
-  bulkhead.max_concurrent = 320;
+  bulkhead.max_concurrent = 640;
   bulkhead.max_queue = 1024;
   bulkhead.max_queue_wait = 100ms;
 }

@@ -20,7 +20,7 @@ namespace hawser::inline v0::http {
 
 /// Connections of one origin.
 struct pool_options {
-  std::size_t max_connections = 320;  ///< Open at a time, those being opened included. At least 1.
+  std::size_t max_connections = 640;  ///< Open at a time, those being opened included. At least 1.
   std::size_t max_idle = 32;          ///< Kept for reuse. 0 opens a connection for each exchange.
   std::size_t max_pending = 1024;  ///< Exchanges that may wait for a connection; more are refused.
   /// A connection unused for longer is not used again. Keep it below the server's own limit; where

@@ -93,7 +93,7 @@ struct circuit_breaker {
   /// more: so recovery is found within a fifth of what the outage took. In (0, 1].
   double open_share = 0.2;
   /// The longest opening of our own choice. At least `open_for`.
-  duration open_cap = std::chrono::seconds(20);
+  duration open_cap = std::chrono::seconds(5);
   /// Each opening is shortened by a random part of itself, at most this, so that a fleet neither
   /// comes back as one nor piles up at the cap. In [0, 1).
   double open_jitter = 0.2;

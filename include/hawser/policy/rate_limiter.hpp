@@ -56,7 +56,7 @@ struct rate_limiter {
   /// A pause that the server asked for and that is longer than this is doubted: one of the calls
   /// that come goes out each `probe_every`, and when it is not turned away within a second the
   /// pause is over. Over 0.
-  duration long_pause = std::chrono::seconds(60);
+  duration long_pause = std::chrono::seconds(15);
   /// Over 0; off: such a pause is kept to its end.
   std::optional<duration> probe_every = std::chrono::seconds(15);
   /// After a pause that the server asked for, those who waited go at this multiple of the rate at
