@@ -72,7 +72,10 @@ standard_policies::standard_policies(std::string name, standard_options o)
     start_spread_ =
         make_policy(hawser::start_spread{.name = name_ + " start spread", .over = *o.start_spread});
   retry_ = std::make_shared<retry_policy>(named(std::move(o.retry), name_, "retry"));
-  if (o.rate) rate_ = std::make_shared<rate_limiter_policy>(named(*o.rate, name_, "rate limiter"));
+  if (o.rate) {
+    o.rate->heeds_server = o.rate->heeds_server && !o.server_waits;
+    rate_ = std::make_shared<rate_limiter_policy>(named(*o.rate, name_, "rate limiter"));
+  }
   if (o.server_waits)
     waits_ = per_route(named(*o.server_waits, name_, "server waits"), o.max_routes);
   if (o.origin_breaker)

@@ -6,6 +6,7 @@
 #include "policy/usual_rate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -19,6 +20,9 @@ namespace detail {
 struct ramp_pace {
   ramp_boost boost;
   usual_rate usual;
+  // How much had been handed out when the latest calls were turned away, in a ring.
+  std::array<std::uint64_t, 40> turned_away{};
+  std::uint64_t turned_away_in_all = 0;
 };
 
 }  // namespace detail
@@ -75,6 +79,9 @@ rate_limiter validated(rate_limiter o) {
                        "must be between 0 and 366 days, or off");
   if (!(o.spread >= 0.0 && o.spread <= 1.0))
     throw config_error("rate_limiter.spread", std::to_string(o.spread), "must be between 0 and 1");
+  if (!(o.pause_share >= 0.0 && o.pause_share <= 1.0))
+    throw config_error("rate_limiter.pause_share", std::to_string(o.pause_share),
+                       "must be between 0 and 1");
   if (o.max_pause < duration::zero())
     throw config_error("rate_limiter.max_pause", text_of(o.max_pause), "must be at least 0");
   if (o.long_pause <= duration::zero())
@@ -152,8 +159,12 @@ struct gcra_turn {
 // so the exchange fails (but where it comes to the same nanosecond), and a refusal looks again. The
 // other way round, every such call would be charged at the old rate on the new one's account.
 
-inline void rate_limiter_policy::count_out(std::uint32_t cost, time_point now) noexcept {
+inline void rate_limiter_policy::count_out(std::uint32_t cost) noexcept {
   handed_out_.store(handed_out_.load(std::memory_order_relaxed) + cost, std::memory_order_relaxed);
+}
+
+inline void rate_limiter_policy::count_out(std::uint32_t cost, time_point now) noexcept {
+  count_out(cost);
   if (count_of(now) >= count_at_.load(std::memory_order_relaxed)) [[unlikely]]
     note_rate(now);
 }
@@ -214,6 +225,13 @@ bool rate_limiter_policy::take_under_lock(std::uint32_t cost, time_point now, gr
 }
 
 rate_limiter_policy::grant rate_limiter_policy::take_locked(std::uint32_t cost,
+                                                            time_point now) noexcept {
+  const grant g = plan_locked(cost, now);
+  if (g.admitted()) count_out(cost);
+  return g;
+}
+
+rate_limiter_policy::grant rate_limiter_policy::plan_locked(std::uint32_t cost,
                                                             time_point now) noexcept {
   release_locked(now, nullptr);  // first: a ramp that begins or ends there is another rate
   const rate r = rate_locked();
@@ -299,6 +317,7 @@ void rate_limiter_policy::release_locked(time_point now, const waiter* self) noe
     if (windows_ != nullptr) w.receipt = windows_->settle(w.cost, w.start);
     w.version = version_.load(std::memory_order_relaxed);
     remove_locked(w, waiter::status::granted);
+    count_out(w.cost);
     if (ramping_) pace_->boost.one_went(waiting_);
     if (&w != self) w.wake->wake();
   }
@@ -527,10 +546,40 @@ void rate_limiter_policy::server_said_wait(duration wait, time_point now,
   else if (end <= server_end_)
     return;
   server_end_ = end;
-  const double stretch = static_cast<double>(asked.count()) * options_.spread * share_;
+  const double part = options_.max_wait ? options_.spread * share_ : 0;
+  const double stretch = static_cast<double>(asked.count()) * part;
   const time_point spread = later(end, duration(static_cast<ns>(std::min(stretch, 9e18))));
   server_pause_until_.store(spread.time_since_epoch().count(), std::memory_order_relaxed);
   pause_locked(spread);
+}
+
+void rate_limiter_policy::turned_away(duration wait, time_point now, entropy& random) noexcept {
+  if (!options_.heeds_server) return;
+  {
+    const std::lock_guard guard(lock_);
+    if (!pause_is_due_locked(now)) return;
+  }
+  server_said_wait(wait, now, random);
+}
+
+bool rate_limiter_policy::pause_is_due_locked(time_point now) noexcept {
+  constexpr double second = 1e9;
+  detail::ramp_pace& p = *pace_;
+  const std::uint64_t out = handed_out_.load(std::memory_order_relaxed);
+  const auto most = p.turned_away.size();
+  p.turned_away[p.turned_away_in_all++ % most] = out;
+  if (server_pause_ || options_.pause_share == 0) return true;
+  if (free_since_ != never && remaining(now, free_since_) >= count_every / 100) {
+    note_rate_locked(now);
+    rate_is_free_locked(now);
+  }
+  const double calls = std::min(
+      second / p.usual.apart(std::numeric_limits<double>::infinity()), static_cast<double>(most));
+  const auto needed = static_cast<std::uint64_t>(std::ceil(options_.pause_share * calls));
+  if (needed <= 1) return true;
+  if (p.turned_away_in_all < needed) return false;
+  const std::uint64_t since = p.turned_away[(p.turned_away_in_all - needed) % most];
+  return static_cast<double>(out - since) <= calls;
 }
 
 // ---- shared state: the ramp after a server's pause, and probes within a long one ----
@@ -664,23 +713,32 @@ time_point rate_limiter_policy::next_probe(time_point now) const noexcept {
   return options_.probe_every ? later(now, *options_.probe_every) : never;
 }
 
-bool rate_limiter_policy::take_probe(std::uint32_t cost, time_point now, grant& g) noexcept {
+bool rate_limiter_policy::take_probe(std::uint32_t cost, time_point now, bool watched,
+                                     grant& g) noexcept {
   if (count_of(now) < probe_at_.load(std::memory_order_relaxed)) return false;
   const std::lock_guard guard(lock_);
   if (now >= paused_until_) probe_at_.store(count_of(never), std::memory_order_relaxed);
   if (count_of(now) < probe_at_.load(std::memory_order_relaxed) || now < by_hand_until_)
     return false;
-  // A success is told to nobody whom it does not concern; a probe that was not turned away
-  // within this time has succeeded.
-  if (std::exchange(probe_sent_, now) != never) {
+  if (probe_sent_ != never && !probe_watched_) {
     probe_sent_ = never;
     resume_locked(now);
     g = take_locked(cost, now);
     return g.admitted();
   }
-  probe_at_.store(count_of(later(now, probe_patience)), std::memory_order_relaxed);
+  probe_sent_ = now;  // a watched one that has not come back yet is given up
+  probe_watched_ = watched;
+  probe_at_.store(count_of(watched ? next_probe(now) : later(now, probe_patience)),
+                  std::memory_order_relaxed);
   g = {grant::result::admitted, version_.load(std::memory_order_relaxed) | 1U, now, 0};
   return true;
+}
+
+void rate_limiter_policy::probe_let_in(time_point now) noexcept {
+  const std::lock_guard guard(lock_);
+  if (std::exchange(probe_sent_, never) == never || now >= paused_until_) return;
+  resume_locked(now);
+  release_locked(now, nullptr);
 }
 
 /// It was not turned away, but it says nothing about the pause either. The next one may go `at`.
@@ -739,7 +797,8 @@ rate_permit rate_limiter_policy::try_acquire(time_point now, std::uint32_t cost,
                                              refusal* refused) noexcept {
   grant g;
   if (take(cost, now, g)) return {*this, cost, g};
-  if (g.what == grant::result::refused && take_probe(cost, now, g)) return {*this, cost, g};
+  if (g.what == grant::result::refused && take_probe(cost, now, false, g))
+    return {*this, cost, g};
   if (refused != nullptr)
     *refused = {errc::rate_limited, why_refused(g, cost, now, duration::zero())};
   return {};
@@ -809,14 +868,24 @@ class rate_limiter_stage final : public stage {
   }
 
   step inner_done(int /*child*/, const outcome& o, tick& t) override {
-    if (o.throttled || o.status == 429)
-      policy_.server_said_wait(o.server_wait, t.now(), t.random());
-    else if (rate_limiter_policy::is_probe(grant_) && !let_in(o))
-      policy_.probe_undecided(
-          t.now(), o.delivery == evidence::never_sent ? t.now() : policy_.next_probe(t.now()));
-    if (o.rejected && o.delivery == evidence::never_sent && t.attempts() == attempts_)
-      policy_.give_back(t.cost(), grant_, t.now());
+    if (!o.plain_success()) [[unlikely]]
+      hear(o, t);
+    else if (rate_limiter_policy::is_probe(grant_)) [[unlikely]]
+      policy_.probe_let_in(t.now());
     return t.finish(o);
+  }
+
+  [[gnu::noinline]] void hear(const outcome& o, tick& t) {
+    const bool probe = std::exchange(grant_.version, grant_.version & ~1U) != grant_.version;
+    const bool sent = o.delivery != evidence::never_sent;
+    if (o.throttled || o.status == 429)
+      policy_.turned_away(o.server_wait, t.now(), t.random());
+    else if (probe && let_in(o))
+      policy_.probe_let_in(t.now());
+    else if (probe)
+      policy_.probe_undecided(t.now(), sent ? policy_.next_probe(t.now()) : t.now());
+    else if (o.rejected && !sent && t.attempts() == attempts_)
+      policy_.give_back(t.cost(), grant_, t.now());
   }
 
   step timer(tick& t) override { return look(t); }
@@ -830,6 +899,8 @@ class rate_limiter_stage final : public stage {
 
   void leave() noexcept override {
     if (std::exchange(waits_, false)) policy_.cancel(*node_, now_);
+    // Cut off: the next may go at once.
+    if (rate_limiter_policy::is_probe(grant_)) policy_.probe_undecided(now_, now_);
   }
 
  private:
@@ -843,7 +914,7 @@ class rate_limiter_stage final : public stage {
   [[gnu::noinline]] step wait_or_refuse(tick& t) {
     policy_.arrivals_.fetch_add(t.cost(), std::memory_order_relaxed);
     policy_.last_arrival_.store(count_of(t.now()), std::memory_order_relaxed);
-    if (grant_.what == result::refused && policy_.take_probe(t.cost(), t.now(), grant_))
+    if (grant_.what == result::refused && policy_.take_probe(t.cost(), t.now(), true, grant_))
       return step::call_inner();
     if (!may_wait(t)) return refuse_for(t, grant_.start);
     const time_point by_wait = later(t.now(), *policy_.options_.max_wait);
@@ -898,7 +969,7 @@ class rate_limiter_stage final : public stage {
     cause why = policy_.why_refused(grant_, t.cost(), t.now(), allowed);
     if (why.because != reason::cost_over_burst && start <= later(t.now(), allowed) &&
         start >= t.deadline()) {
-      why.because = reason::deadline;
+      if (why.because != reason::server_pause) why.because = reason::deadline;
       why.threshold = in_seconds(remaining(t.deadline(), t.now()));
     }
     return refuse(t, why);

@@ -48,14 +48,21 @@ struct rate_limiter {
   std::optional<duration> max_wait{};      ///< 0 to 366 days. Off: refused at once.
   /// How tokens come back: evenly, or in windows.
   rate_algorithm algorithm = rate_algorithm::gcra;
+  /// Whether the server's word (429, Retry-After) makes a pause; off where another limiter around
+  /// the same call sees to that.
+  bool heeds_server = true;
+  /// Turned away are always some: a pause of all calls begins only when this share of those of the
+  /// last second, or of the last 40 where there were more, were. One is enough for who calls five
+  /// times a second or less. 0 to 1; 0: each makes a pause.
+  double pause_share = 0.2;
   /// By how much of itself a pause asked for by the server is stretched at random, 0 to 1, so
-  /// that clients told the same moment do not return in one burst.
+  /// that clients told the same moment do not return in one burst. Without `max_wait` it is not:
+  /// nobody waits for its end here, and those who do elsewhere are to find it over.
   double spread = 0.1;
   /// The longest pause a server can impose, at least 0; longer ones are cut to this.
   duration max_pause = std::chrono::minutes(15);
   /// A pause that the server asked for and that is longer than this is doubted: one of the calls
-  /// that come goes out each `probe_every`, and when it is not turned away within a second the
-  /// pause is over. Over 0.
+  /// that come goes out each `probe_every`, and when it is let in the pause is over. Over 0.
   duration long_pause = std::chrono::seconds(15);
   /// Over 0; off: such a pause is kept to its end.
   std::optional<duration> probe_every = std::chrono::seconds(15);
@@ -169,7 +176,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   [[nodiscard]] stage* make_stage(void* memory) override;
   step begin(void* memory, tick& t, stage*& made) override;
   [[nodiscard]] success_needs needs_of_success() const noexcept override {
-    return success_needs::nothing;
+    return options_.probe_every ? success_needs::inner_done : success_needs::nothing;
   }
 
   /// For use by hand, outside a pipeline: takes `cost` tokens if they are there, else none; then
@@ -177,7 +184,8 @@ class HAWSER_API rate_limiter_policy final : public policy {
   /// nothing, allocates nothing. A `cost` of 0 needs no tokens and takes none: it passes an empty
   /// limiter, but neither those who wait nor a pause (with `gcra`, but for its last 1 / rate).
   /// In a pause that is doubted (`long_pause`) it may be the call that goes and sees: tell what
-  /// came of it by `server_said_wait`, or `give_back` if nothing was sent.
+  /// came of it by `server_said_wait`, or `give_back` if nothing was sent; a second without a word
+  /// means that it was let in.
   [[nodiscard]] rate_permit try_acquire(time_point now, std::uint32_t cost = 1,
                                         refusal* refused = nullptr) noexcept;
 
@@ -232,6 +240,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   bool take(std::uint32_t cost, time_point now, grant& g) noexcept;
   [[gnu::noinline]] bool take_under_lock(std::uint32_t cost, time_point now, grant& g) noexcept;
   grant take_locked(std::uint32_t cost, time_point now) noexcept;
+  grant plan_locked(std::uint32_t cost, time_point now) noexcept;
   grant take_window_locked(std::uint32_t cost, time_point now) noexcept;
   grant reserve(waiter& w, time_point now) noexcept;
   void cancel(waiter& w, time_point now) noexcept;
@@ -253,6 +262,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void rate_is_written_locked() noexcept;
   template <class BaseOf>
   void change_gcra_locked(const rate& to, const BaseOf& base_of) noexcept;
+  void count_out(std::uint32_t cost) noexcept;
   void count_out(std::uint32_t cost, time_point now) noexcept;
   [[gnu::noinline]] void note_rate(time_point now) noexcept;
   void note_rate_locked(time_point now) noexcept;
@@ -265,8 +275,13 @@ class HAWSER_API rate_limiter_policy final : public policy {
   void account_locked(std::int64_t base) noexcept;
   std::int64_t off_ramp_locked(std::int64_t spent, std::int64_t interval) const noexcept;
   time_point next_probe(time_point now) const noexcept;
+  /// An answer 429: whether it makes a pause depends on how many there are.
+  void turned_away(duration wait, time_point now, entropy& random) noexcept;
+  [[nodiscard]] bool pause_is_due_locked(time_point now) noexcept;
   /// In a pause that is doubted: whether this call may go and see, or finds the pause over.
-  bool take_probe(std::uint32_t cost, time_point now, grant& g) noexcept;
+  /// `watched`: what comes of it will be told.
+  bool take_probe(std::uint32_t cost, time_point now, bool watched, grant& g) noexcept;
+  void probe_let_in(time_point now) noexcept;
   /// Odd versions are of no rate.
   static bool is_probe(const grant& g) noexcept { return (g.version & 1U) != 0; }
   void probe_undecided(time_point now, time_point at) noexcept;
@@ -323,6 +338,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   std::int64_t off_ramp_ = 0;
   std::atomic<time_point::rep> probe_at_{never.time_since_epoch().count()};
   time_point probe_sent_ = never;  // and not turned away so far
+  bool probe_watched_ = false;
 };
 
 /// The policy of a pipeline's own. Throws `config_error` naming the field.
