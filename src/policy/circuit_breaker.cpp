@@ -72,7 +72,8 @@ circuit_breaker validated(circuit_breaker o) {
   if (o.early_probe_after)
     check(*o.early_probe_after >= 1, "early_probe_after", *o.early_probe_after,
           "must be at least 1, or off");
-  check(o.open_cap >= o.open_for, "open_cap", o.open_cap, "must be at least open_for");
+  if (!o.open_cap) o.open_cap = std::max(o.open_for, duration(std::chrono::seconds(5)));
+  check(*o.open_cap >= o.open_for, "open_cap", *o.open_cap, "must be at least open_for, or off");
   check(o.open_jitter >= 0 && o.open_jitter < 1, "open_jitter", o.open_jitter,
         "must be at least 0 and under 1");
   check(o.hint_cap >= duration::zero(), "hint_cap", o.hint_cap, "must not be negative");

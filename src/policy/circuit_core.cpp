@@ -339,7 +339,7 @@ duration circuit_core::open_time(time_point now, entropy& random) const noexcept
       down ? static_cast<double>(remaining(now, down_since_).count()) * options_.open_share : 0;
   const double bound =
       std::min(std::max(outage, 2 * static_cast<double>(options_.open_for.count())),
-               static_cast<double>(options_.open_cap.count()));
+               static_cast<double>(options_.open_cap->count()));
   // Also true for an infinite product; below the cap, the product fits the integer.
   const bool capped = !(grown < bound);
   const duration whole(static_cast<duration::rep>(capped ? bound : grown));

@@ -120,7 +120,7 @@ struct plain_breaker {
         lets_through() ? 0 : static_cast<double>(std::max(now - down_since, duration{}).count());
     whole = std::min(
         whole, std::max(2.0 * static_cast<double>(o.open_for.count()), outage * o.open_share));
-    whole = std::min(whole, static_cast<double>(o.open_cap.count()));
+    whole = std::min(whole, static_cast<double>(o.open_cap->count()));
     latest = now + duration(static_cast<std::int64_t>(whole));
     earliest = o.open_jitter == 0
                    ? latest
@@ -227,6 +227,7 @@ struct plain_breaker {
     const bool slow = r.slow && o.slow_ratio;
     if (kind == right::probe) {
       if (r.says && (r.failed || slow)) return probe_failed(now, r.hint);
+      row = 0;
       if (++successes < o.probes_to_close) return;
       if (suspected && openings == 0) rounds = 0;  // it was chance
       move(mode::closed, now);
@@ -643,7 +644,7 @@ TEST(circuit_breaker_property, a_healthy_dependency_leads_back_to_closed_from_ev
 
       // A round of probing ends, a probe that hangs fails at the end of its lease, and the circuit
       // opens once more.
-      duration allowed = o.open_cap + std::max(o.open_cap, o.hint_cap);
+      duration allowed = *o.open_cap + std::max(*o.open_cap, o.hint_cap);
       time_point last = world.now();
       for (const auto& probe : world.model().probes) last = std::max(last, probe.second);
       allowed += last - world.now();

@@ -67,7 +67,8 @@ void add_any(stack& s) {
     }
     case 2: {
       circuit_breaker o{.min_calls = 4, .failure_ratio = 0.5, .consecutive_failures = 3};
-      o.open_for = o.open_cap = 30ms;
+      o.open_for = 30ms;
+      o.open_cap = 30ms;
       o.probe_lease = one_of<std::optional<duration>>("lease", {std::nullopt, 15ms});
       s.breakers.push_back(std::make_shared<circuit_breaker_policy>(o));
       s.builder.add(s.breakers.back());

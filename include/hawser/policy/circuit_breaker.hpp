@@ -92,8 +92,9 @@ struct circuit_breaker {
   /// An opening lasts no longer than this part of the outage so far, or twice `open_for` if that is
   /// more: so recovery is found within a fifth of what the outage took. In (0, 1].
   double open_share = 0.2;
-  /// The longest opening of our own choice. At least `open_for`.
-  duration open_cap = std::chrono::seconds(5);
+  /// The longest opening of our own choice. At least `open_for`; off: 5 s, or `open_for` if that is
+  /// more. Asking every five seconds costs next to nothing, and no recovery is missed for longer.
+  std::optional<duration> open_cap{};
   /// Each opening is shortened by a random part of itself, at most this, so that a fleet neither
   /// comes back as one nor piles up at the cap. In [0, 1).
   double open_jitter = 0.2;

@@ -435,14 +435,14 @@ TEST(circuit_breaker_hears, of_connections_alone_when_told_so) {
       {"connect timeout", cut(errc::connect_timeout, evidence::never_sent), true},
       {"TLS timeout", cut(errc::tls_timeout, evidence::never_sent), true},
       {"no TLS", cut(errc::tls_handshake_failed, evidence::never_sent), true},
-      {"closed early", cut(errc::connection_closed, evidence::maybe_applied), true},
+      {"closed early", cut(errc::connection_closed, evidence::maybe_applied), false},
       {"reset",
        test::failed(boost::system::errc::make_error_code(boost::system::errc::connection_reset),
                     evidence::maybe_applied),
-       true},
+       false},
       {"attempt timeout", cut(errc::attempt_timeout, evidence::maybe_applied), false},
       {"attempt timeout before anything went out", cut(errc::attempt_timeout, evidence::never_sent),
-       false},
+       true},
       {"no first byte", cut(errc::first_byte_timeout, evidence::maybe_applied), false},
       {"503", bad(), false},
       {"404", not_found(), false},
@@ -453,29 +453,34 @@ TEST(circuit_breaker_hears, of_connections_alone_when_told_so) {
     rig all(o);
     o.hears = failure_scope::connections;
     rig some(o);
+    o.hears = failure_scope::exchanges;
+    rig others(o);
     all.call(r.seen);
     some.call(r.seen);
+    others.call(r.seen);
     EXPECT_EQ(all.state() == circuit_state::open, r.seen.countable);
     EXPECT_EQ(some.state() == circuit_state::open, r.counts);
+    EXPECT_EQ(others.state() == circuit_state::open, r.seen.countable && !r.counts)
+        << "the one or the other, never both";
   }
 }
 
-TEST(circuit_breaker_hears, an_answer_ends_a_row_of_broken_connections) {
+TEST(circuit_breaker_hears, an_answer_ends_a_row_of_missing_connections) {
   circuit_breaker o = touchy();
   o.hears = failure_scope::connections;
   o.failure_ratio.reset();
   o.consecutive_failures = 2;
   rig x(o);
-  const outcome broken = test::failed(errc::connection_closed, evidence::maybe_applied);
+  const outcome none = test::failed(errc::connect_timeout, evidence::never_sent);
   for (int i = 0; i < 50; ++i) {
-    x.call(broken);
+    x.call(none);
     x.call(bad());
   }
   EXPECT_EQ(x.state(), circuit_state::closed);
   x.call(test::failed(errc::attempt_timeout, evidence::maybe_applied));
-  x.call(broken);
-  x.call(test::failed(errc::attempt_timeout, evidence::maybe_applied));
-  x.call(broken);
+  x.call(none);
+  x.call(test::failed(errc::connection_closed, evidence::maybe_applied));
+  x.call(none);
   EXPECT_EQ(x.state(), circuit_state::open) << "silence proves no life";
 }
 

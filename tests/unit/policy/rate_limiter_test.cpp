@@ -438,7 +438,7 @@ TEST(rate_limiter, a_fleet_does_not_return_in_one_burst) {
   std::vector<duration> returns;
   seeded_entropy random(5);
   for (int i = 0; i < 1000; ++i) {
-    rate_limiter_policy p({.permits = 1, .per = 1s, .spread = 0.5});
+    rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 1min, .spread = 0.5});
     p.server_said_wait(10s, start_of_test, random);
     returns.push_back(p.snapshot(start_of_test).paused_until - start_of_test);
   }
@@ -452,12 +452,21 @@ TEST(rate_limiter, a_fleet_does_not_return_in_one_burst) {
   }
 }
 
+/// Who waited elsewhere as long as the server asked finds the pause over.
+TEST(rate_limiter, a_pause_for_which_nobody_waits_here_is_not_stretched) {
+  rate_limiter_policy p({.permits = 1, .per = 1s, .spread = 1.0});
+  seeded_entropy random(5);
+  p.server_said_wait(10s, start_of_test, random);
+  EXPECT_EQ(drain(p, start_of_test + 10s - 1ns), 0);
+  EXPECT_EQ(drain(p, start_of_test + 10s), 1);
+}
+
 // With a draw for each answer, whoever has many calls out would always end at the far end.
 TEST(rate_limiter, the_answers_of_one_storm_share_one_draw) {
   double sum = 0;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     seeded_entropy random(seed);
-    rate_limiter_policy p({.permits = 1, .per = 1s, .spread = 1.0});
+    rate_limiter_policy p({.permits = 1, .per = 1s, .max_wait = 1min, .spread = 1.0});
     for (int i = 0; i < 50; ++i) p.server_said_wait(10s, start_of_test + i * 1ms, random);
     sum += std::chrono::duration<double>(p.snapshot({}).paused_until - start_of_test).count();
   }
@@ -600,10 +609,12 @@ class queue_of_calls {
       waiting_.push_back({std::move(c), s.at(), wakes});
       return;
     }
-    if (s.what() == verb::call_inner)
+    if (s.what() == verb::call_inner) {
       starts.push_back(now_);
-    else
-      ++refused;
+      c->finish();
+      return;
+    }
+    ++refused;
     c->s->leave();
   }
   step ask(call& c, step (call::*enter)()) { return (c.*enter)(); }
@@ -841,7 +852,8 @@ TEST(rate_limiter_ramp, goes_on_at_another_own_rate) {
 }
 
 TEST(rate_limiter_ramp, a_pause_that_leaves_nobody_waiting_ends_it) {
-  rate_limiter_policy p({.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0});
+  rate_limiter_policy p(
+      {.permits = 10, .per = 1s, .max_wait = 1h, .spread = 0.0, .probe_every = {}});
   queue_of_calls q(p);
   server_says(p, 10s, q.now());
   for (int i = 0; i < 3; ++i) q.arrive(1, start_of_test + 30s);
@@ -955,6 +967,81 @@ TEST(rate_limiter_ramp, windows_have_none) {
   }
 }
 
+/// A pool of workers: at a hundred a second while nothing holds it, and all of them wait in a pause.
+TEST(rate_limiter_ramp, is_as_fast_as_callers_were_before_they_were_held) {
+  rate_limiter_policy p(with_ramp(1.25));
+  queue_of_calls q(p);
+  q.arrive_each(10ms, 500);
+  for (int round = 0; round < 3; ++round) {
+    const time_point end = q.now() + 10s;
+    server_says(p, 10s, q.now());
+    q.arrive_each(1ms, 4);
+    q.arrive_each(1s, 6);
+    q.run_until(end + 100ms);
+    EXPECT_EQ(q.waiting(), 0U) << "round " << round << ": ten at 125 a second";
+    q.arrive_each(10ms, 100);
+  }
+}
+
+// ---- how many answers 429 make a pause ----
+
+/// Calls at a moment each, of which the `n`th is turned away from the thousandth on.
+int pauses_of(const rate_limiter& o, duration apart, int calls, int nth) {
+  rate_limiter_policy p(o);
+  int pauses = 0;
+  time_point now = start_of_test;
+  for (int i = 0; i < calls; ++i, now += apart) {
+    call c(p, now);
+    const bool let = c.enter().what() == verb::call_inner;
+    if (let) c.finish(i >= 1000 && i % nth == 0 ? too_many_requests(1s) : succeeded());
+    c.s->leave();
+    if (p.snapshot(now).paused_until > now) {
+      ++pauses;
+      p.resume(now);
+    }
+  }
+  return pauses;
+}
+
+rate_limiter busy() { return {.permits = 1'000'000, .per = 1s, .spread = 0}; }
+
+TEST(rate_limiter_pause_share, one_now_and_then_of_a_busy_client_makes_no_pause) {
+  EXPECT_EQ(pauses_of(busy(), 2ms, 10'000, 100), 0);
+  EXPECT_EQ(pauses_of(busy(), 2ms, 10'000, 10), 0);
+  EXPECT_EQ(pauses_of(busy(), 2ms, 10'000, 6), 0);
+}
+
+TEST(rate_limiter_pause_share, a_fifth_makes_one) {
+  EXPECT_GT(pauses_of(busy(), 2ms, 10'000, 5), 100);
+  EXPECT_EQ(pauses_of(busy(), 2ms, 1009, 1), 2) << "of 40 the eighth and the ninth";
+}
+
+TEST(rate_limiter_pause_share, of_who_calls_rarely_each_makes_one) {
+  EXPECT_EQ(pauses_of(busy(), 200ms, 2000, 100), 10);
+  EXPECT_EQ(pauses_of(busy(), 1min, 2000, 100), 10);
+  EXPECT_EQ(pauses_of(busy(), 100ms, 2000, 100), 0) << "of ten a second it takes two";
+}
+
+TEST(rate_limiter_pause_share, of_the_first_calls_each_makes_one) {
+  rate_limiter_policy p(busy());
+  call c(p);
+  EXPECT_EQ(c.enter().what(), verb::call_inner);
+  c.finish(too_many_requests(1s));
+  EXPECT_EQ(p.snapshot(start_of_test).paused_until, start_of_test + 1s);
+}
+
+TEST(rate_limiter_pause_share, zero_lets_each_make_one) {
+  rate_limiter o = busy();
+  o.pause_share = 0;
+  EXPECT_EQ(pauses_of(o, 2ms, 10'000, 100), 90);
+}
+
+TEST(rate_limiter_pause_share, who_does_not_heed_the_server_makes_none) {
+  rate_limiter o = busy();
+  o.heeds_server = false;
+  EXPECT_EQ(pauses_of(o, 1min, 2000, 1), 0);
+}
+
 // ---- probes within a long pause ----
 
 rate_limiter doubtful(rate_algorithm algorithm = rate_algorithm::gcra) {
@@ -971,11 +1058,38 @@ TEST(rate_limiter_probe, a_call_at_times_finds_out_whether_a_long_pause_is_over)
     EXPECT_EQ(probe.enter().what(), verb::call_inner);
     EXPECT_EQ(drain(p, start_of_test + 15s), 0);  // one, and then it is awaited
     EXPECT_EQ(drain(p, start_of_test + 16s - 1ns), 0);
+    probe.t.set_now(start_of_test + 16s);
     probe.finish();
     EXPECT_GE(drain(p, start_of_test + 16s), 1);
     EXPECT_EQ(p.snapshot(start_of_test + 16s).paused_until, start_of_test + 16s);
     EXPECT_GE(drain(p, start_of_test + 18s), 20);
   }
+}
+
+/// It may stand in a queue further inside, or the server takes long to say no.
+TEST(rate_limiter_probe, one_that_does_not_come_back_is_no_evidence) {
+  rate_limiter_policy p(doubtful());
+  server_says(p, 3600s, start_of_test);
+  call probe(p, start_of_test + 15s);
+  EXPECT_EQ(probe.enter().what(), verb::call_inner);
+  call next(p, start_of_test + 30s - 1ns);
+  EXPECT_EQ(next.enter().what(), verb::finish);
+  call second(p, start_of_test + 30s);
+  EXPECT_EQ(second.enter().what(), verb::call_inner);
+  EXPECT_GE(p.snapshot(start_of_test + 30s).paused_until, start_of_test + 15min);
+  second.finish();
+  EXPECT_EQ(p.snapshot(start_of_test + 30s).paused_until, start_of_test + 30s);
+  second.s->leave();
+}
+
+TEST(rate_limiter_probe, one_that_is_cut_off_leaves_its_place_to_the_next) {
+  rate_limiter_policy p(doubtful());
+  server_says(p, 3600s, start_of_test);
+  call probe(p, start_of_test + 15s);
+  EXPECT_EQ(probe.enter().what(), verb::call_inner);
+  probe.cancel_at(start_of_test + 16s);
+  call next(p, start_of_test + 16s);
+  EXPECT_EQ(next.enter().what(), verb::call_inner);
 }
 
 TEST(rate_limiter_probe, one_that_is_turned_away_puts_the_next_one_off) {
@@ -1053,7 +1167,7 @@ TEST(rate_limiter_probe, an_answer_that_found_nothing_was_let_in) {
   not_found.error = errc::client_error;
   not_found.countable = false;
   probe.finish(not_found);
-  EXPECT_EQ(drain(p, start_of_test + 16s), 1);
+  EXPECT_EQ(drain(p, start_of_test + 15s), 1);
 }
 
 TEST(rate_limiter_probe, a_pause_by_hand_is_kept) {
@@ -1087,20 +1201,18 @@ TEST(rate_limiter_probe, who_waited_goes_on_the_ramp_behind_it) {
   rate_limiter_policy p(o);
   queue_of_calls q(p);
   server_says(p, 3600s, q.now());
-  q.arrive_each(1s, 16);  // the last of them goes as a probe
-  EXPECT_EQ(q.starts.size(), 1u);
-  q.arrive_each(1s, 1);  // finds the pause over
-  q.run_until(start_of_test + 16s);
+  q.arrive_each(1s, 16);  // the last of them goes as a probe, and is let in
   q.run();
-  const auto starts = q.starts_since(start_of_test + 16s);
+  const auto starts = q.starts_since(start_of_test + 15s);
   ASSERT_EQ(starts.size(), 16u);
-  for (std::size_t i = 1; i < starts.size(); ++i) EXPECT_GE(starts[i] - starts[i - 1], 700ms);
+  EXPECT_EQ(starts[1], 0s) << "the first of them with the answer";
+  for (std::size_t i = 2; i < starts.size(); ++i) EXPECT_GE(starts[i] - starts[i - 1], 700ms);
 }
 
 TEST(rate_limiter_probe, not_in_a_pause_that_is_no_longer_than_may_be) {
   rate_limiter_policy p(doubtful());
-  server_says(p, 60s, start_of_test);
-  EXPECT_EQ(drain(p, start_of_test + 60s - 1ns), 0);
+  server_says(p, 15s, start_of_test);
+  EXPECT_EQ(drain(p, start_of_test + 15s - 1ns), 0);
   rate_limiter o = doubtful();
   o.probe_every.reset();
   rate_limiter_policy kept(o);
