@@ -933,7 +933,8 @@ TEST(ExtremeOptions, OverflowNowhere) {
     o.window = window;
     o.min_calls = most;
     o.consecutive_failures = 1;
-    o.open_for = o.open_cap = o.hint_cap = o.healthy_reset = longest;
+    o.open_for = o.hint_cap = o.healthy_reset = longest;
+    o.open_cap = longest;
     o.open_multiplier = std::numeric_limits<double>::max();
     o.open_jitter = under(1.0);
     o.slow_ratio = 1.0;

@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 double seconds(duration d) { return std::chrono::duration<double>(d).count(); }
 
 double served(const report& r) { return r.served_share; }
+double goodput(const report& r) { return r.goodput; }
 double load(const report& r) { return r.load; }
 double full(const report& r) { return seconds(r.full); }
 double failed_after(const report& r) { return static_cast<double>(r.failed_after); }
@@ -67,6 +68,46 @@ row routes(const char* name, effect_of_fault what, int clients, double least, co
   return {name, clients, {s}, {each("other routes served", other_routes, at_least, least)}, before};
 }
 
+/// A pool of 64 workers, each of which calls again when it has been answered.
+row workers(const char* name, std::vector<fault> what, std::vector<bound> bounds,
+            const char* before) {
+  scenario s;
+  s.callers = 64;
+  s.faults = std::move(what);
+  s.lasts = s.warm_up + s.faults[0].lasts + 45s;
+  return {name, 1, {s}, std::move(bounds), before};
+}
+
+std::vector<fault> errors_and_bursts() {
+  std::vector<fault> all = {{.lasts = 30s, .share = 0.2}};
+  for (int i = 0; i < 12; ++i)
+    all.push_back({.from = i * 2500ms, .lasts = 500ms, .status = 429, .retry_after = "1"});
+  return all;
+}
+
+/// A short failure of the network while one route is broken.
+row two_at_once(const char* before) {
+  scenario s = with(50, {.lasts = 30s, .route = 3}, 75s);
+  s.routes = 5;
+  s.faults.push_back({.from = 10s, .lasts = 3s, .what = effect_of_fault::refuse});
+  return {"one route of five answers 503, none connects for 3 s",
+          50,
+          {s},
+          {each("other routes served", other_routes, at_least, 0.95)},
+          before};
+}
+
+row two_routes(const char* before) {
+  scenario s = with(1, {.lasts = 30s, .what = effect_of_fault::hang, .route = 3}, 75s);
+  s.routes = 5;
+  s.faults.push_back({.lasts = 30s, .what = effect_of_fault::hang, .route = 1});
+  return {"two routes of five hang",
+          1,
+          {s},
+          {each("other routes served", other_routes, at_least, 0.95)},
+          before};
+}
+
 row status_404_afterwards(int clients, const char* before) {
   scenario s = with(clients, {.lasts = 3s, .status = 500}, 60s);
   s.status_when_well = 404;
@@ -78,6 +119,7 @@ row status_404_afterwards(int clients, const char* before) {
 std::vector<row> rows() {
   const auto hang = effect_of_fault::hang;
   const auto slow = effect_of_fault::slow;
+  const auto refuse = effect_of_fault::refuse;
   scenario small_processes = with(200, {.lasts = 30s});
   small_processes.rate = 1000;
   small_processes.workers = 100;
@@ -160,6 +202,11 @@ std::vector<row> rows() {
        {with(200, {.lasts = 10s, .retry_after = "3600"}, 90s)},
        {each("full", full, at_most, 20)},
        "dark for an hour"},
+      {"429 with Retry-After 1000000000 for 0.1 s",
+       1,
+       {with(1, {.lasts = 100ms, .status = 429, .retry_after = "1000000000"}, 90s)},
+       {each("full", full, at_most, 20)},
+       "dark for 15 minutes"},
       {"429 with Retry-After 1000000000, once",
        1,
        {with(1, {.lasts = 100ms, .status = 429, .retry_after = "1000000000", .only = 1}, 90s)},
@@ -172,6 +219,47 @@ std::vector<row> rows() {
        {small_processes},
        {each("load", load, at_most, 0.3)},
        "load 0.05, full 19 s"},
+      {"outage of 60 s",
+       200,
+       {with(200, {.lasts = 60s}, 120s)},
+       {each("full", full, at_most, 5), mean_of("load", load, at_most, 0.2)},
+       "0 %, full 11.6 s (15.1 s)"},
+      {"connections refused for 20 s",
+       1,
+       {with(1, {.lasts = 20s, .what = refuse}, 75s)},
+       {each("full", full, at_most, 2), mean_of("load", load, at_most, 0.05)},
+       "full 7.5 s (9.3 s)"},
+      {"connections refused for 20 s",
+       200,
+       {with(200, {.lasts = 20s, .what = refuse}, 75s)},
+       {each("full", full, at_most, 4), mean_of("load", load, at_most, 0.35)},
+       "full 10.4 s (10.5 s)"},
+      {"half of the connections refused for 30 s",
+       1,
+       {with(1, {.lasts = 30s, .what = refuse, .share = 0.5}, 75s)},
+       {mean_of("served", served, at_least, 0.6), mean_of("load", load, at_most, 1.4)},
+       "0.2 % served, dark afterwards"},
+      {"70 % errors for 30 s",
+       1,
+       {with(1, {.lasts = 30s, .share = 0.7}, 75s)},
+       {mean_of("served", served, at_least, 0.3), mean_of("load", load, at_most, 1.35)},
+       "0.1 % served, dark afterwards"},
+      {"1 % of 429 with Retry-After 1 for 30 s",
+       1,
+       {with(1, {.lasts = 30s, .share = 0.01, .status = 429, .retry_after = "1"}, 75s)},
+       {each("served", served, at_least, 0.99), each("full", full, at_most, 0)},
+       "30 % served at 0.23, peak 2.0"},
+      two_routes("the others 1 % served"),
+      two_at_once("the others 14 % served"),
+      workers("64 workers, outage of 10 s", {{.lasts = 10s}}, {each("full", full, at_most, 3)},
+              "full 16.6 s (17.8 s)"),
+      workers("64 workers, hang of 30 s", {{.lasts = 30s, .what = hang}},
+              {each("full", full, at_most, 5)}, "full 18.1 s (19.1 s)"),
+      workers("64 workers, 429 with Retry-After 5 for 10 s",
+              {{.lasts = 10s, .status = 429, .retry_after = "5"}}, {each("full", full, at_most, 2)},
+              "full 0.4 s, peak of 0.1 s 1.8"),
+      workers("64 workers, 20 % errors and bursts of 429", errors_and_bursts(),
+              {each("goodput", goodput, at_least, 0.35)}, "1 % served, full 32 s"),
   };
 }
 

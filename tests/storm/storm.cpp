@@ -7,6 +7,7 @@
 #include "hawser/observe/observer.hpp"
 #include "hawser/testing/manual_environment.hpp"
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
@@ -118,6 +119,7 @@ class dependency final : public http::transport {
         return;
       } else if (chance_.uniform() < f.share) {
         if (left_[i] && (*left_[i])-- <= 0) continue;
+        if (f.what == effect_of_fault::refuse) return refuse_at(later(now, 1ms), id);
         return answer_at(later(now, 5ms), id, f.status, f.retry_after);
       }
     }
@@ -164,7 +166,14 @@ class dependency final : public http::transport {
     agenda_.at(when, [this, id, status, hint] { end(id, {}, status, hint); });
   }
 
-  void end(std::uint64_t id, error_code ec, int status, const std::string& hint) {
+  void refuse_at(time_point when, std::uint64_t id) {
+    agenda_.at(when, [this, id] {
+      end(id, boost::asio::error::connection_refused, 0, "", evidence::never_sent);
+    });
+  }
+
+  void end(std::uint64_t id, error_code ec, int status, const std::string& hint,
+           evidence of_failure = evidence::maybe_applied) {
     const auto found = running_.find(id);
     if (found == running_.end()) return;  // its caller gave up
     http::exchange* const what = found->second;
@@ -173,8 +182,8 @@ class dependency final : public http::transport {
       what->answer->set_status(status);
       if (!hint.empty()) what->answer->mutable_headers().add("Retry-After", hint);
     }
-    boost::asio::post(env_.get_executor(), [what, ec] {
-      what->on_done(ec, ec ? evidence::maybe_applied : evidence::answered, {});
+    boost::asio::post(env_.get_executor(), [what, ec, of_failure] {
+      what->on_done(ec, ec ? of_failure : evidence::answered, {});
     });
   }
 
@@ -329,6 +338,9 @@ report run(const scenario& what, std::uint64_t seed) {
   const std::size_t warm = step(later(start, what.warm_up));
   const double usual =  // in a step
       static_cast<double>(good.sum(warm / 2, warm)) / static_cast<double>(warm - warm / 2);
+  r.goodput = static_cast<double>(good.sum(step(begin), step(end))) /
+              (what.callers > 0 ? usual * static_cast<double>(step(end) - step(begin))
+                                : static_cast<double>(offered.sum(step(begin), step(end))));
   const auto serves = [&](std::size_t from, std::size_t to) {
     const double due = what.callers > 0 ? usual * static_cast<double>(to - from)
                                         : static_cast<double>(offered.sum(from, to));

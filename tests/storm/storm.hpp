@@ -24,9 +24,10 @@ namespace hawser::storm {
 
 /// What a fault does to the requests that it meets.
 enum class effect_of_fault : std::uint8_t {
-  error,  ///< Answers `status` in 5 ms, to the part `share` of them.
-  hang,   ///< Never answers.
-  slow,   ///< Takes `factor` times as long.
+  error,   ///< Answers `status` in 5 ms, to the part `share` of them.
+  hang,    ///< Never answers.
+  slow,    ///< Takes `factor` times as long.
+  refuse,  ///< Refuses the connection in 1 ms, to the part `share` of them.
 };
 
 struct fault {
@@ -49,8 +50,8 @@ struct scenario {
   /// in the second half of `warm_up`.
   int callers = 0;
   duration thinks = std::chrono::milliseconds(100);  ///< On average.
-  int routes = 1;     ///< Among which the calls are spread evenly.
-  int workers = 50;   ///< Of the dependency, each serving one request at a time.
+  int routes = 1;                                    ///< Among which the calls are spread evenly.
+  int workers = 50;  ///< Of the dependency, each serving one request at a time.
   duration takes = std::chrono::milliseconds(50);
   std::size_t queue = 1000;  ///< Requests that may wait for a worker; more are answered 503.
   duration warm_up = std::chrono::seconds(20);  ///< Healthy, before the first fault may begin.
@@ -68,6 +69,7 @@ struct report {
   std::size_t met = 0;
   std::size_t served = 0;
   double served_share = 1;
+  double goodput = 0;      ///< Served during the fault over what was offered, or usually served.
   double load = 0;         ///< Attempts during the fault over calls offered during it.
   double load_of_met = 0;  ///< Attempts of the calls that met it, whenever made, over these calls.
   // Afterwards.
