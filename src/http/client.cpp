@@ -486,11 +486,12 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (ec) {
       o = hawser::classify(ec);
       o.delivery = delivery;
-      if (o.rejected && earlier_)
+      const bool hides = o.rejected && earlier_;
+      if (hides)
         bring_back(error(ec, std::move(detail)));
       else
         failure_ = error(ec, std::move(detail));
-      only_refused_ = o.rejected && !earlier_;
+      only_refused_ = o.rejected && !hides;
     } else {
       answered_ = true;
       only_refused_ = false;

@@ -297,6 +297,48 @@ TEST_F(client_policies, a_full_pool_hides_no_error_before_it) {
   EXPECT_NE(r.error().detail().find("pool_full"), std::string_view::npos) << r.error().detail();
 }
 
+// Nor do several in a row, as with a retry that waits for permission.
+TEST_F(client_policies, a_pool_that_stays_full_hides_nothing_however_often_it_is_asked) {
+  for (const int refusals : {1, 2, 3, 4}) {
+    for (const bool answered : {true, false}) {
+      SCOPED_TRACE(std::to_string(refusals) + (answered ? " after a 500" : " after a reset"));
+      net->script({answered
+                       ? scripted_exchange::answer(500, R"({"why":"ill"})")
+                       : scripted_exchange::fail(reset, evidence::never_sent, "the real one")});
+      const std::size_t before = net->requests().size();
+      net->otherwise(scripted_exchange::fail(errc::pool_full, evidence::never_sent));
+      const client api = over(pipeline_builder("api")
+                                  .add(timeout{.after = refusals * 1s + 500ms})
+                                  .add(retry{.max_attempts = 9,
+                                             .delay = constant{.each = 1s, .spread = jitter::none},
+                                             .wait_for_permission = true}));
+      const result<response> r = api.send(request::get("/x"), told);
+      EXPECT_EQ(net->requests().size() - before, static_cast<std::size_t>(1 + refusals));
+      if (answered) {
+        ASSERT_TRUE(r) << r.error().message();
+        EXPECT_EQ(r->status(), 500);
+        EXPECT_EQ(r->body(), R"({"why":"ill"})");
+      } else {
+        EXPECT_EQ(r.error(), reset);
+        EXPECT_NE(r.error().detail().find("the real one"), std::string_view::npos);
+      }
+    }
+  }
+}
+
+TEST_F(client_policies, what_comes_after_refusals_of_the_pool_is_what_counts) {
+  net->script({scripted_exchange::answer(500),
+               scripted_exchange::fail(errc::pool_full, evidence::never_sent),
+               scripted_exchange::fail(errc::pool_full, evidence::never_sent),
+               scripted_exchange::answer(200, "at last")});
+  const client api = over(pipeline_builder("api")
+                              .add(timeout{.after = 1min})
+                              .add(retry{.max_attempts = 2, .wait_for_permission = true}));
+  const result<response> r = api.send(request::get("/x"), told);
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->body(), "at last");
+}
+
 TEST_F(client_policies, a_gateways_answer_to_an_unsafe_request_leaves_the_outcome_unknown) {
   const client api = make();
   for (const int status : {502, 504}) {
