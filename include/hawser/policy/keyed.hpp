@@ -79,6 +79,7 @@ class HAWSER_API keyed_policy final : public policy {
   [[nodiscard]] unsigned amplification() const noexcept override {
     return shared_->amplification();
   }
+  [[nodiscard]] bool makes_attempts() const noexcept override { return shared_->makes_attempts(); }
 
   /// The policy of `key`, made if there is room for another, else the shared one. Throws
   /// std::bad_alloc, and what the maker throws.

@@ -132,6 +132,8 @@ TEST(keyed, is_what_it_keeps_to_a_pipeline) {
   EXPECT_EQ(breaker->stage_is_trivial(), plain->stage_is_trivial());
   EXPECT_EQ(breaker->needs_of_success(), plain->needs_of_success());
   EXPECT_EQ(make_policy(keyed{retry{.max_attempts = 7}})->amplification(), 7u);
+  EXPECT_TRUE(make_policy(keyed{retry{.max_attempts = 1}})->makes_attempts());
+  EXPECT_FALSE(breaker->makes_attempts());
   // Which limit is one key's: the stage is asked, not the plan.
   EXPECT_EQ(make_policy(keyed{timeout{.after = 1s}})->plain_limit(), duration::zero());
 }

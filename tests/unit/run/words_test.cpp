@@ -2,6 +2,7 @@
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/fallback.hpp"
+#include "hawser/policy/keyed.hpp"
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/timeout.hpp"
@@ -54,6 +55,16 @@ TEST_F(words, limit_inside_a_retry_of_one_attempt_is_an_attempts) {
     env.advance(4s);
     EXPECT_EQ(e.error, errc::attempt_timeout) << allowed;
   }
+}
+
+TEST_F(words, limit_inside_a_keyed_retry_of_one_attempt_is_an_attempts) {
+  const pipeline p = pipeline_builder("p")
+                         .add(timeout{.after = 9s})
+                         .add(keyed{retry{.max_attempts = 1}})
+                         .add(timeout{.after = 4s})
+                         .build(env);
+  const auto r = p.execute(taking(5s, []() -> int { throw std::runtime_error("late"); }));
+  EXPECT_EQ(r.error(), errc::attempt_timeout);
 }
 
 TEST_F(words, limit_outside_a_retry_of_one_attempt_is_the_calls) {
