@@ -296,7 +296,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.why.detail(), masks()), initiating);
     } else if (failure_.detail().empty() && end.why != errc::outcome_unknown) {
-      deliver(end.why, initiating);
+      deliver(end.why.about_answer_of(failure_), initiating);
     } else {
       std::string story;
       if_memory_allows([&] {
