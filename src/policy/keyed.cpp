@@ -61,12 +61,30 @@ policy& keyed_policy::look_up(std::string_view key, std::uint64_t hash) {
     full_.store(true, std::memory_order_relaxed);
     return *shared_;
   }
+  return add_locked(key, hash);
+}
+
+policy& keyed_policy::add_locked(std::string_view key, std::uint64_t hash) {
   entries_.push_back(std::make_unique<entry>(entry{hash, std::string(key), made(shared_.get())}));
   const std::size_t mask = slots_.size() - 1;
   std::size_t i = static_cast<std::size_t>(hash) & mask;
   while (slots_[i].load(std::memory_order_relaxed) != nullptr) i = (i + 1) & mask;
   slots_[i].store(entries_.back().get(), std::memory_order_release);
   return *entries_.back()->its;
+}
+
+bool keyed_policy::admits(std::string_view guess) {
+  const std::size_t most = (how_.max_keys - 1) / 2;  // and the empty key: half
+  const std::uint64_t hash = key_hash_of(guess);
+  if (find(guess, hash) != nullptr) return true;
+  if (guesses_.load(std::memory_order_relaxed) == most) return false;
+  const std::lock_guard lock(mutex_);
+  if (find(guess, hash) != nullptr) return true;
+  const std::size_t before = guesses_.load(std::memory_order_relaxed);
+  if (before == most || entries_.size() == how_.max_keys) return false;
+  (void)add_locked(guess, hash);
+  guesses_.store(before + 1, std::memory_order_relaxed);
+  return true;
 }
 
 std::shared_ptr<policy> keyed_policy::of(std::string_view key) {

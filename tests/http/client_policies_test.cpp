@@ -17,7 +17,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <stop_token>
+#include <string>
 
 namespace hawser::test::client_policies_test {
 namespace {
@@ -1210,6 +1212,50 @@ TEST_F(client_policies, invented_routes_take_no_room_from_templates) {
   EXPECT_NE(breaker, policies.breakers()->shared());
   breaker->isolate(env.now());
   EXPECT_TRUE(api.send(request::get("/users/1000")));
+}
+
+TEST_F(client_policies, invented_routes_of_several_clients_take_no_room_from_templates) {
+  for (const std::size_t routes : {2u, 3u, 16u, 64u, 200u}) {
+    SCOPED_TRACE(routes);
+    standard_options o;
+    o.max_routes = routes;
+    const http::standard_policies policies("billing", o);
+    const client first = over(policies.builder());
+    const client second = over(policies.builder());
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_TRUE(first.send(request::get("/users/" + std::to_string(i))));
+      ASSERT_TRUE(second.send(request::get("/orders/" + std::to_string(i))));
+    }
+    EXPECT_LE(policies.breakers()->size(), (routes + 1) / 2);
+    ASSERT_TRUE(second.send(request::get("/quotes/{id}").param("id", "7")));
+    for (const auto& each :
+         {policies.breakers(), policies.all_server_waits(), policies.route_bulkheads()})
+      EXPECT_NE(each->of("GET /quotes/{id}"), each->shared());
+  }
+}
+
+// As a policy of the user's own may keep something for each key.
+TEST_F(client_policies, invented_routes_are_bounded_without_keyed_policies_too) {
+  struct keys final : policy {
+    struct on_call final : stage {
+      explicit on_call(keys& k) : of(k) {}
+      step enter(tick& t) override {
+        of.seen.emplace(t.key());
+        return step::call_inner();
+      }
+      keys& of;
+    };
+    std::string_view kind() const noexcept override { return "keys"; }
+    std::size_t stage_size() const noexcept override { return sizeof(on_call); }
+    std::size_t stage_alignment() const noexcept override { return alignof(on_call); }
+    stage* make_stage(void* memory) override { return ::new (memory) on_call(*this); }
+    std::set<std::string> seen;
+  };
+  const auto all = std::make_shared<keys>();
+  const client api = over(pipeline_builder("api").add(all));
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(api.send(request::get("/users/" + std::to_string(i))));
+  EXPECT_EQ(all->seen.size(), 33U);  // and the empty one
+  EXPECT_EQ(all->seen.count("GET /users/0"), 1U);
 }
 
 TEST_F(client_policies, the_standard_stack_limits_call_and_attempt) {
