@@ -1201,6 +1201,18 @@ TEST_F(client_policies, a_call_of_its_own_key_has_its_own_breaker) {
   EXPECT_TRUE(api.send(request::get("/quotes/{id}").param("id", "1")));
 }
 
+TEST_F(client_policies, a_route_that_is_not_there_is_not_found_and_takes_no_room) {
+  standard_options o;
+  o.max_routes = 1;
+  const http::standard_policies policies("billing", o);
+  EXPECT_EQ(policies.find_breaker("GET /quotes/{id}"), nullptr);
+  EXPECT_EQ(policies.breakers()->size(), 0U);
+  const client api = over(policies.builder());
+  ASSERT_TRUE(api.send(request::get("/quotes/{id}").param("id", "7")));
+  EXPECT_EQ(policies.find_breaker("GET /quotes/{id}"), policies.breaker("GET /quotes/{id}"));
+  EXPECT_EQ(policies.find_breaker("GET /qoutes/{id}"), nullptr) << "not the shared one";
+}
+
 TEST_F(client_policies, invented_routes_take_no_room_from_templates) {
   const http::standard_policies policies("billing");
   const client api = over(policies.builder());

@@ -81,9 +81,11 @@ class HAWSER_API keyed_policy final : public policy {
   }
   [[nodiscard]] bool makes_attempts() const noexcept override { return shared_->makes_attempts(); }
 
-  /// The policy of `key`, made if there is room for another, else the shared one. Throws
-  /// std::bad_alloc, and what the maker throws.
+  /// The policy of `key`, made if there is room for another, else the shared one: what is done to
+  /// that by hand is done to all further keys. Throws std::bad_alloc, and what the maker throws.
   [[nodiscard]] std::shared_ptr<policy> of(std::string_view key);
+  /// The policy of its own that `key` has; null if it has none. Makes nothing.
+  [[nodiscard]] std::shared_ptr<policy> find(std::string_view key) const noexcept;
   /// Whether a key that may be one of endless many, such as a path with an id in it, should be used:
   /// it has a policy of its own, or is given one now, while fewer than half of `max_keys` came this
   /// way. So guesses, and the empty key for all others, leave half of the room. Throws as `of` does.
@@ -104,7 +106,7 @@ class HAWSER_API keyed_policy final : public policy {
   };
 
   [[nodiscard]] std::shared_ptr<policy> made(const policy* like) const;
-  [[nodiscard]] entry* find(std::string_view key, std::uint64_t hash) const noexcept;
+  [[nodiscard]] entry* entry_of(std::string_view key, std::uint64_t hash) const noexcept;
   [[nodiscard]] policy& look_up(std::string_view key, std::uint64_t hash);
   policy& add_locked(std::string_view key, std::uint64_t hash);
 

@@ -145,6 +145,17 @@ TEST(keyed, every_key_within_the_bound_is_found_again) {
   }
 }
 
+TEST(keyed, looking_takes_no_room) {
+  keyed_policy p([] { return make_policy(one_per_hour()); }, {.max_keys = 2});
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(p.find("typo " + std::to_string(i)), nullptr);
+  EXPECT_EQ(p.size(), 0u);
+  const auto a = p.of("a");
+  const keyed_policy& seen = p;
+  EXPECT_EQ(seen.find("a"), a);
+  for (const char* key : {"b", "c"}) (void)p.of(key);
+  EXPECT_EQ(p.find("c"), nullptr) << "it has none of its own";
+}
+
 TEST(keyed, is_shown_in_the_order_of_arrival) {
   keyed_policy p([] { return make_policy(one_per_hour()); }, {.max_keys = 3});
   for (const char* key : {"z", "", "a", "too many"}) (void)p.of(key);
