@@ -86,9 +86,9 @@ class HAWSER_API keyed_policy final : public policy {
   [[nodiscard]] std::shared_ptr<policy> of(std::string_view key);
   /// The policy of its own that `key` has; null if it has none. Makes nothing.
   [[nodiscard]] std::shared_ptr<policy> find(std::string_view key) const noexcept;
-  /// Whether a key that may be one of endless many, such as a path with an id in it, should be used:
+  /// Whether a key that may be one of endless many, such as a path with an id in it, is to be used:
   /// it has a policy of its own, or is given one now, while fewer than half of `max_keys` came this
-  /// way. So guesses, and the empty key for all others, leave half of the room. Throws as `of` does.
+  /// way. So guesses, and the empty key for the rest, leave half of the room. Throws as `of` does.
   [[nodiscard]] bool admits(std::string_view guess);
   /// The one that keys beyond `max_keys` share.
   [[nodiscard]] std::shared_ptr<policy> shared() const { return shared_; }
