@@ -5,6 +5,7 @@
 #include "hawser/http/url.hpp"
 #include "hawser/observe/redactor.hpp"
 #include "hawser/policy/classify.hpp"
+#include "hawser/policy/keyed.hpp"
 #include "hawser/policy/policy.hpp"
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
@@ -19,6 +20,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/prefer.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -31,6 +33,7 @@
 #include <typeinfo>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace hawser::inline v0::http {
 
@@ -106,6 +109,9 @@ class client::state {
     check_name(options.correlation_header, "client.correlation_header", {key});
     check_name(options.attempt_header, "client.attempt_header",
                {key, options.correlation_header.value_or("")});
+    for (const auto& level : policies.plan()->levels)
+      if (auto* const keyed = dynamic_cast<keyed_policy*>(level.what.get()))
+        by_route_.push_back(keyed);
     born = env.now();
     prefix = base.path();
     if (prefix.back() == '/') prefix.pop_back();  // a request's path begins with it
@@ -128,6 +134,21 @@ class client::state {
     report.error = why;
   }
 
+  /// Whether a target without parameters is believed to be a route of its own: where policies are
+  /// kept by route, as long as they all have room for it.
+  [[nodiscard]] bool admits_literal(std::string_view name) {
+    if (by_route_.empty()) return literals_.admits(name);
+    return std::all_of(by_route_.begin(), by_route_.end(), [&](keyed_policy* each) {
+      try {
+        return each->admits(name);
+      } catch (const std::bad_alloc&) {
+        throw;
+      } catch (...) {  // by its maker: the call will hear of it
+        return true;
+      }
+    });
+  }
+
   void enter(call& c);
   void leave(call& c) noexcept;
   void close() noexcept;
@@ -143,7 +164,6 @@ class client::state {
   std::shared_ptr<http::transport> carrier;
   const idempotency_profile ietf = idempotency_profile::ietf();
   time_point born;
-  literal_routes literals;
 
  private:
   void tell_of_short_lives(time_point now) const;
@@ -159,6 +179,9 @@ class client::state {
     else if (!by_default && !own.empty())
       options.default_headers.add(name, own);
   }
+
+  std::vector<keyed_policy*> by_route_;  // of the pipeline
+  literal_routes literals_;              // where it has none
 
   std::mutex mutex_;
   call* first_ = nullptr;  // running calls
@@ -296,7 +319,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     } else if (own) {
       deliver(hawser::detail::with_story(failure_, end.why.detail(), masks()), initiating);
     } else if (failure_.detail().empty() && end.why != errc::outcome_unknown) {
-      deliver(end.why, initiating);
+      deliver(end.why.about_answer_of(failure_), initiating);
     } else {
       std::string story;
       if_memory_allows([&] {
@@ -345,12 +368,12 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (!problem_) put_fields();
   }
 
-  /// Whether the request's name tells a route: somebody chose it, or it is a template; of targets
-  /// without parameters only the first few are believed to be one.
+  /// Whether the request's name tells a route: somebody chose it, or it is a template; targets
+  /// without parameters may have ids in them, so only the first of them are believed to be one.
   [[nodiscard]] bool is_route() const {
     const std::string_view route = request_.route();
     return !request_.name().ends_with(route) || route.find('{') != std::string_view::npos ||
-           state_->literals.admits(request_.name());
+           state_->admits_literal(request_.name());
   }
 
   void put_target() {
@@ -486,11 +509,12 @@ class client::call final : public hawser::detail::async_operation, private excha
     if (ec) {
       o = hawser::classify(ec);
       o.delivery = delivery;
-      if (o.rejected && earlier_)
+      const bool hides = o.rejected && earlier_;
+      if (hides)
         bring_back(error(ec, std::move(detail)));
       else
         failure_ = error(ec, std::move(detail));
-      only_refused_ = o.rejected && !earlier_;
+      only_refused_ = o.rejected && !hides;
     } else {
       answered_ = true;
       only_refused_ = false;

@@ -4,7 +4,9 @@
 //   if (known.admits("GET /health")) use_as_key(...);
 //
 // A target with "{id}" in it is a template, and there are as many as the program has. One without
-// may be a template too, or have an id written into it: those are as many as there are ids.
+// may be a template too, or have an id written into it: those are as many as there are ids. Where
+// policies are kept by key, they say how many they have room for (`keyed_policy::admits`); this is
+// for pipelines without, whose own policies may keep something by key.
 #pragma once
 
 #include <array>
@@ -35,7 +37,7 @@ class literal_routes {
     return true;
   }
 
-  static constexpr std::size_t most = 32;  ///< Half of what a keyed policy holds by default.
+  static constexpr std::size_t most = 32;
 
  private:
   std::array<std::string, most> names_;  // each written once, before `held_` covers it

@@ -64,6 +64,9 @@ standard_policies::standard_policies(std::string name, standard_options o)
     : name_(std::move(name)) {
   check("call_timeout", o.call_timeout);
   check("attempt_timeout", o.attempt_timeout);
+  if (o.max_routes < 1 || o.max_routes > 1'000'000)
+    throw config_error("standard_options.max_routes", std::to_string(o.max_routes),
+                       "must be from 1 to 1000000");
   if (o.retry.budget == nullptr)
     o.retry.budget = make_budget(retry_budget{.name = name_ + " retry budget"});
   budget_ = o.retry.budget;

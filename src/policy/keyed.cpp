@@ -44,7 +44,8 @@ std::shared_ptr<policy> keyed_policy::made(const policy* like) const {
   return its;
 }
 
-keyed_policy::entry* keyed_policy::find(std::string_view key, std::uint64_t hash) const noexcept {
+keyed_policy::entry* keyed_policy::entry_of(std::string_view key,
+                                            std::uint64_t hash) const noexcept {
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = static_cast<std::size_t>(hash) & mask;; i = (i + 1) & mask) {
     entry* const at = slots_[i].load(std::memory_order_acquire);
@@ -53,14 +54,18 @@ keyed_policy::entry* keyed_policy::find(std::string_view key, std::uint64_t hash
 }
 
 policy& keyed_policy::look_up(std::string_view key, std::uint64_t hash) {
-  if (entry* const known = find(key, hash)) return *known->its;
+  if (entry* const known = entry_of(key, hash)) return *known->its;
   if (full_.load(std::memory_order_relaxed)) return *shared_;
   const std::lock_guard lock(mutex_);
-  if (entry* const known = find(key, hash)) return *known->its;
+  if (entry* const known = entry_of(key, hash)) return *known->its;
   if (entries_.size() == how_.max_keys) {
     full_.store(true, std::memory_order_relaxed);
     return *shared_;
   }
+  return add_locked(key, hash);
+}
+
+policy& keyed_policy::add_locked(std::string_view key, std::uint64_t hash) {
   entries_.push_back(std::make_unique<entry>(entry{hash, std::string(key), made(shared_.get())}));
   const std::size_t mask = slots_.size() - 1;
   std::size_t i = static_cast<std::size_t>(hash) & mask;
@@ -69,11 +74,30 @@ policy& keyed_policy::look_up(std::string_view key, std::uint64_t hash) {
   return *entries_.back()->its;
 }
 
+bool keyed_policy::admits(std::string_view guess) {
+  const std::size_t most = (how_.max_keys - 1) / 2;  // and the empty key: half
+  const std::uint64_t hash = key_hash_of(guess);
+  if (entry_of(guess, hash) != nullptr) return true;
+  if (guesses_.load(std::memory_order_relaxed) == most) return false;
+  const std::lock_guard lock(mutex_);
+  if (entry_of(guess, hash) != nullptr) return true;
+  const std::size_t before = guesses_.load(std::memory_order_relaxed);
+  if (before == most || entries_.size() == how_.max_keys) return false;
+  (void)add_locked(guess, hash);
+  guesses_.store(before + 1, std::memory_order_relaxed);
+  return true;
+}
+
 std::shared_ptr<policy> keyed_policy::of(std::string_view key) {
   const std::uint64_t hash = key_hash_of(key);
   (void)look_up(key, hash);
-  entry* const known = find(key, hash);
+  entry* const known = entry_of(key, hash);
   return known != nullptr ? known->its : shared_;
+}
+
+std::shared_ptr<policy> keyed_policy::find(std::string_view key) const noexcept {
+  const entry* const known = entry_of(key, key_hash_of(key));
+  return known != nullptr ? known->its : nullptr;
 }
 
 void keyed_policy::for_each(

@@ -90,8 +90,9 @@ class retry_policy::on_call final : public stage {
   step timer(tick& /*t*/) override { return step::call_inner(); }
 
   // Cut off in a wait: what counts is what went wrong before.
-  outcome canceled(const outcome& o, tick& /*t*/) override {
+  outcome canceled(const outcome& o, tick& t) override {
     if (!failure_) return o;
+    give_back(t);
     outcome real = *failure_;
     real.why = {shared_.name(), reason::deadline, 0, 0, never};
     return real;
@@ -159,7 +160,13 @@ class retry_policy::on_call final : public stage {
       if (at < t.deadline()) return sleep(t, at, remaining(at, t.now()), reason::local_rejection);
     }
     if (!failure_) return t.finish(o);
+    give_back(t);
     return stop(t, reason::local_rejection, 0, 0, until);
+  }
+
+  /// The try that was paid for does not come about.
+  void give_back(const tick& t) noexcept {
+    if (options().budget) options().budget->refund(paid_, t.now());
   }
 
   /// Whether to ask a local policy again: it said when, or a deadline bounds the asking.

@@ -114,7 +114,11 @@ class window_budget final : public budget {
   }
 
   void succeeded(double last_payment, time_point now) noexcept override {
-    if (!options_.refund || !(last_payment > 0)) return;
+    if (options_.refund) refund(last_payment, now);
+  }
+
+  void refund(double payment, time_point now) noexcept override {
+    if (!(payment > 0)) return;
     const std::lock_guard lock(mutex_);
     roll_locked(now);
     if (bucket* const paid = recent_.newest([](const bucket& b) { return b.spent > 0; }))
@@ -213,6 +217,10 @@ class bucket_budget final : public budget {
     give(in_units(options_.retry_refund * std::min<double>(last_payment, options_.tokens)), now);
   }
 
+  void refund(double payment, time_point now) noexcept override {
+    if (payment > 0) give(in_units(std::min<double>(payment, options_.tokens)), now);
+  }
+
   [[nodiscard]] double balance(time_point now) const noexcept override {
     const std::int64_t held = level_.load(std::memory_order_relaxed) + minted(now);
     return static_cast<double>(std::min(held, capacity_)) / static_cast<double>(unit);
@@ -284,6 +292,8 @@ class bucket_budget final : public budget {
 }  // namespace
 
 budget::~budget() = default;
+
+void budget::refund(double /*payment*/, time_point /*now*/) noexcept {}
 
 // Factory
 

@@ -80,16 +80,19 @@ error with_last_words(const error& end, const error& own, const redactor* masks)
   try {
     if (end == errc::outcome_unknown) {  // it has named the code itself
       if (own.detail().empty()) return end.about_answer_of(own);
-      const error about = error(end.code(), std::string(own.detail())).about_answer_of(own);
+      const error about =
+          error(end.code(), std::string(own.detail())).about_answer_of(end).about_answer_of(own);
       return with_story(about, end.detail(), masks);
     }
     std::string words = words_of(own);
-    if (words.empty()) return end;
+    if (words.empty()) return end.about_answer_of(own);
     words.insert(0, end.detail().empty() ? "it ended with: " : "; it ended with: ");
     words.insert(0, end.detail());
-    return error(end.code(), masks != nullptr ? masks->text(words) : std::move(words));
+    return error(end.code(), masks != nullptr ? masks->text(words) : std::move(words))
+        .about_answer_of(end)
+        .about_answer_of(own);
   } catch (const std::bad_alloc&) {
-    return end;
+    return end.about_answer_of(own);
   }
 }
 
@@ -98,7 +101,8 @@ error with_refusal(const error& end, const error& refusal, const redactor* masks
   try {
     std::string text(end.detail());
     text.append(text.empty() ? "" : "; ").append("refused by ").append(refusal.detail());
-    return error(end.code(), masks != nullptr ? masks->text(text) : std::move(text));
+    return error(end.code(), masks != nullptr ? masks->text(text) : std::move(text))
+        .about_answer_of(end);
   } catch (const std::bad_alloc&) {
     return end;
   }

@@ -677,6 +677,8 @@ TEST(BadOptions, OfTheStandardPipelineAreNamedAsTheirs) {
             {1ns, longest}, {0ns, -1ns, most_negative}),
       edges("standard_options.attempt_timeout", "must be over 0",
             &standard_options::attempt_timeout, {1ns, longest}, {0ns, -1ns, most_negative}),
+      edges("standard_options.max_routes", "must be from 1 to 1000000",
+            &standard_options::max_routes, {1u, 1'000'000u}, {0u, 1'000'001u, endless}),
   });
   standard_options o;
   o.retry.max_attempts = 0;

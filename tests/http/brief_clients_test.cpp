@@ -10,6 +10,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -130,14 +132,40 @@ TEST_F(brief_clients, an_observer_that_throws_does_no_harm) {
   EXPECT_EQ(told().size(), 1U);
 }
 
-// Sixteen origins are remembered: those that were busy last.
+TEST(brief_clients_memory, tells_each_of_many_origins_once) {
+  for (const std::uint64_t origins : {16u, 17u, 64u}) {
+    hawser::detail::brief_clients counts;
+    time_point now{};
+    std::vector<int> told(origins);
+    for (std::uint64_t i = 0; i < 400 * origins; ++i)
+      if (counts.gone(i % origins, now += 1ms)) ++told[i % origins];
+    EXPECT_EQ(told, std::vector<int>(origins, 1)) << origins;
+  }
+}
+
+TEST(brief_clients_memory, never_tells_twice_whoever_came_between) {
+  hawser::detail::brief_clients counts;
+  time_point now{};
+  std::map<std::uint64_t, int> told;
+  for (int round = 0; round < 3; ++round)
+    for (std::uint64_t origin = 0; origin < 100; ++origin, now += 1s)
+      for (int i = 0; i < 110; ++i) told[origin] += counts.gone(origin, now) ? 1 : 0;
+  int tells = 0;
+  for (const auto& [origin, times] : told) {
+    EXPECT_LE(times, 1) << origin;
+    tells += times;
+  }
+  EXPECT_EQ(tells, hawser::detail::brief_clients::most);
+}
+
+// What was heard of once makes room for others; what comes again and again stays.
 TEST(brief_clients_memory, is_bounded_and_keeps_the_busy) {
   hawser::detail::brief_clients counts;
   time_point now{};
   int tells = 0;
   for (std::uint64_t i = 0; i < 100; ++i) {
-    for (std::uint64_t other = 0; other < 12; ++other)
-      tells += counts.gone(1000 + i * 12 + other, now += 1ms) ? 1 : 0;
+    for (std::uint64_t other = 0; other < 40; ++other)
+      tells += counts.gone(1000 + i * 40 + other, now += 1ms) ? 1 : 0;
     tells += counts.gone(7, now += 1ms) ? 1 : 0;
   }
   EXPECT_EQ(tells, 1);  // of the one that came again and again

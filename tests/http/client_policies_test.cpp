@@ -17,7 +17,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <stop_token>
+#include <string>
 
 namespace hawser::test::client_policies_test {
 namespace {
@@ -295,6 +297,48 @@ TEST_F(client_policies, a_full_pool_hides_no_error_before_it) {
   EXPECT_EQ(r.error(), reset);
   EXPECT_NE(r.error().detail().find("after 3 bytes"), std::string_view::npos);
   EXPECT_NE(r.error().detail().find("pool_full"), std::string_view::npos) << r.error().detail();
+}
+
+// Nor do several in a row, as with a retry that waits for permission.
+TEST_F(client_policies, a_pool_that_stays_full_hides_nothing_however_often_it_is_asked) {
+  for (const int refusals : {1, 2, 3, 4}) {
+    for (const bool answered : {true, false}) {
+      SCOPED_TRACE(std::to_string(refusals) + (answered ? " after a 500" : " after a reset"));
+      net->script({answered
+                       ? scripted_exchange::answer(500, R"({"why":"ill"})")
+                       : scripted_exchange::fail(reset, evidence::never_sent, "the real one")});
+      const std::size_t before = net->requests().size();
+      net->otherwise(scripted_exchange::fail(errc::pool_full, evidence::never_sent));
+      const client api = over(pipeline_builder("api")
+                                  .add(timeout{.after = refusals * 1s + 500ms})
+                                  .add(retry{.max_attempts = 9,
+                                             .delay = constant{.each = 1s, .spread = jitter::none},
+                                             .wait_for_permission = true}));
+      const result<response> r = api.send(request::get("/x"), told);
+      EXPECT_EQ(net->requests().size() - before, static_cast<std::size_t>(1 + refusals));
+      if (answered) {
+        ASSERT_TRUE(r) << r.error().message();
+        EXPECT_EQ(r->status(), 500);
+        EXPECT_EQ(r->body(), R"({"why":"ill"})");
+      } else {
+        EXPECT_EQ(r.error(), reset);
+        EXPECT_NE(r.error().detail().find("the real one"), std::string_view::npos);
+      }
+    }
+  }
+}
+
+TEST_F(client_policies, what_comes_after_refusals_of_the_pool_is_what_counts) {
+  net->script({scripted_exchange::answer(500),
+               scripted_exchange::fail(errc::pool_full, evidence::never_sent),
+               scripted_exchange::fail(errc::pool_full, evidence::never_sent),
+               scripted_exchange::answer(200, "at last")});
+  const client api = over(pipeline_builder("api")
+                              .add(timeout{.after = 1min})
+                              .add(retry{.max_attempts = 2, .wait_for_permission = true}));
+  const result<response> r = api.send(request::get("/x"), told);
+  ASSERT_TRUE(r) << r.error().message();
+  EXPECT_EQ(r->body(), "at last");
 }
 
 TEST_F(client_policies, a_gateways_answer_to_an_unsafe_request_leaves_the_outcome_unknown) {
@@ -1157,6 +1201,18 @@ TEST_F(client_policies, a_call_of_its_own_key_has_its_own_breaker) {
   EXPECT_TRUE(api.send(request::get("/quotes/{id}").param("id", "1")));
 }
 
+TEST_F(client_policies, a_route_that_is_not_there_is_not_found_and_takes_no_room) {
+  standard_options o;
+  o.max_routes = 1;
+  const http::standard_policies policies("billing", o);
+  EXPECT_EQ(policies.find_breaker("GET /quotes/{id}"), nullptr);
+  EXPECT_EQ(policies.breakers()->size(), 0U);
+  const client api = over(policies.builder());
+  ASSERT_TRUE(api.send(request::get("/quotes/{id}").param("id", "7")));
+  EXPECT_EQ(policies.find_breaker("GET /quotes/{id}"), policies.breaker("GET /quotes/{id}"));
+  EXPECT_EQ(policies.find_breaker("GET /qoutes/{id}"), nullptr) << "not the shared one";
+}
+
 TEST_F(client_policies, invented_routes_take_no_room_from_templates) {
   const http::standard_policies policies("billing");
   const client api = over(policies.builder());
@@ -1168,6 +1224,50 @@ TEST_F(client_policies, invented_routes_take_no_room_from_templates) {
   EXPECT_NE(breaker, policies.breakers()->shared());
   breaker->isolate(env.now());
   EXPECT_TRUE(api.send(request::get("/users/1000")));
+}
+
+TEST_F(client_policies, invented_routes_of_several_clients_take_no_room_from_templates) {
+  for (const std::size_t routes : {2u, 3u, 16u, 64u, 200u}) {
+    SCOPED_TRACE(routes);
+    standard_options o;
+    o.max_routes = routes;
+    const http::standard_policies policies("billing", o);
+    const client first = over(policies.builder());
+    const client second = over(policies.builder());
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_TRUE(first.send(request::get("/users/" + std::to_string(i))));
+      ASSERT_TRUE(second.send(request::get("/orders/" + std::to_string(i))));
+    }
+    EXPECT_LE(policies.breakers()->size(), (routes + 1) / 2);
+    ASSERT_TRUE(second.send(request::get("/quotes/{id}").param("id", "7")));
+    for (const auto& each :
+         {policies.breakers(), policies.all_server_waits(), policies.route_bulkheads()})
+      EXPECT_NE(each->of("GET /quotes/{id}"), each->shared());
+  }
+}
+
+// As a policy of the user's own may keep something for each key.
+TEST_F(client_policies, invented_routes_are_bounded_without_keyed_policies_too) {
+  struct keys final : policy {
+    struct on_call final : stage {
+      explicit on_call(keys& k) : of(k) {}
+      step enter(tick& t) override {
+        of.seen.emplace(t.key());
+        return step::call_inner();
+      }
+      keys& of;
+    };
+    std::string_view kind() const noexcept override { return "keys"; }
+    std::size_t stage_size() const noexcept override { return sizeof(on_call); }
+    std::size_t stage_alignment() const noexcept override { return alignof(on_call); }
+    stage* make_stage(void* memory) override { return ::new (memory) on_call(*this); }
+    std::set<std::string> seen;
+  };
+  const auto all = std::make_shared<keys>();
+  const client api = over(pipeline_builder("api").add(all));
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(api.send(request::get("/users/" + std::to_string(i))));
+  EXPECT_EQ(all->seen.size(), 33U);  // and the empty one
+  EXPECT_EQ(all->seen.count("GET /users/0"), 1U);
 }
 
 TEST_F(client_policies, the_standard_stack_limits_call_and_attempt) {

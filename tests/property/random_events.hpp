@@ -39,10 +39,12 @@ inline constexpr std::size_t window_budget_events = 100'000;
 inline constexpr std::size_t token_budget_events = 60'000;
 inline constexpr std::size_t retry_events = 120'000;
 inline constexpr std::size_t timeout_events = 30'000;
+inline constexpr std::size_t keyed_events = 40'000;
+inline constexpr std::size_t spread_events = 30'000;
 inline constexpr std::size_t pipeline_events = 40'000;
 static_assert(breaker_events + recovery_events + bulkhead_events + limiter_events +
                   reservation_events + window_budget_events + token_budget_events + retry_events +
-                  timeout_events + pipeline_events >=
+                  timeout_events + keyed_events + spread_events + pipeline_events >=
               1'000'000);
 
 /// A kind of event and how often it comes, against the others.

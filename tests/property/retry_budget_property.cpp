@@ -14,9 +14,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::vector<kind> budget_ways = {{"call", 45},          {"spend", 35},     {"succeed", 15},
-                                       {"balance", 10},       {"pass_time", 10}, {"pass_long", 1},
-                                       {"clock_goes_back", 1}};
+const std::vector<kind> budget_ways = {{"call", 45},           {"spend", 35},     {"succeed", 15},
+                                       {"balance", 10},        {"pass_time", 10}, {"pass_long", 1},
+                                       {"clock_goes_back", 1}, {"refund", 5}};
 
 outcome failure(const deed& d) {
   if (d.once_in(4)) {
@@ -85,6 +85,11 @@ TEST(retry_budget_property, agrees_with_a_plain_list_of_what_happened) {
         const auto last =
             std::find_if(known.rbegin(), known.rend(), [](const entry& e) { return !e.is_call; });
         if (refund && payment > 0 && last != known.rend()) known.erase(std::next(last).base());
+      } else if (d.name == "refund") {  // whatever is said of successes
+        b->refund(1, now);
+        const auto last =
+            std::find_if(known.rbegin(), known.rend(), [](const entry& e) { return !e.is_call; });
+        if (last != known.rend()) known.erase(std::next(last).base());
       } else {
         const double got = b->balance(now);
         require(std::abs(got - static_cast<double>(balance) / 100) < 1e-5, "balance");
@@ -146,6 +151,10 @@ TEST(token_budget_property, agrees_with_a_plain_number) {
         const int paid = d.once_in(2) ? 0 : d.once_in(3) ? o.retry_cost : o.timeout_cost;
         b->succeeded(paid, now);
         gain(paid == 0 ? units(o.success_refund) : units(o.retry_refund * paid));
+      } else if (d.name == "refund") {  // of what was spent, whatever is said of successes
+        const int paid = d.once_in(3) ? o.retry_cost : o.timeout_cost;
+        b->refund(paid, now);
+        gain(units(paid));
       }
       same("balance", units(b->balance(now)), held);
     }

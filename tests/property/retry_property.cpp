@@ -27,10 +27,15 @@ struct told_budget final : budget {
     ++paid_back;
     payment_told = payment;
   }
+  void refund(double payment, time_point) noexcept override {
+    ++refunds;
+    refund_told = payment;
+  }
   double balance(time_point) const noexcept override { return 0; }
   bool pays = true;
   int asked = 0, started = 0, paid_back = 0;
-  double payment_told = 0;
+  int refunds = 0;
+  double payment_told = 0, refund_told = 0;
 };
 
 struct bounds {
@@ -105,6 +110,7 @@ class retry_life {
     t_.set_deadline(d.once_in(3) ? t_.now() + d.upto(20s) : never);
     failures_ = 0, refusals_ = 0, last_.reset(), previous_ = {}, cut_off_ = false;
     const int before = wallet_ ? wallet_->started : 0;
+    refunds_before_ = wallet_ ? wallet_->refunds : 0;
     call_.emplace(policy_);
     same("enters", (*call_)->enter(t_).what(), verb::call_inner);
     if (wallet_) same("calls told to the budget", wallet_->started, before + 1);
@@ -219,6 +225,7 @@ class retry_life {
       require(later(from, wait_of(o.delay, 100, 1h).most) >= t_.deadline(),
               "does not wait although there is time");
     }
+    never_left();
     if (last_) return stops(got, {reason::local_rejection});
     same("ends", got.what(), verb::finish);
     same("refused", t_.result.rejected, true);
@@ -233,6 +240,7 @@ class retry_life {
       outcome told = ignored();
       told.delivery = evidence::never_sent;
       const outcome ended = (*call_)->canceled(told, t_);
+      never_left();
       if (last_) {
         same("cut off with the last real error", ended.status, last_->status);
         same("reason", ended.why.because, reason::deadline);
@@ -243,6 +251,13 @@ class retry_life {
     }
     t_.set_now(s.at());
     same("tries again", (*call_)->timer(t_).what(), verb::call_inner);
+  }
+
+  /// The call ended before the try came about that was paid for, if one was.
+  void never_left() {
+    if (!wallet_ || !last_) return;
+    same("given back for what was not made", wallet_->refunds, ++refunds_before_);
+    same("as much as was paid", wallet_->refund_told, 1.0 + last_->status);
   }
 
   /// Ends for one of these reasons, always with the last real error.
@@ -259,6 +274,7 @@ class retry_life {
   }
   void leave() {
     require(failures_ <= o.max_attempts, "more attempts than max_attempts");
+    if (wallet_) same("given back for tries that were made", wallet_->refunds, refunds_before_);
     (*call_)->leave();
     call_.reset();
     t_.events.clear();
@@ -272,6 +288,7 @@ class retry_life {
   duration previous_{};
   int failures_ = 0;
   int refusals_ = 0;
+  int refunds_before_ = 0;
   int serial_ = 1000;  // tells one failure from the other
   bool cut_off_ = false;
 };

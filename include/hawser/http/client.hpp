@@ -245,41 +245,62 @@ class HAWSER_API prepared {
 
   /// See `request::header`.
   prepared& header(std::string_view name, std::string_view value) & {
-    return keep(request_.header(name, value));
+    request_.header(name, value);
+    return *this;
   }
   /// See `request::query`.
   prepared& query(std::string_view name, std::string_view value) & {
-    return keep(request_.query(name, value));
+    request_.query(name, value);
+    return *this;
   }
   /// See `request::param`.
   prepared& param(std::string_view name, std::string_view value) & {
-    return keep(request_.param(name, value));
+    request_.param(name, value);
+    return *this;
   }
   /// See `request::params`.
-  prepared& params(const route_values& values) & { return keep(request_.params(values)); }
+  prepared& params(const route_values& values) & {
+    request_.params(values);
+    return *this;
+  }
   /// See `request::body`.
   prepared& body(std::string bytes, std::string_view content_type) & {
-    return keep(request_.body(std::move(bytes), content_type));
+    request_.body(std::move(bytes), content_type);
+    return *this;
   }
   /// See `request::json`.
-  prepared& json(const nlohmann::json& value) & { return keep(request_.json(value)); }
+  prepared& json(const nlohmann::json& value) & {
+    request_.json(value);
+    return *this;
+  }
   /// See `request::json`. Include http/json.hpp.
   template <class T>
   requires(!std::convertible_to<const T*, const nlohmann::json*>) prepared& json(const T& value) & {
-    return keep(request_.json(value));
+    request_.json(value);
+    return *this;
   }
   /// See `request::json`. Include http/json.hpp.
   template <class T, class... More>
   requires(sizeof...(More) % 2 == 0) prepared& json(std::string_view name, const T& value,
                                                     const More&... more) & {
-    return keep(request_.json(name, value, more...));
+    request_.json(name, value, more...);
+    return *this;
   }
   /// See `request::idempotency_key`.
-  prepared& idempotency_key(std::string_view key) & { return keep(request_.idempotency_key(key)); }
+  prepared& idempotency_key(std::string_view key) & {
+    request_.idempotency_key(key);
+    return *this;
+  }
   /// See `request::effect`.
-  prepared& effect(hawser::effect what) & { return keep(request_.effect(what)); }
+  prepared& effect(hawser::effect what) & {
+    request_.effect(what);
+    return *this;
+  }
   /// See `request::name`.
-  prepared& name(std::string text) & { return keep(request_.name(std::move(text))); }
+  prepared& name(std::string text) & {
+    request_.name(std::move(text));
+    return *this;
+  }
 
   /// The same of a temporary.
   prepared&& header(std::string_view name, std::string_view value) && {
@@ -379,7 +400,6 @@ class HAWSER_API prepared {
   }
 
  private:
-  prepared& keep(request& /*same*/) noexcept { return *this; }
   /// What `send` or `ensure_success` objects to; without objections `answer` is a 2xx.
   [[nodiscard]] std::optional<error> send_for_success(response& answer,
                                                       const call_options& options);

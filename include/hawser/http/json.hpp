@@ -218,10 +218,6 @@ struct include_hawser_http_json_hpp<std::optional<T>> {
   }
 };
 
-}  // namespace detail
-
-namespace detail {
-
 // What is not to be converted: another basic_json, such as ordered_json, would be by recursion.
 // `member` is what the value is to become a member of the body as.
 template <class T>

@@ -44,8 +44,15 @@ class HAWSER_API standard_policies {
 
   // Of one route, such as "GET /quotes/{id}" (a request's name, or a call's key): made if need be.
   // Null where the options leave the policy out. They throw std::bad_alloc.
-  /// The route's breaker; never null.
+  /// The route's breaker; never null. Made if need be: a misspelt route takes one of the
+  /// `max_routes` places. Once these are taken it is the one that all further routes share, and
+  /// isolating it shuts them all.
   [[nodiscard]] std::shared_ptr<circuit_breaker_policy> breaker(std::string_view route) const;
+  /// The route's breaker if it has one of its own, else null. Makes none.
+  [[nodiscard]] std::shared_ptr<circuit_breaker_policy> find_breaker(
+      std::string_view route) const noexcept {
+    return std::static_pointer_cast<circuit_breaker_policy>(breakers_->find(route));
+  }
   /// What carries out the waits that the server asked for on this route.
   [[nodiscard]] std::shared_ptr<rate_limiter_policy> server_waits(std::string_view route) const;
   /// The route's attempts in flight.

@@ -89,7 +89,8 @@ enum class event_kind : std::uint8_t {
   fallback_used,  ///< A fallback stood in for `error`; `why` says which of its sources.
   /// Of no call: a hundred clients of one origin (`operation` names it) came and went within a
   /// minute, with one call or none each. Told once per origin and environment, when the last of
-  /// them goes, to its observers. Keep one client per origin instead.
+  /// them goes, to its observers; of 64 origins at most, beyond which some are missed. Keep one
+  /// client per origin instead.
   short_lived_clients,
   call_finished,
 };

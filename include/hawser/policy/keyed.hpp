@@ -79,10 +79,17 @@ class HAWSER_API keyed_policy final : public policy {
   [[nodiscard]] unsigned amplification() const noexcept override {
     return shared_->amplification();
   }
+  [[nodiscard]] bool makes_attempts() const noexcept override { return shared_->makes_attempts(); }
 
-  /// The policy of `key`, made if there is room for another, else the shared one. Throws
-  /// std::bad_alloc, and what the maker throws.
+  /// The policy of `key`, made if there is room for another, else the shared one: what is done to
+  /// that by hand is done to all further keys. Throws std::bad_alloc, and what the maker throws.
   [[nodiscard]] std::shared_ptr<policy> of(std::string_view key);
+  /// The policy of its own that `key` has; null if it has none. Makes nothing.
+  [[nodiscard]] std::shared_ptr<policy> find(std::string_view key) const noexcept;
+  /// Whether a key that may be one of endless many, such as a path with an id in it, is to be used:
+  /// it has a policy of its own, or is given one now, while fewer than half of `max_keys` came this
+  /// way. So guesses, and the empty key for the rest, leave half of the room. Throws as `of` does.
+  [[nodiscard]] bool admits(std::string_view guess);
   /// The one that keys beyond `max_keys` share.
   [[nodiscard]] std::shared_ptr<policy> shared() const { return shared_; }
   /// Calls `with` for each key known, in the order in which they came; under no lock that a call
@@ -99,8 +106,9 @@ class HAWSER_API keyed_policy final : public policy {
   };
 
   [[nodiscard]] std::shared_ptr<policy> made(const policy* like) const;
-  [[nodiscard]] entry* find(std::string_view key, std::uint64_t hash) const noexcept;
+  [[nodiscard]] entry* entry_of(std::string_view key, std::uint64_t hash) const noexcept;
   [[nodiscard]] policy& look_up(std::string_view key, std::uint64_t hash);
+  policy& add_locked(std::string_view key, std::uint64_t hash);
 
   const maker make_;
   const keyed_options how_;
@@ -108,6 +116,7 @@ class HAWSER_API keyed_policy final : public policy {
   // Open addressing with linear probing, at most half full. A slot is written once.
   std::vector<std::atomic<entry*>> slots_;
   std::atomic<bool> full_{false};
+  std::atomic<std::size_t> guesses_{0};  // written under the lock
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<entry>> entries_;  // in order of arrival
 };

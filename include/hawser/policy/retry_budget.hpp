@@ -5,6 +5,7 @@
 //   extra->call_started(now);                            // once per call, not per attempt
 //   double paid = extra->price(failed);
 //   if (!extra->try_spend(failed, now)) stop_retrying(); // before the wait
+//   else if (never_left) extra->refund(paid, now);
 //   else if (later_ok) extra->succeeded(paid, now);
 #pragma once
 
@@ -90,6 +91,10 @@ class HAWSER_API budget {
   /// A call ended well. `last_payment` is the price of its last extra attempt, 0 if it made none:
   /// a call that paid is given back no more than that. Tell it once per call.
   virtual void succeeded(double last_payment, time_point now) noexcept = 0;
+  /// The extra attempt that `payment` paid for was not made: a policy inside refused it, or the
+  /// call ended before it began. All of it comes back, whatever successes give. Does nothing unless
+  /// overridden.
+  virtual void refund(double payment, time_point now) noexcept;
   /// What is there to spend; may be negative while calls that earned it fall out of the window.
   [[nodiscard]] virtual double balance(time_point now) const noexcept = 0;
 };

@@ -340,6 +340,8 @@ class wrapped_call final : public stranded_operation {
   void complete(ending&& end, bool initiating) override {
     const bool own = end.from != origin::policy && last_.has_value();
     if (own && end.refused_inside && refusal_) last_ = std::move(refusal_);
+    if (!own && refusal_ && last_)  // an answer before it is still the last one
+      end.why = end.why.about_answer_of(own_words(*last_));
     if (!own && last_)
       end.why = with_last_words(end.why, own_words(refusal_ ? *refusal_ : *last_), masks());
     if (own && masks() != nullptr)

@@ -93,6 +93,8 @@ class callable final : public operation {
     if (own && kept_)
       return result<value>(boost::system::in_place_error,
                            with_story(kept_->error(), end.why.detail(), how_.masks.get()));
+    if (refusal_ && kept_ && kept_->has_error())  // an answer before it is still the last one
+      end.why = end.why.about_answer_of(kept_->error());
     const auto& last = refusal_ ? refusal_ : kept_;
     if (last && last->has_error())
       return result<value>(boost::system::in_place_error,

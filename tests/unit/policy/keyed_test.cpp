@@ -98,6 +98,41 @@ TEST(keyed, keys_beyond_the_bound_share_one_policy) {
   EXPECT_EQ(d.begin().what(), verb::finish);
 }
 
+// Of guesses less than half are let in: with the empty key, which the others have, that is half.
+TEST(keyed, guesses_leave_room_for_keys) {
+  for (const std::size_t most : {1u, 2u, 3u, 4u, 64u, 65u}) {
+    keyed_policy p([] { return make_policy(one_per_hour()); }, {.max_keys = most});
+    std::size_t let_in = 0;
+    for (int i = 0; i < 100; ++i) let_in += p.admits("guess " + std::to_string(i)) ? 1U : 0U;
+    EXPECT_EQ(let_in, (most - 1) / 2) << most;
+    EXPECT_EQ(p.size(), let_in);
+    if (let_in > 0) {
+      EXPECT_TRUE(p.admits("guess 0")) << "which is known";
+      EXPECT_NE(p.of("guess 0"), p.shared());
+    }
+    (void)p.of("");
+    if (most > 1) {
+      EXPECT_NE(p.of("told"), p.shared()) << most;
+    }
+  }
+}
+
+TEST(keyed, guess_of_what_is_known_takes_no_guesss_place) {
+  keyed_policy p([] { return make_policy(one_per_hour()); }, {.max_keys = 4});
+  for (const char* key : {"a", "b", "c"}) (void)p.of(key);
+  EXPECT_TRUE(p.admits("a"));
+  EXPECT_TRUE(p.admits("d"));
+  EXPECT_FALSE(p.admits("e"));
+  EXPECT_TRUE(p.admits("d"));
+}
+
+TEST(keyed, guesses_find_no_room_where_there_is_none) {
+  keyed_policy p([] { return make_policy(one_per_hour()); }, {.max_keys = 4});
+  for (const char* key : {"a", "b", "c", "d"}) (void)p.of(key);
+  EXPECT_FALSE(p.admits("e"));
+  EXPECT_EQ(p.size(), 4u);
+}
+
 // At most half of the slots are ever taken, so a search ends, whatever the number.
 TEST(keyed, every_key_within_the_bound_is_found_again) {
   for (const std::size_t most : {1u, 2u, 3u, 64u, 65u, 1'000u}) {
@@ -108,6 +143,17 @@ TEST(keyed, every_key_within_the_bound_is_found_again) {
     EXPECT_EQ(p.of("one too many"), p.shared());
     EXPECT_EQ(p.size(), most);
   }
+}
+
+TEST(keyed, looking_takes_no_room) {
+  keyed_policy p([] { return make_policy(one_per_hour()); }, {.max_keys = 2});
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(p.find("typo " + std::to_string(i)), nullptr);
+  EXPECT_EQ(p.size(), 0u);
+  const auto a = p.of("a");
+  const keyed_policy& seen = p;
+  EXPECT_EQ(seen.find("a"), a);
+  for (const char* key : {"b", "c"}) (void)p.of(key);
+  EXPECT_EQ(p.find("c"), nullptr) << "it has none of its own";
 }
 
 TEST(keyed, is_shown_in_the_order_of_arrival) {
@@ -132,6 +178,8 @@ TEST(keyed, is_what_it_keeps_to_a_pipeline) {
   EXPECT_EQ(breaker->stage_is_trivial(), plain->stage_is_trivial());
   EXPECT_EQ(breaker->needs_of_success(), plain->needs_of_success());
   EXPECT_EQ(make_policy(keyed{retry{.max_attempts = 7}})->amplification(), 7u);
+  EXPECT_TRUE(make_policy(keyed{retry{.max_attempts = 1}})->makes_attempts());
+  EXPECT_FALSE(breaker->makes_attempts());
   // Which limit is one key's: the stage is asked, not the plan.
   EXPECT_EQ(make_policy(keyed{timeout{.after = 1s}})->plain_limit(), duration::zero());
 }

@@ -182,6 +182,21 @@ TEST(retry_budget, fractions_add_up_exactly) {
   }
 }
 
+TEST(retry_budget, what_was_not_made_comes_back_whatever_successes_give) {
+  const auto by_rate = make_budget(retry_budget{.refund = false});
+  const auto by_tokens = make_budget(token_budget{.tokens = 10, .retry_refund = 0});
+  for (const auto& b : {by_rate, by_tokens}) {
+    start_calls(*b, 10, start);
+    const double full = b->balance(start);
+    ASSERT_TRUE(b->try_spend(reset(), start));
+    b->refund(b->price(reset()), start);
+    EXPECT_DOUBLE_EQ(b->balance(start), full) << b->name();
+    b->refund(b->price(reset()), start);  // a second time: there is nothing to come back
+    b->refund(0, start);
+    EXPECT_DOUBLE_EQ(b->balance(start), full) << b->name();
+  }
+}
+
 TEST(retry_budget, without_refund_successes_and_timeouts_make_no_difference) {
   const auto b = make_budget(retry_budget{.ratio = 0, .reserve_per_second = 1, .refund = false});
   b->succeeded(0, start);

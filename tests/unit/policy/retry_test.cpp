@@ -35,12 +35,18 @@ class counting_budget final : public budget {
     ++successes;
     last_payment = payment;
   }
+  void refund(double payment, time_point) noexcept override {
+    ++refunds;
+    last_refund = payment;
+  }
   double balance(time_point) const noexcept override { return left; }
   int left = 100;
   int asked = 0;
   int calls = 0;
   int successes = 0;
   double last_payment = -1;
+  int refunds = 0;
+  double last_refund = -1;
 };
 
 outcome hinted(duration wait) {
@@ -355,6 +361,78 @@ TEST(retry, a_refusal_of_the_budget_stops_and_keeps_the_real_error) {
   EXPECT_EQ(t.result.from, origin::operation);
   EXPECT_EQ(t.result.why.because, reason::budget);
   EXPECT_EQ(t.events.back().kind, event_kind::retry_stopped);
+}
+
+/// A retry whose next try is paid for and about to be made.
+struct paid_retry {
+  explicit paid_retry(bool wait_for_permission = false)
+      : p(retry{.max_attempts = 3,
+                .delay = steady(1s),
+                .budget = b,
+                .wait_for_permission = wait_for_permission}),
+        s(p) {
+    (void)s->enter(t);
+    t.set_attempts(1);
+    EXPECT_EQ(s->inner_done(0, failed(reset), t).what(), verb::sleep);
+    EXPECT_EQ(b->asked, 1);
+  }
+  std::shared_ptr<counting_budget> b = std::make_shared<counting_budget>();
+  retry_policy p;
+  stage_driver t;
+  stage_under_test s;
+};
+
+const outcome turned_away =
+    outcome::refuse(errc::circuit_open, {"b", reason::failure_rate, 1, 0.5, never});
+
+TEST(retry, a_try_that_was_refused_inside_costs_no_budget) {
+  paid_retry one;
+  (void)one.s->timer(one.t);
+  EXPECT_EQ(one.s->inner_done(0, turned_away, one.t).what(), verb::finish);
+  EXPECT_EQ(one.b->refunds, 1);
+  EXPECT_EQ(one.b->last_refund, 1);
+}
+
+TEST(retry, a_try_that_never_began_costs_no_budget) {
+  paid_retry in_its_sleep;
+  (void)in_its_sleep.s->canceled(ignored(), in_its_sleep.t);
+  EXPECT_EQ(in_its_sleep.b->refunds, 1);
+
+  paid_retry in_a_queue;  // inside, where it was cut off
+  (void)in_a_queue.s->timer(in_a_queue.t);
+  EXPECT_EQ(in_a_queue.s->inner_done(0, ignored(), in_a_queue.t).what(), verb::finish);
+  EXPECT_EQ(in_a_queue.b->refunds, 1);
+
+  paid_retry begun;
+  (void)begun.s->timer(begun.t);
+  begun.t.set_attempts(2);
+  EXPECT_EQ(begun.s->inner_done(0, ignored(), begun.t).what(), verb::finish);
+  EXPECT_EQ(begun.b->refunds, 0);
+}
+
+TEST(retry, what_waits_for_permission_has_paid_for_the_try_it_waits_for) {
+  paid_retry one(true);
+  one.t.set_deadline(one.t.now() + 1h);
+  for (int i = 0; i < 3; ++i) {
+    (void)one.s->timer(one.t);
+    EXPECT_EQ(one.s->inner_done(0, turned_away, one.t).what(), verb::sleep);
+    EXPECT_EQ(one.b->refunds, 0);
+  }
+  (void)one.s->timer(one.t);
+  one.t.set_attempts(2);
+  EXPECT_EQ(one.s->inner_done(0, succeeded(), one.t).what(), verb::finish);
+  EXPECT_EQ(one.b->refunds, 0);
+  EXPECT_EQ(one.b->last_payment, 1);
+}
+
+TEST(retry, a_refusal_before_anything_was_paid_gives_nothing_back) {
+  auto b = std::make_shared<counting_budget>();
+  retry_policy p(retry{.max_attempts = 3, .budget = b});
+  stage_driver t;
+  stage_under_test s(p);
+  (void)s->enter(t);
+  EXPECT_EQ(s->inner_done(0, turned_away, t).what(), verb::finish);
+  EXPECT_EQ(b->refunds, 0);
 }
 
 TEST(retry, no_budget_is_spent_on_a_retry_that_is_not_made) {

@@ -6,6 +6,7 @@
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/retry_budget.hpp"
 #include "hawser/policy/timeout.hpp"
+#include "hawser/run/execute.hpp"
 
 #include "support/virtual_time.hpp"
 
@@ -785,6 +786,27 @@ TEST_F(order, a_breaker_outside_a_bulkhead_or_a_limiter_does_not_count_what_they
   EXPECT_EQ(breaker->snapshot(env.now()).state, circuit_state::closed);
   EXPECT_EQ(run(builder().add(breaker).build(env), op).error, connection_reset);
   EXPECT_EQ(breaker->snapshot(env.now()).state, circuit_state::open);
+}
+
+TEST_F(order, tries_that_a_breaker_refuses_empty_no_budget) {
+  const auto shared = make_budget(token_budget{
+      .tokens = 50, .retry_cost = 1, .timeout_cost = 1, .success_refund = 0, .per_call = 0.001});
+  const auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
+  const pipeline p = builder()
+                         .add(retry{.max_attempts = 2, .delay = steady(1s), .budget = shared})
+                         .add(breaker)
+                         .build(env);
+  int attempts = 0;
+  for (int i = 0; i < 20; ++i) {
+    breaker->close(env.now());
+    (void)p.execute([&]() -> result<int> {
+      ++attempts;
+      breaker->isolate(env.now());
+      return error(connection_reset);
+    });
+  }
+  EXPECT_EQ(attempts, 20);
+  EXPECT_DOUBLE_EQ(shared->balance(env.now()), 50);
 }
 
 TEST_F(order, pipelines_to_one_destination_share_one_retry_budget) {

@@ -1,7 +1,9 @@
 // What a call says of itself: its error, its report and its events, as their reader needs them.
+#include "hawser/observe/redactor.hpp"
 #include "hawser/policy/bulkhead.hpp"
 #include "hawser/policy/circuit_breaker.hpp"
 #include "hawser/policy/fallback.hpp"
+#include "hawser/policy/keyed.hpp"
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
 #include "hawser/policy/timeout.hpp"
@@ -9,15 +11,23 @@
 
 #include "support/virtual_time.hpp"
 
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/post.hpp>
+
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace hawser::test::words_test {
 namespace {
+
+namespace asio = boost::asio;
 
 bool says(std::string_view text, std::string_view what) {
   return text.find(what) != std::string_view::npos;
@@ -56,6 +66,16 @@ TEST_F(words, limit_inside_a_retry_of_one_attempt_is_an_attempts) {
   }
 }
 
+TEST_F(words, limit_inside_a_keyed_retry_of_one_attempt_is_an_attempts) {
+  const pipeline p = pipeline_builder("p")
+                         .add(timeout{.after = 9s})
+                         .add(keyed{retry{.max_attempts = 1}})
+                         .add(timeout{.after = 4s})
+                         .build(env);
+  const auto r = p.execute(taking(5s, []() -> int { throw std::runtime_error("late"); }));
+  EXPECT_EQ(r.error(), errc::attempt_timeout);
+}
+
 TEST_F(words, limit_outside_a_retry_of_one_attempt_is_the_calls) {
   const pipeline p =
       pipeline_builder("p").add(timeout{.after = 4s}).add(retry{.max_attempts = 1}).build(env);
@@ -77,6 +97,84 @@ TEST_F(words, what_fails_after_its_limit_keeps_its_text) {
   EXPECT_EQ(returned.error(), errc::call_timeout);
   EXPECT_TRUE(says(returned.error().detail(), "not one JSON value")) << returned.error().detail();
   EXPECT_TRUE(says(returned.error().detail(), "byte 7")) << returned.error().detail();
+}
+
+TEST_F(words, what_fails_after_its_limit_keeps_its_status) {
+  const auto late = [this](std::string detail) {
+    return [this, detail = std::move(detail)]() -> result<int> {
+      env.advance(5s);
+      return error(errc::server_error, detail).about_answer(503, "/probs/ill", "Ill");
+    };
+  };
+  const pipeline plain = pipeline_builder("p").add(timeout{.after = 4s}).build(env);
+  const pipeline masking =
+      pipeline_builder("p").add(timeout{.after = 4s}).redact(make_redactor({})).build(env);
+  for (const pipeline* p : {&plain, &masking}) {
+    for (const char* detail : {"", "byte 7"}) {
+      const auto r = p->execute(late(detail));
+      ASSERT_EQ(r.error(), errc::call_timeout);
+      EXPECT_EQ(r.error().status(), 503) << r.error().message();
+      EXPECT_EQ(r.error().problem_type(), "/probs/ill");
+      EXPECT_EQ(r.error().problem_title(), "Ill");
+    }
+  }
+  const auto given_up = pipeline_builder("p").build(env).execute(late(""), {.within = 4s});
+  EXPECT_EQ(given_up.error(), errc::call_timeout);
+  EXPECT_EQ(given_up.error().status(), 503);
+}
+
+// What a policy inside refused last has no answer to speak of; the failure before it has.
+TEST_F(words, unknown_outcome_keeps_the_status_of_what_failed_before_a_refusal) {
+  const pipeline p = pipeline_builder("p")
+                         .add(retry{.max_attempts = 3, .delay = steady(1s)})
+                         .calls_are(effect::keyed)
+                         .build(env);
+  int calls = 0;
+  const auto r = p.execute([&]() -> result<int> {
+    if (++calls == 1) return error(connection_reset).about_answer(503);
+    return error(errc::pool_full, "all 8 are taken");
+  });
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(r.error(), errc::outcome_unknown) << r.error().message();
+  EXPECT_EQ(r.error().status(), 503) << r.error().message();
+}
+
+TEST_F(words, asynchronous_failures_keep_their_status) {
+  // Tries end as listed: at once, but for an empty one, which ends once it is cancelled, as `last`.
+  const auto ending_with = [this](std::vector<error> ends, error last) {
+    return [this, ends, last, next = std::size_t(0)](auto&& token) mutable {
+      return asio::async_initiate<decltype(token), void(result<int>)>(
+          [this, why = ends.at(next++), last](auto handler) {
+            auto slot = asio::get_associated_cancellation_slot(handler);
+            const auto h = std::make_shared<decltype(handler)>(std::move(handler));
+            const auto end_with = [this, h](const error& what) {
+              asio::post(env.get_executor(), [h, what] { std::move (*h)(result<int>(what)); });
+            };
+            if (why.code()) return end_with(why);
+            slot.assign([end_with, last](asio::cancellation_type) { end_with(last); });
+          },
+          token);
+    };
+  };
+  const pipeline p = pipeline_builder("p")
+                         .add(timeout{.after = 4s})
+                         .add(retry{.max_attempts = 3, .delay = steady(1s)})
+                         .calls_are(effect::keyed)
+                         .build(env);
+  const error ill = error(connection_reset).about_answer(503);
+  const auto outcome_of = [&](auto op) {
+    std::optional<result<int>> got;
+    p.wrap(std::move(op))([&](result<int> r) { got.emplace(std::move(r)); });
+    env.advance(10s);
+    return got ? std::move(got)->error() : error();
+  };
+  const error late =
+      outcome_of(ending_with({error()}, error(errc::json_malformed).about_answer(418)));
+  EXPECT_EQ(late, errc::call_timeout) << late.message();
+  EXPECT_EQ(late.status(), 418) << late.message();
+  const error turned_away = outcome_of(ending_with({ill, error(errc::pool_full)}, error()));
+  EXPECT_EQ(turned_away, errc::outcome_unknown) << turned_away.message();
+  EXPECT_EQ(turned_away.status(), 503) << turned_away.message();
 }
 
 TEST_F(words, what_fails_after_its_calls_own_limit_keeps_its_text) {
