@@ -47,6 +47,14 @@ void check(const char* field, duration limit) {
                        std::to_string(limit.count()) + " ns", "must be over 0");
 }
 
+/// An attempt's time, and what a probe may wait for the client's own rate. In the bulkheads' queues
+/// nobody else stands while only probes go.
+duration probe_lease(const standard_options& o) {
+  time_point end = later(time_point(o.attempt_timeout), std::chrono::seconds(1));
+  if (o.rate && o.rate->max_wait) end = later(end, *o.rate->max_wait);
+  return end - time_point();
+}
+
 template <class Policy>
 std::shared_ptr<Policy> of_route(const std::shared_ptr<keyed_policy>& all, std::string_view route) {
   return all == nullptr ? nullptr : std::static_pointer_cast<Policy>(all->of(route));
@@ -81,12 +89,12 @@ standard_policies::standard_policies(std::string name, standard_options o)
   }
   if (o.server_waits)
     waits_ = per_route(named(*o.server_waits, name_, "server waits"), o.max_routes);
+  const duration lease = probe_lease(o);
+  if (!o.breaker.probe_lease) o.breaker.probe_lease = lease;
+  if (o.origin_breaker && !o.origin_breaker->probe_lease) o.origin_breaker->probe_lease = lease;
   if (o.origin_breaker)
     origin_breaker_ = std::make_shared<circuit_breaker_policy>(
         named(*o.origin_breaker, name_, "origin circuit breaker"));
-  if (!o.breaker.probe_lease)
-    o.breaker.probe_lease =
-        later(time_point(o.attempt_timeout), std::chrono::seconds(1)) - time_point();
   breakers_ = per_route(named(std::move(o.breaker), name_, "circuit breaker"), o.max_routes);
   if (o.route_bulkhead)
     route_bulkheads_ = per_route(named(*o.route_bulkhead, name_, "route bulkhead"), o.max_routes);

@@ -97,8 +97,8 @@ class outcome_window {
     last_answer_ = now;
   }
   /// How long nothing but failures has come while calls were made: since the first attempt of the
-  /// row began, and as much longer as three of the gaps between them, in which a success would have
-  /// been due. Not since the last answer: in a lull nobody called. Zero without a row.
+  /// row began, and as much longer as five of the gaps between them: who calls rarely has had a
+  /// success due in these. Not since the last answer: in a lull nobody called. Zero without a row.
   [[nodiscard]] duration row_span(time_point now) const noexcept {
     if (consecutive_ == 0) return {};
     const duration span = remaining(now, row_since_);
@@ -106,7 +106,7 @@ class outcome_window {
     const duration since_answer = remaining(now, last_answer_);
     if (consecutive_ == 1) return since_answer;
     const duration gap = span / static_cast<duration::rep>(consecutive_ - 1);
-    return gap > (since_answer - span) / 3 ? since_answer : span + 3 * gap;
+    return gap > (since_answer - span) / 5 ? since_answer : span + 5 * gap;
   }
   /// Whatever the window's size; nothing where it does not look at the time.
   [[nodiscard]] recent_results recent(time_point now) noexcept {

@@ -1118,8 +1118,8 @@ TEST_F(client_policies, the_standard_stack_is_in_its_documented_order) {
   all.rate.emplace();
   all.start_spread = 5s;
   EXPECT_EQ(make(all).policies().composition(),
-            "timeout > start_spread > retry > rate_limiter > rate_limiter > circuit_breaker > "
-            "circuit_breaker > bulkhead > bulkhead > timeout");
+            "timeout > start_spread > retry > rate_limiter > circuit_breaker > circuit_breaker > "
+            "rate_limiter > bulkhead > bulkhead > timeout");
   standard_options least;
   least.server_waits.reset();
   least.origin_breaker.reset();
@@ -1148,15 +1148,19 @@ TEST_F(client_policies, the_standard_options_are_the_documented_ones) {
   EXPECT_EQ(o.server_waits->max_wait, 60s);
   ASSERT_TRUE(o.origin_breaker);
   EXPECT_EQ(o.origin_breaker->hears, failure_scope::connections);
+  EXPECT_EQ(o.origin_breaker->failure_ratio, 0.9);
+  EXPECT_EQ(o.origin_breaker->min_calls, 100);
   EXPECT_EQ(o.origin_breaker->max_wait, 60s);
-  EXPECT_EQ(o.breaker.failure_ratio, 0.75);
+  EXPECT_EQ(o.breaker.hears, failure_scope::exchanges);
+  EXPECT_EQ(o.breaker.failure_ratio, 0.9);
+  EXPECT_EQ(o.breaker.min_calls, 100);
   EXPECT_EQ(o.breaker.consecutive_failures, 12);
   EXPECT_EQ(o.breaker.max_wait, 60s);
   ASSERT_TRUE(o.route_bulkhead);
-  EXPECT_EQ(o.route_bulkhead->max_concurrent, 160);
+  EXPECT_EQ(o.route_bulkhead->max_concurrent, 200);
   EXPECT_EQ(o.route_bulkhead->max_queue, 1024);
   EXPECT_EQ(o.route_bulkhead->max_queue_wait, 2s);
-  EXPECT_EQ(o.bulkhead.max_concurrent, 320);
+  EXPECT_EQ(o.bulkhead.max_concurrent, 640);
   EXPECT_EQ(o.bulkhead.max_queue, 1024);
   EXPECT_EQ(o.bulkhead.max_queue_wait, 100ms);
   EXPECT_EQ(o.max_routes, 64U);

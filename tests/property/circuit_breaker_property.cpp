@@ -274,7 +274,7 @@ struct plain_breaker {
     if (!answered) return span;
     const duration since_answer = std::max(now - *answered, 0ns);
     if (consecutive == 1) return since_answer;
-    return std::min(since_answer, span + 3 * (span / std::int64_t(consecutive - 1)));
+    return std::min(since_answer, span + 5 * (span / std::int64_t(consecutive - 1)));
   }
 
   [[nodiscard]] circuit_state state() const {

@@ -1,6 +1,7 @@
 #include "storm/rows.hpp"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace hawser::storm {
 namespace {
@@ -263,7 +264,8 @@ std::vector<row> rows() {
   };
 }
 
-reports measure(const row& what, int seeds) {
+reports measure(const row& what) {
+  const int seeds = what.scenarios.size() > 1 ? 1 : 3;
   reports all;
   for (const scenario& s : what.scenarios)
     for (int seed = 1; seed <= seeds; ++seed)
@@ -285,6 +287,45 @@ double value_of(const bound& b, const reports& all) {
 bool holds(const bound& b, const reports& all) {
   const double v = value_of(b, all);
   return b.at_most ? v <= b.limit : v >= b.limit;
+}
+
+namespace {
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, value >= 100 ? "%.0f" : "%.2f", value);
+  return text;
+}
+
+std::string percent(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", value * 100);
+  return text;
+}
+
+std::string text_of(const bound& b, const reports& all) {
+  const bool share = std::string(b.name).find("served") != std::string::npos;
+  std::string text = std::string(b.name) + (b.at_most ? " <= " : " >= ") +
+                     (share ? percent(b.limit) : number(b.limit));
+  if (!holds(b, all)) text += " (**is " + number(value_of(b, all)) + "**)";
+  return text;
+}
+
+}  // namespace
+
+std::string line_of(const row& r, const reports& all) {
+  const auto mean_of = [&](double (*of)(const report&)) {
+    return value_of({"", of, bound::of::mean, true, 0}, all);
+  };
+  const auto worst_of = [&](double (*of)(const report&)) {
+    return value_of({"", of, bound::of::worst, true, 0}, all);
+  };
+  std::string must;
+  for (const bound& b : r.bounds) must += (must.empty() ? "" : ", ") + text_of(b, all);
+  return "| " + r.name + " | " + std::to_string(r.clients) + " | " + r.before + " | " +
+         percent(mean_of(served)) + " | " + number(mean_of(load)) + " | " + number(mean_of(full)) +
+         " s (" + number(worst_of(full)) + " s) | " + number(worst_of(peak_second)) + ", " +
+         number(worst_of(peak_tenth)) + " | " + must + " |";
 }
 
 }  // namespace hawser::storm

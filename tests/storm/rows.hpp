@@ -36,9 +36,12 @@ struct row {
 };
 
 [[nodiscard]] std::vector<row> rows();
-[[nodiscard]] reports measure(const row& what, int seeds);
+/// Three seeds of each scenario, or one where there are several.
+[[nodiscard]] reports measure(const row& what);
 /// Mean over the reports, or the worst of them.
 [[nodiscard]] double value_of(const bound& b, const reports& all);
 [[nodiscard]] bool holds(const bound& b, const reports& all);
+/// As docs/policies/standard.md has it.
+[[nodiscard]] std::string line_of(const row& r, const reports& all);
 
 }  // namespace hawser::storm

@@ -155,9 +155,10 @@ TEST(outcome_window, knows_how_long_nothing_but_failures_came) {
   EXPECT_EQ(fail(start + 3s, 0s), 4s);
   window->add_success(0, start + 100s);
   EXPECT_EQ(fail(start + 110s, 1s), 10s) << "one alone: since the last answer, in its own time";
-  EXPECT_EQ(fail(start + 111s, 1s), 2s + 3 * 2s) << "three gaps more of those between them";
-  EXPECT_EQ(fail(start + 113s, 1s), 4s + 3 * 2s);
-  EXPECT_EQ(fail(start + 120s, 1s), 20s) << "but no more than since the last answer";
+  EXPECT_EQ(fail(start + 110s + 500ms, 0s), 1s + 500ms + 5 * 1500ms)
+      << "five gaps more of those between them";
+  EXPECT_EQ(fail(start + 111s, 0s), 2s + 5 * 1s);
+  EXPECT_EQ(fail(start + 120s, 0s), 20s) << "but no more than since the last answer";
   window->end_row(start + 200s);
   EXPECT_EQ(fail(start + 201s, 2s), 0s) << "began before the answer: no row";
   EXPECT_EQ(window->counts(start + 201s).consecutive, 0U);
