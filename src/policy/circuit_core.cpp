@@ -142,9 +142,7 @@ settlement circuit_core::alive(const circuit_permit& p, time_point now) noexcept
   if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
   if (p.kind_ == circuit_permit::kind::probe)
     return settle(p, {}, duration::max(), now, duration::min());
-  const std::lock_guard lock(mutex_);
-  if (!is_current(p)) return late();
-  window_->end_row(now);
+  window_->answered(now);
   return settlement::uncounted;
 }
 

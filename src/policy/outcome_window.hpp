@@ -61,11 +61,19 @@ class outcome_window {
     return successes_.add_at(tag, now.time_since_epoch().count());
   }
 
+  /// An answer that is neither good nor bad: it ends a row of failures, and is not counted. Any
+  /// thread.
+  void answered(time_point now) noexcept {
+    successes_.mark(now.time_since_epoch().count());
+    if (!answered_.load(std::memory_order_relaxed)) answered_.store(true, std::memory_order_release);
+  }
+
   // The rest under the owner's lock.
 
   /// Forget everything; from now on only `tag` is counted.
   void restart(tag_type tag, time_point now) noexcept {
     successes_.restart(tag);
+    answered_.store(false, std::memory_order_relaxed);
     consecutive_ = 0;
     last_answer_ = now;
     clear(now);
@@ -91,7 +99,7 @@ class outcome_window {
     }
     append(result);
   }
-  /// Something else than a failure came, whether it is counted or not.
+  /// Something else than a failure came.
   void end_row(time_point now) noexcept {
     consecutive_ = 0;
     last_answer_ = now;
@@ -128,9 +136,11 @@ class outcome_window {
  private:
   void collect(time_point now) noexcept {
     const std::uint64_t fresh = successes_.collect();
-    if (fresh == 0) return;
+    const bool answered = answered_.load(std::memory_order_relaxed) &&
+                          answered_.exchange(false, std::memory_order_acquire);
+    if (fresh == 0 && !answered) return;
     end_row(std::min(now, time_point(duration(successes_.latest()))));
-    add(fresh);
+    if (fresh > 0) add(fresh);
   }
 
   virtual void clear(time_point now) noexcept = 0;
@@ -142,6 +152,7 @@ class outcome_window {
 
   std::atomic<time_point::rep> roll_at_{never.time_since_epoch().count()};
   sharded_counter successes_;
+  std::atomic<bool> answered_{false};  // by `answered`, since it was last looked
   std::uint64_t consecutive_ = 0;
   time_point row_since_{};
   time_point last_answer_ = time_point::min();  // other than a failure; `min` before

@@ -38,7 +38,11 @@ class sharded_counter {
     mine.latest.store(at, std::memory_order_relaxed);
     return add_to(mine, tag);
   }
-  /// The latest time given to `add_at` by any thread, those with an outdated tag included.
+  /// Remembers the time, and counts nothing.
+  void mark(std::int64_t at) noexcept {
+    shards_[this_thread_shard(shard_bits)].latest.store(at, std::memory_order_relaxed);
+  }
+  /// The latest time given to `add_at` or `mark` by any thread, those with an outdated tag included.
   [[nodiscard]] std::int64_t latest() const noexcept {
     std::int64_t at = std::numeric_limits<std::int64_t>::min();
     for (const shard& s : shards_) at = std::max(at, s.latest.load(std::memory_order_relaxed));

@@ -68,5 +68,37 @@ TEST(storm, the_model_serves_what_it_can_and_refuses_the_rest) {
   EXPECT_NEAR(r.served_share, 0.5, 0.02);
 }
 
+void own_rate(hawser::http::standard_options& o) {
+  o.rate = hawser::rate_limiter{.permits = 50, .per = std::chrono::seconds(1), .burst = 5};
+  o.rate->max_wait = std::chrono::seconds(20);
+}
+
+TEST(storm, a_rate_of_its_own_is_kept_on_the_way_back) {
+  scenario s;
+  s.rate = 40;
+  s.lasts = std::chrono::seconds(60);
+  s.faults = {{.lasts = std::chrono::seconds(8)}};
+  s.tune = own_rate;
+  const report r = run(s, 1);
+  EXPECT_LE(r.peak_second * s.rate, 50 + 5 + 1);
+  EXPECT_GE(r.peak_second * s.rate, 50);
+}
+
+TEST(storm, a_rate_of_its_own_is_no_obstacle_to_who_waited_as_told) {
+  scenario s;
+  s.rate = 20;
+  s.lasts = std::chrono::seconds(40);
+  s.faults = {{.lasts = std::chrono::seconds(5), .status = 429, .retry_after = "2", .only = 1}};
+  s.tune = own_rate;
+  const report r = run(s, 1);
+  EXPECT_EQ(r.served, r.met);
+  s.tune = [](hawser::http::standard_options& o) {
+    own_rate(o);
+    o.rate->max_wait.reset();
+  };
+  const report unready_to_wait = run(s, 1);
+  EXPECT_EQ(unready_to_wait.served, unready_to_wait.met);
+}
+
 }  // namespace
 }  // namespace storm_test

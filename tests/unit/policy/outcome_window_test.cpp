@@ -159,7 +159,7 @@ TEST(outcome_window, knows_how_long_nothing_but_failures_came) {
       << "five gaps more of those between them";
   EXPECT_EQ(fail(start + 111s, 0s), 2s + 5 * 1s);
   EXPECT_EQ(fail(start + 120s, 0s), 20s) << "but no more than since the last answer";
-  window->end_row(start + 200s);
+  window->answered(start + 200s);
   EXPECT_EQ(fail(start + 201s, 2s), 0s) << "began before the answer: no row";
   EXPECT_EQ(window->counts(start + 201s).consecutive, 0U);
   EXPECT_EQ(fail(start + 202s, 2s), 2s);

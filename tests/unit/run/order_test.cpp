@@ -629,6 +629,51 @@ TEST_F(order, what_is_cut_off_in_a_queue_keeps_the_doubt_of_the_attempt_before_i
   EXPECT_EQ(seen->events(event_kind::retry_stopped)[0].delivery, evidence::maybe_applied);
 }
 
+/// Sent with the last moments of a call that had waited, a request says nothing of the other side.
+TEST_F(order, what_the_calls_limit_cuts_off_is_the_breakers_business_only_after_a_fair_time) {
+  struct row {
+    duration waits;
+    std::uint64_t failures;
+  };
+  for (const row& r : {row{0ms, 1U}, row{750ms, 1U}, row{751ms, 0U}, row{999ms, 0U}}) {
+    SCOPED_TRACE(r.waits.count());
+    auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 1});
+    auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
+    const pipeline p = builder().add(timeout{.after = 1s}).add(slots).add(breaker).build(env);
+    scripted_operation op{env, {scripted_end::hang()}};
+    bulkhead_permit taken = slots->try_acquire();
+    ended e;
+    start(p, op, e);
+    env.advance(r.waits);
+    taken = {};
+    env.advance(2s);
+    EXPECT_EQ(e.error, errc::call_timeout);
+    EXPECT_EQ(op.starts(), 1);
+    EXPECT_EQ(breaker->snapshot(env.now()).failures, r.failures);
+  }
+}
+
+TEST_F(order, what_an_attempts_limit_cuts_off_always_is) {
+  auto slots = std::make_shared<bulkhead_policy>(bulkhead{.max_concurrent = 1, .max_queue = 1});
+  auto breaker = std::make_shared<circuit_breaker_policy>(circuit_breaker{});
+  const pipeline p = builder()
+                         .add(timeout{.after = 1h})
+                         .add(retry{.max_attempts = 1})
+                         .add(slots)
+                         .add(breaker)
+                         .add(timeout{.after = 1s})
+                         .build(env);
+  scripted_operation op{env, {scripted_end::hang()}};
+  bulkhead_permit taken = slots->try_acquire();
+  ended e;
+  start(p, op, e);
+  env.advance(30min);
+  taken = {};
+  env.advance(2s);
+  EXPECT_EQ(e.error, errc::attempt_timeout);
+  EXPECT_EQ(breaker->snapshot(env.now()).failures, 1U);
+}
+
 TEST_F(order, a_success_settles_a_doubtful_attempt) {
   const pipeline p = builder().add(retry{.max_attempts = 3, .delay = steady(1s)}).build(env);
   scripted_operation op{env, {scripted_end::fail(connection_reset), scripted_end::ok(3)}};
