@@ -65,7 +65,8 @@ class outcome_window {
   /// thread.
   void answered(time_point now) noexcept {
     successes_.mark(now.time_since_epoch().count());
-    if (!answered_.load(std::memory_order_relaxed)) answered_.store(true, std::memory_order_release);
+    if (!answered_.load(std::memory_order_relaxed))
+      answered_.store(true, std::memory_order_release);
   }
 
   // The rest under the owner's lock.

@@ -42,7 +42,7 @@ class sharded_counter {
   void mark(std::int64_t at) noexcept {
     shards_[this_thread_shard(shard_bits)].latest.store(at, std::memory_order_relaxed);
   }
-  /// The latest time given to `add_at` or `mark` by any thread, those with an outdated tag included.
+  /// The latest time given to `add_at` or `mark` by any thread, with whatever tag.
   [[nodiscard]] std::int64_t latest() const noexcept {
     std::int64_t at = std::numeric_limits<std::int64_t>::min();
     for (const shard& s : shards_) at = std::max(at, s.latest.load(std::memory_order_relaxed));

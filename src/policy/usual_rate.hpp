@@ -3,8 +3,8 @@
 //   usual.saw(250, 1s);        // so many went in so long, freely
 //   double ns = usual.apart(ns_while_held);  // between two of them
 //
-// What comes in while calls are held says too little: callers that wait for their answers (a pool of
-// workers) call no more once all of them wait.
+// What comes in while calls are held says too little: callers that wait for their answers (a pool
+// of workers) call no more once all of them wait.
 #pragma once
 
 #include "hawser/core/time.hpp"
@@ -22,8 +22,9 @@ class usual_rate {
     calls_ *= remembered / span_;
     span_ = remembered;
   }
-  /// How far apart calls are, in nanoseconds: what was measured while they were held, or, if that is
-  /// far slower than usual, the usual. What differs less is chance, of which the ramp has no need.
+  /// How far apart calls are, in nanoseconds: what was measured while they were held, or, if that
+  /// is far slower than usual, the usual. What differs less is chance, of which the ramp has no
+  /// need.
   [[nodiscard]] double apart(double while_held) const noexcept {
     if (span_ < enough || calls_ <= 0) return while_held;
     const double usual = span_ / calls_;

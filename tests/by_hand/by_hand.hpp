@@ -36,7 +36,7 @@ inline circuit_breaker touchy() {
 }
 
 inline void trip(circuit_breaker_policy& breaker, entropy& random, time_point now = start) {
-  for (int i = 0; i < 2; ++i) breaker.try_acquire(now, random).failure(1ms, now);
+  for (int i = 0; i < 2; ++i) breaker.try_acquire(now, random).failure(0ms, now);
   ASSERT_EQ(breaker.snapshot(now).state, circuit_state::open);
 }
 

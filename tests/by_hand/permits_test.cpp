@@ -512,7 +512,7 @@ TEST(by_hand, what_is_refused_further_in_is_given_back_further_out) {
     if (works)
       circuit.success(1ms, start);
     else
-      circuit.failure(1ms, start);
+      circuit.failure(0ms, start);
     return {};
   };
   EXPECT_FALSE(call(true).code());

@@ -1413,7 +1413,7 @@ TEST_F(client_policies, a_pause_that_ends_too_late_for_a_call_refuses_it_at_once
     reason why;  // none: it waits
   } const rows[] = {
       {30s, "27", {}},
-      {30s, "31", reason::deadline},
+      {30s, "31", reason::server_pause},
       {1h, "54", {}},
       {1h, "61", reason::server_pause},
   };

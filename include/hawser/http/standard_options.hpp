@@ -32,15 +32,16 @@ struct HAWSER_API standard_options {
   /// 3 attempts; Retry-After kept up to 60 s. The budget is made by `standard_pipeline` when none
   /// is given.
   hawser::retry retry{};
-  /// A rate of your own for the whole client, inside the breakers; off. With `server_waits` it heeds
-  /// no server: they do.
+  /// A rate of your own for the whole client, inside the breakers; off. It heeds no server where
+  /// `server_waits` do.
   std::optional<hawser::rate_limiter> rate{};
   /// Per route, without a rate of its own: carries out the waits that servers ask for with 429 and
   /// Retry-After, and lets who waited go on a ramp. nullopt leaves it out.
   std::optional<hawser::rate_limiter> server_waits{};
   /// One for the whole client, which hears of connections alone, inside those of the routes.
   std::optional<hawser::circuit_breaker> origin_breaker{};
-  /// One per route, which hears of the rest. Calls wait for it to close as long as their time allows.
+  /// One per route, which hears of the rest. Calls wait for it to close as long as their time
+  /// allows.
   hawser::circuit_breaker breaker{};
   /// Attempts in flight per route, so that none takes all of the client's: 200, and 1,024 waiting
   /// for at most 2 s.

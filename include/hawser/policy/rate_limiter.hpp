@@ -51,9 +51,9 @@ struct rate_limiter {
   /// Whether the server's word (429, Retry-After) makes a pause; off where another limiter around
   /// the same call sees to that.
   bool heeds_server = true;
-  /// A pause of all calls begins only when this share of those of the last second, or of the last 40
-  /// where there were more, was turned away: the one or other always is. One is enough for who calls
-  /// five times a second or less. 0 to 1; 0: each makes a pause.
+  /// A pause of all calls begins only when this share of the last second's, or of the last 40 where
+  /// there were more, was turned away: the one or other always is. One is enough for who calls five
+  /// times a second or less. 0 to 1; 0: each makes a pause.
   double pause_share = 0.2;
   /// By how much of itself a pause asked for by the server is stretched at random, 0 to 1, so
   /// that clients told the same moment do not return in one burst. Without `max_wait` it is not:
@@ -68,7 +68,8 @@ struct rate_limiter {
   std::optional<duration> probe_every = std::chrono::seconds(15);
   /// After a pause that the server asked for, those who waited go at this multiple of the rate at
   /// which calls came since it began (or before, if far more came then), and newcomers behind them,
-  /// until nobody waits; never over the own rate. At least 1. Only for `gcra`; the others let their windows' permits go at once.
+  /// until nobody waits; never over the own rate. At least 1. Only for `gcra`; the others let their
+  /// windows' permits go at once.
   double ramp = 1.3;
 };
 

@@ -514,7 +514,7 @@ TEST_F(circuit_breaker_waiting, a_ramp_after_a_quiet_night_follows_todays_calls)
   EXPECT_EQ(refused, 0);
 }
 
-TEST_F(circuit_breaker_waiting, a_quiet_client_waits_no_longer_for_its_turn_than_three_openings_last) {
+TEST_F(circuit_breaker_waiting, a_quiet_client_waits_three_openings_for_its_turn_at_most) {
   trip();
   now += 10s;
   call().end(bad(), now);  // a call in ten seconds

@@ -967,7 +967,7 @@ TEST(rate_limiter_ramp, windows_have_none) {
   }
 }
 
-/// A pool of workers: at a hundred a second while nothing holds it, and all of them wait in a pause.
+/// A pool of workers: at a hundred a second while nothing holds it, and all wait in a pause.
 TEST(rate_limiter_ramp, is_as_fast_as_callers_were_before_they_were_held) {
   rate_limiter_policy p(with_ramp(1.25));
   queue_of_calls q(p);
