@@ -524,7 +524,7 @@ class client::call final : public hawser::detail::async_operation, private excha
       if (failure_ != errc::operation_threw)
         if_memory_allows([&] { failure_ = error(errc::operation_threw, failure_.message()); });
       failure_ = failure_.about_answer(by_status.status);
-      return unjudged(by_status);
+      return unjudged(by_status, *options_.effect);
     }
   }
 

@@ -144,6 +144,158 @@ TEST_F(meaning, a_refusal_after_a_5xx_settles_nothing) {
   EXPECT_EQ(r->ensure_success().error(), errc::outcome_unknown);
 }
 
+// Authentication, gateways, routing and redirects answer before anybody looks for the key.
+TEST_F(meaning, an_answer_from_before_the_key_is_looked_up_settles_nothing) {
+  const scripted_exchange doubts[] = {scripted_exchange::answer(500),
+                                      scripted_exchange::fail(errc::connection_closed),
+                                      scripted_exchange::hang()};
+  for (const scripted_exchange& doubt : doubts)
+    for (const int status :
+         {301, 302, 303, 304, 307, 308, 400, 401, 402, 403, 404, 405, 407, 408, 409, 410,
+          411, 412, 413, 414, 415, 417, 421, 422, 425, 426, 428, 429, 431, 451, 501, 505}) {
+      SCOPED_TRACE(status);
+      net = std::make_shared<testing::fake_transport>(env);
+      net->script({doubt, scripted_exchange::answer(status, "{}")});
+      const auto r = make(std::move(retries(2).add(timeout{.after = 4s}))).send(keyed(), told);
+      ASSERT_TRUE(r) << r.error().message();
+      EXPECT_EQ(r->status(), status);
+      EXPECT_EQ(sent(), 2u);
+      EXPECT_EQ(r->evidence(), evidence::maybe_applied);
+      EXPECT_EQ(report.delivery, evidence::maybe_applied);
+      EXPECT_EQ(report.error, errc::outcome_unknown);
+      const error why = r->ensure_success().error();
+      expect_error(why, errc::outcome_unknown, condition::ambiguous,
+                   {std::to_string(status), "#" + fingerprint("order-1"), "reconcile"});
+      EXPECT_EQ(why.status(), status);
+    }
+}
+
+TEST_F(meaning, nor_does_it_for_who_asks_for_a_value) {
+  for (const int status : {301, 403, 404, 422}) {
+    net->script({scripted_exchange::answer(500), scripted_exchange::answer(status, "{}")});
+    const auto r = make(retries(2))
+                       .post("/charges")
+                       .body("{}", "application/json")
+                       .idempotency_key("order-1")
+                       .as<int>();
+    ASSERT_TRUE(r.has_error());
+    EXPECT_EQ(r.error(), condition::ambiguous) << r.error().message();
+  }
+}
+
+TEST_F(meaning, a_success_settles_the_doubt) {
+  for (const int status : {200, 201, 202, 204}) {
+    net->script({scripted_exchange::answer(500), scripted_exchange::answer(status)});
+    const auto r = make(retries(2)).send(keyed(), told);
+    ASSERT_TRUE(r);
+    EXPECT_TRUE(r->ensure_success());
+    EXPECT_EQ(report.error, error_code());
+    EXPECT_EQ(report.delivery, evidence::answered);
+  }
+}
+
+TEST_F(meaning, without_doubt_such_answers_are_what_they_were) {
+  for (const int status : {301, 403, 404, 422}) {
+    SCOPED_TRACE(status);
+    const errc code = status < 400 ? errc::unexpected_status : errc::client_error;
+    net->script({scripted_exchange::answer(status), scripted_exchange::answer(429),
+                 scripted_exchange::answer(status)});
+    for (int i = 0; i < 2; ++i) {
+      const auto r = make(retries(2)).send(keyed(), told);
+      ASSERT_TRUE(r);
+      EXPECT_EQ(r->ensure_success().error(), code);
+      EXPECT_EQ(r->evidence(), evidence::answered);
+      EXPECT_EQ(report.delivery, evidence::answered);
+    }
+    // What may be done twice leaves no doubt that matters.
+    for (const auto how : {http::method::get, http::method::put, http::method::delete_}) {
+      net->script({scripted_exchange::answer(500), scripted_exchange::answer(status)});
+      const auto r = make(retries(2)).send(request(how, "/x"), told);
+      ASSERT_TRUE(r);
+      EXPECT_EQ(r->ensure_success().error(), code);
+      EXPECT_EQ(report.error, status < 400 ? error_code() : code);
+    }
+  }
+}
+
+TEST_F(meaning, the_profile_names_the_failures_that_settle_the_doubt) {
+  const auto end = [&](idempotency_profile profile, int status) {
+    options.idempotency = std::move(profile);
+    net->script(
+        {scripted_exchange::fail(errc::connection_closed), scripted_exchange::answer(status)});
+    const auto r = make(retries(2)).send(post(), told);
+    return r ? r->ensure_success().error() : r.error();
+  };
+  EXPECT_EQ(end(idempotency_profile::stripe(), 402), errc::client_error) << "a declined card";
+  EXPECT_EQ(report.delivery, evidence::answered);
+  EXPECT_EQ(end(idempotency_profile::stripe(), 400), errc::outcome_unknown);
+  EXPECT_EQ(end(idempotency_profile::ietf(), 402), errc::outcome_unknown);
+  EXPECT_EQ(end(idempotency_profile::adyen(), 422), errc::outcome_unknown);
+  idempotency_profile own;
+  own.settling_statuses = {410, 422};
+  EXPECT_EQ(end(own, 422), errc::client_error);
+  EXPECT_EQ(end(own, 402), errc::outcome_unknown);
+}
+
+TEST_F(meaning, a_judgement_of_ones_own_may_settle_the_doubt) {
+  options.classify = [](const response& answer, const outcome& by_status) {
+    outcome o = by_status;
+    if (answer.body() == "declined") o.result = verdict::failed;
+    return o;
+  };
+  net->script({scripted_exchange::answer(500), scripted_exchange::answer(422, "declined"),
+               scripted_exchange::answer(500), scripted_exchange::answer(422, "no such field")});
+  const client api = make(retries(2));
+  EXPECT_EQ(api.send(keyed())->ensure_success().error(), errc::client_error);
+  EXPECT_EQ(api.send(keyed())->ensure_success().error(), errc::outcome_unknown);
+}
+
+TEST_F(meaning, a_judgement_that_throws_settles_no_more_than_the_answer_did) {
+  options.classify = [](const response& answer, const outcome& by_status) {
+    if (answer.status() != 500) throw std::runtime_error("no such member");
+    return by_status;
+  };
+  for (const int status : {201, 301, 403}) {
+    net->script({scripted_exchange::answer(500), scripted_exchange::answer(status)});
+    EXPECT_EQ(make(retries(2)).send(keyed()).error(),
+              status == 201 ? errc::operation_threw : errc::outcome_unknown);
+  }
+}
+
+// "Still running" is the very state of which nobody knows how it will end.
+TEST_F(meaning, a_key_in_flight_that_is_given_up_leaves_the_outcome_unknown) {
+  for (const bool with_profile : {false, true}) {
+    if (with_profile) options.idempotency = idempotency_profile::stripe();
+    net->script(std::vector<scripted_exchange>(3, scripted_exchange::answer(409)));
+    const auto r = make(retries(3)).send(keyed(), told);
+    ASSERT_TRUE(r);
+    EXPECT_EQ(report.attempts, 3);
+    EXPECT_EQ(r->evidence(), evidence::maybe_applied);
+    EXPECT_EQ(report.error, errc::outcome_unknown);
+    expect_error(r->ensure_success().error(), errc::outcome_unknown, condition::ambiguous,
+                 {"409 Conflict", "3 attempts"});
+    net->script({scripted_exchange::answer(409), scripted_exchange::answer(404)});
+    EXPECT_EQ(make(retries(3)).send(keyed())->ensure_success().error(), errc::outcome_unknown);
+  }
+  // Where it says no such thing it is a client error like others.
+  options.idempotency = idempotency_profile::adyen();
+  net->script({scripted_exchange::answer(409)});
+  EXPECT_EQ(make(retries(3)).send(keyed())->ensure_success().error(), errc::client_error);
+}
+
+TEST_F(meaning, a_pipeline_around_a_client_keeps_the_doubt_too) {
+  const client api = make(pipeline_builder("inner"));
+  const pipeline outer = retries(2).build(env);
+  const call_options how{.effect = effect::keyed, .report = &report};
+  for (const int status : {301, 403, 404, 422}) {
+    SCOPED_TRACE(status);
+    net->script({scripted_exchange::answer(500), scripted_exchange::answer(status)});
+    (void)outer.execute([&] { return api.send(keyed()); }, how);
+    EXPECT_EQ(report.attempts, 2);
+    EXPECT_EQ(report.error, errc::outcome_unknown);
+  }
+}
+
 TEST_F(meaning, time_that_runs_out_after_a_5xx_leaves_the_outcome_unknown) {
   net->script({scripted_exchange::answer(500), scripted_exchange::hang()});
   const client api =

@@ -99,7 +99,8 @@ class HAWSER_API response {
   /// Itself when 2xx. Else errc::too_many_requests (429), errc::client_error (other 4xx),
   /// errc::server_error (5xx) or errc::unexpected_status, with status, title and type of a problem
   /// (RFC 9457) in the text. errc::outcome_unknown when the work must not be done twice (unsafe or
-  /// keyed) and may have been: any 5xx but one that proves a refusal, or as `evidence()` says.
+  /// keyed) and may have been: any 5xx but one that proves a refusal, or as `evidence()` says,
+  /// which knows of earlier attempts too.
   /// Where `client_options::classify` has judged the answer, that goes before its status.
   [[nodiscard]] result<response> ensure_success() &&;
   /// The same on a copy.
