@@ -332,7 +332,9 @@ class HAWSER_API prepared {
   void name(std::string) const& = delete;                           ///< Copy a const one first.
 
   /// The request so far.
-  [[nodiscard]] const request& what() const noexcept { return request_; }
+  [[nodiscard]] const request& what() const& noexcept { return request_; }
+  /// The same of a temporary.
+  [[nodiscard]] request what() && { return std::move(request_); }
 
   /// Sends and waits.
   [[nodiscard]] result<response> send(const call_options& options = {}) &&;
