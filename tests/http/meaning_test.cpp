@@ -357,7 +357,8 @@ TEST_F(meaning, an_unknown_outcome_is_not_tried_again_by_a_pipeline_around) {
 // A malformed Retry-After proves nothing: it once let an unkeyed POST go out three times.
 TEST_F(meaning, a_malformed_hint_sends_no_post_twice) {
   for (const char* hint : {"-1", "+1", "1.5", "", "9223372036854775808", "1, 2", "soon",
-                           "Fri, 31 Feb 2025 23:59:59 GMT"}) {
+                           "Fri, 31 Feb 2025 23:59:59 GMT", "Mon, 06 Nov 1994 08:49:37 GMT",
+                           "Monday, 06-Nov-94 08:49:37 GMT", "Mon Nov  6 08:49:37 1994"}) {
     SCOPED_TRACE(hint);
     net = std::make_shared<testing::fake_transport>(env);
     for (int i = 0; i < 3; ++i)
