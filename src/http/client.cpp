@@ -576,6 +576,7 @@ class client::call final : public hawser::detail::async_operation, private excha
       why = hawser::detail::with_story(why, "the client is closed; further calls need another",
                                        masks());
     const bool failed = static_cast<bool>(why.code());
+    if (failed) answer_->clear();  // of an attempt that is not the call's end
     if (auto* handler = std::get_if<send_handler>(&handler_))
       hand_over<result<response>>(
           *handler,
@@ -740,6 +741,7 @@ void client::start(request&& what, const call_options& options, send_handler han
 void client::start_to(const request& what, response& answer, const call_options& options,
                       send_to_handler handler, way_out out) const {
   forget_earlier_call(options);
+  answer.clear();
   auto made = std::make_unique<call>(state_, what, answer, options,
                                      call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
@@ -802,6 +804,7 @@ result<response> client::send(request what, const call_options& options) const {
 
 result<void> client::send(const request& what, response& answer,
                           const call_options& options) const {
+  answer.clear();
   if (env().runs_here()) return would_deadlock(what, options);
   auto room = std::make_shared<waiting_room<void>>();
   start_to(what, answer, options,

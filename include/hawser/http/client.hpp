@@ -119,7 +119,9 @@ class HAWSER_API client {
   /// it there from the only thread.
   [[nodiscard]] result<response> send(request what, const call_options& options = {}) const;
 
-  /// The same into `answer`, whose memory is reused. Both must live until it returns.
+  /// The same into `answer`, whose memory is reused, and which is empty after an error. Both must
+  /// live until it returns. To a pipeline around, a value says that an answer came and not which:
+  /// return `answer.as<void>()` or another judgement of yours there.
   [[nodiscard]] result<void> send(const request& what, response& answer,
                                   const call_options& options = {}) const;
 
@@ -142,7 +144,8 @@ class HAWSER_API client {
         initiate_send{this}, token, std::move(what), options);
   }
   /// Signature: `void(hawser::result<void>)`. The answer goes into `answer`, whose memory is
-  /// reused; `what` and `answer` must live until completion.
+  /// reused, and which is empty after an error; `what` and `answer` must live until completion. A
+  /// pipeline around sees as much as with the blocking form.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_send_to(const request& what, response& answer,
                      CompletionToken&& token = CompletionToken()) const {
