@@ -503,6 +503,60 @@ TEST_F(meaning, an_optional_value_is_read_when_it_is_there) {
   EXPECT_EQ(read(200, "{").error(), errc::json_malformed);
 }
 
+// An empty 500 was a value without one, and the JSON of a 503 a value to the pipeline around.
+TEST_F(meaning, no_value_is_read_from_an_answer_that_is_no_success) {
+  const std::string body = R"({"type":"https://x.test/credit","title":"Out of credit"})";
+  for (const int status : {304, 403, 429, 503}) {
+    SCOPED_TRACE(status);
+    response r;
+    r.set_status(status);
+    const error empty = r.ensure_success().error();
+    for (const error& e : {r.as<std::optional<int>>().error(), r.as<int>().error(),
+                           r.as<nlohmann::json>(http::limits{}).error()}) {
+      EXPECT_EQ(e, empty) << e.message();
+      EXPECT_EQ(e.status(), status);
+    }
+    r.mutable_body() = body;
+    r.mutable_headers().add("Content-Type", problem_json);
+    for (const error& e : {r.as<int>().error(), r.as<std::optional<int>>().error(),
+                           r.as<nlohmann::json>().error(), r.as<void>().error()}) {
+      EXPECT_EQ(e, empty);
+      EXPECT_EQ(e.status(), status);
+      EXPECT_EQ(e.problem_type(), "https://x.test/credit");
+      EXPECT_EQ(e.problem_title(), "Out of credit");
+      EXPECT_NE(e.message().find(std::to_string(status)), std::string::npos) << e.message();
+    }
+    // Read on purpose.
+    EXPECT_EQ(r.json().value()["title"], "Out of credit");
+    EXPECT_EQ(http::json_as<std::string>((*r.json())["title"]).value(), "Out of credit");
+  }
+}
+
+TEST_F(meaning, a_pipeline_around_sees_that_there_was_no_value) {
+  const client api = make(pipeline_builder("inner"));
+  net->script({scripted_exchange::answer(503, "{}"), scripted_exchange::answer(503),
+               scripted_exchange::answer(200, "{}")});
+  const auto r =
+      retries(3)
+          .calls_are(effect::safe)
+          .build(env)
+          .execute([&] { return api.send(request::get("/x"))->as<nlohmann::json>(); }, told);
+  EXPECT_TRUE(r);
+  EXPECT_EQ(report.attempts, 3);
+}
+
+TEST_F(meaning, a_judgement_of_ones_own_decides_what_is_read) {
+  options.classify = [](const response& answer, const outcome& by_status) {
+    outcome o = by_status;
+    o.result = answer.body() == "7" ? verdict::ok : verdict::failed;
+    return o;
+  };
+  net->script({scripted_exchange::answer(404, "7"), scripted_exchange::answer(200, "8")});
+  const client api = make(pipeline_builder("api"));
+  EXPECT_EQ(api.send(request::get("/x"))->as<int>().value(), 7);
+  EXPECT_EQ(api.send(request::get("/x"))->as<int>().error(), errc::operation_failed);
+}
+
 TEST_F(meaning, a_value_that_is_not_asked_for_may_be_anything) {
   const client api = make(pipeline_builder("api"));
   net->script({scripted_exchange::answer(200, "<html>", "text/html"),
