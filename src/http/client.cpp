@@ -11,6 +11,8 @@
 
 #include "http/judgement.hpp"
 #include "http/literal_routes.hpp"
+#include "http/retry_hint.hpp"
+#include "http/single_fields.hpp"
 #include "run/brief_clients.hpp"
 #include "run/cancel_link.hpp"
 #include "run/resume.hpp"
@@ -96,6 +98,7 @@ class client::state {
         throw config_error("client.default_headers",
                            is_token(f.name) ? f.name : std::string_view("a field"),
                            fit.error().message());
+    check_single(options.default_headers);
     take_user_agent();
     validate(options.bounds);
     validate(options.times);
@@ -147,6 +150,11 @@ class client::state {
 
  private:
   void tell_of_short_lives(time_point now) const;
+  static void check_single(const headers& fields) {
+    for (const headers::field f : fields)
+      if (is_single_field(f.name) && fields.all(f.name).size() > 1)
+        throw config_error("client.default_headers", f.name, "must be there once only");
+  }
   /// Among the default fields, so that calls need not look for it.
   void take_user_agent() {
     constexpr std::string_view name = "User-Agent";
@@ -416,9 +424,15 @@ class client::call final : public hawser::detail::async_operation, private excha
   /// A key that the caller put into the header by hand is the caller's own, and goes out as it is.
   [[nodiscard]] bool took_own_header() {
     if (request_.idempotency_key() || profile().header.empty()) return false;
-    const auto own = fields_.find(profile().header);
-    if (!own) return false;
+    const auto own = single_value(fields_, profile().header);
+    if (!own) {
+      if (!fields_.contains(profile().header)) return false;
+      problem_ = error(errc::invalid_idempotency_key,
+                       "the request has two keys in its header; leave one of them out");
+      return true;
+    }
     minted_ = *own;
+    if (fields_.all(profile().header).size() > 1) fields_.set(profile().header, minted_);
     if (profile().style != idempotency_profile::quoting::raw) return true;
     if (const result<void> fit = check_idempotency_key(profile(), minted_); !fit)
       problem_ = fit.error();

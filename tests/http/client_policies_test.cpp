@@ -533,6 +533,21 @@ TEST_F(client_policies, default_headers_are_displaced_by_the_requests_own) {
   EXPECT_EQ(sent("X-Tenant"), std::vector<std::string>{"t"});
 }
 
+TEST_F(client_policies, two_keys_by_hand_are_one_too_many) {
+  for (const auto& profile : {idempotency_profile::ietf(), idempotency_profile::paypal()}) {
+    const client api = make({}, keyed_by(profile));
+    const std::string q = profile.name == "ietf" ? "\"" : "";
+    const result<response> r =
+        api.send(charge().header(profile.header, q + "a" + q).header(profile.header, q + "b" + q));
+    ASSERT_TRUE(r.has_error());
+    expect_error(r.error(), errc::invalid_idempotency_key, condition::invalid_input,
+                 {"two keys", "one"});
+    EXPECT_TRUE(
+        api.send(charge().header(profile.header, q + "a" + q).header(profile.header, q + "a" + q)));
+    EXPECT_EQ(net->requests().back().header(profile.header), q + "a" + q);
+  }
+}
+
 TEST_F(client_policies, a_user_agent_is_sent_unless_somebody_knows_better) {
   const std::string ours = "hawser/" + std::string(version);
   const auto agent = [&](client_options options, request what) {
@@ -652,6 +667,14 @@ TEST_F(client_policies, bad_options_are_refused_at_construction) {
   o = {};
   o.default_headers.add("Content-Length", "7");
   EXPECT_EQ(field_of(o), "client.default_headers");
+  o = {};
+  o.default_headers.add("User-Agent", "a");
+  o.default_headers.add("user-agent", "b");
+  EXPECT_EQ(field_of(o), "client.default_headers");
+  o = {};
+  o.default_headers.add("Accept", "a");
+  o.default_headers.add("Accept", "b");
+  EXPECT_EQ(field_of(o), "accepted");
   o = {};
   o.attempt_header = "X Attempt";
   EXPECT_EQ(field_of(o), "client.attempt_header");

@@ -40,7 +40,7 @@ namespace hawser::inline v0::http {
 /// Set-up of a client. An aggregate: name it outside of `co_await` expressions.
 struct client_options {
   /// Sent with every request; a request's own field of the same name wins. Checked as
-  /// `check_request_field` has it.
+  /// `check_request_field` has it; what `request::header` replaces, once only.
   headers default_headers{};
   /// Sent as User-Agent unless `default_headers` or the request has that field; std::nullopt sends
   /// none. An empty one, wherever it stands, is not sent either.

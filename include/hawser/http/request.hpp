@@ -75,7 +75,8 @@ class HAWSER_API request {
 
   // Setters. Of a named request they return it, of a temporary one they hand it on.
 
-  /// Adds a header field, Content-Type in place of the one there. errc::invalid_header as
+  /// Adds a header field; one that a message has once only (Content-Type, Authorization,
+  /// User-Agent, Range, ...) in place of the one there. errc::invalid_header as
   /// `check_request_field` has it.
   request& header(std::string_view name, std::string_view value) &;
   /// Appends to the query, escaped.
