@@ -73,6 +73,7 @@ void forget_earlier_call(const call_options& options) noexcept {
 void check_name(const std::optional<std::string>& name, std::string_view field,
                 std::initializer_list<std::string_view> taken) {
   if (!name) return;
+  if (name->empty()) throw config_error(field, "", "must not be empty; std::nullopt turns it off");
   for (const std::string_view other : taken)
     if (same_name(*name, other))
       throw config_error(field, *name, "must differ from the client's other headers");
