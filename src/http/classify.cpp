@@ -90,6 +90,13 @@ outcome within_bounds(outcome judged, const outcome& by_status, effect what) noe
     judged.delivery = evidence::answered;
     return judged;
   }
+  if (judged.throttled && !by_status.throttled) {
+    // As `attempt::throttled` has it: the server refused for a limit of its own.
+    judged.result = verdict::failed;
+    judged.transient = true;
+    judged.countable = false;
+    if (judged.delivery == by_status.delivery) judged.delivery = evidence::refused;
+  }
   if (judged.throttled && (!judged.error || judged.error == by_status.error))
     judged.error = errc::too_many_requests;
   if (!judged.error) judged.error = by_status.error;

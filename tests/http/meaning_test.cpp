@@ -678,6 +678,57 @@ TEST_F(meaning, a_hook_makes_a_403_a_throttle) {
   EXPECT_EQ(api.get("/x").as<int>().error(), errc::client_error);
 }
 
+TEST_F(meaning, one_word_of_a_hook_makes_a_throttle) {
+  options.classify = [](const response& answer, const outcome& by_status) {
+    outcome o = by_status;
+    if (answer.body() == "throttled") o.throttled = true;
+    return o;
+  };
+  const client api = make(retries(2));
+  for (const int status : {403, 400, 500, 503})
+    for (const auto& what : {request::get("/x"), post(), keyed()}) {
+      SCOPED_TRACE(status);
+      net->script({scripted_exchange::answer(status, "throttled"), scripted_exchange::answer(200)});
+      EXPECT_EQ(api.send(what, told)->status(), 200);
+      EXPECT_EQ(report.attempts, 2);
+    }
+  net->script(
+      {scripted_exchange::answer(403, "throttled"), scripted_exchange::answer(403, "throttled")});
+  const auto r = api.send(post(), told);
+  ASSERT_TRUE(r);
+  EXPECT_EQ(report.error, errc::too_many_requests);
+  EXPECT_EQ(report.delivery, evidence::refused);
+  EXPECT_EQ(r->ensure_success().error(), errc::too_many_requests);
+  EXPECT_EQ(r->ensure_success().error(), condition::transient);
+}
+
+TEST_F(meaning, a_hook_may_say_more_of_a_throttle) {
+  const auto sent_for = [&](int status, auto set) {
+    net = std::make_shared<testing::fake_transport>(env);
+    net->otherwise(scripted_exchange::answer(status));
+    options.classify = [set](const response&, const outcome& by_status) {
+      outcome o = by_status;
+      set(o);
+      return o;
+    };
+    EXPECT_TRUE(make(retries(2)).send(post(), told));
+    return sent();
+  };
+  // A quota that is spent: no wait mends it.
+  EXPECT_EQ(sent_for(429, [](outcome& o) { o.transient = false; }), 1u);
+  // Slow down, but the work may have been done.
+  EXPECT_EQ(sent_for(403,
+                     [](outcome& o) {
+                       o.throttled = true;
+                       o.delivery = evidence::maybe_applied;
+                     }),
+            1u);
+  EXPECT_EQ(report.error, errc::outcome_unknown);
+  // A success that says that the next should be slower.
+  EXPECT_EQ(sent_for(200, [](outcome& o) { o.throttled = true; }), 1u);
+  EXPECT_EQ(report.error, error_code());
+}
+
 TEST_F(meaning, the_resend_table_is_asked_about_what_a_hook_says) {
   options.classify = [](const response&, const outcome& by_status) {
     outcome o = by_status;

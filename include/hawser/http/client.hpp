@@ -63,16 +63,18 @@ struct client_options {
   std::optional<std::string> attempt_header{};
   /// Judges complete answers in place of their status alone: gets the answer and the outcome that
   /// `http::classify` makes of it, gives the outcome that policies are to see. So a 403 whose body
-  /// says "throttled" becomes `throttled`, `transient` and `refused`, with a `server_wait`; a 200
-  /// that holds an error becomes a failure. Off: the status decides.
+  /// says "throttled" becomes `throttled`, perhaps with a `server_wait`; a 200 that holds an error
+  /// becomes a failure. Off: the status decides.
   ///
   /// The last word on a second sending stays with `may_resend`: an answer that is to be tried again
   /// though the request is unsafe must be `refused`. Its to change are `result`, `error`,
   /// `delivery` (`answered` is no proof where the status gives none, `never_sent` counts as
   /// `refused`), `transient`, `countable`, `throttled` and `server_wait` (below zero: none). Where
   /// it changes `result` or `error`, or calls an answer throttled, `ensure_success()` and `as<T>()`
-  /// follow it. The error of a throttled answer is `errc::too_many_requests` unless it names
-  /// another. `answer.effect()` says what the request was.
+  /// follow it. Of what is no success `throttled` alone is enough: it is a failure then, transient,
+  /// of no matter for health, and refused unless `delivery` says other than the status did. Its
+  /// error is `errc::too_many_requests` unless it names another. `answer.effect()` says what the
+  /// request was.
   ///
   /// Called once per complete answer, on a thread of the environment's executor, by several calls
   /// at once. Do not block in it. What it throws ends the attempt with `errc::operation_threw`,
