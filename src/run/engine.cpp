@@ -568,6 +568,10 @@ void engine::tell_end() {
       report->stopped = reason::canceled;
     else if (report->stopped == reason::none)
       report->stopped = o.why.because;
+    // Most failures that no later try mends are no matter for a retry, which says nothing then.
+    if (report->stopped == reason::none && o.from == origin::operation && !o.transient &&
+        !o.rejected && !o.canceled())
+      report->stopped = reason::not_retryable;
   }
   say(event_kind::call_finished, now_ - started_, o);
 }

@@ -396,6 +396,66 @@ TEST_F(meaning, errors_know_the_status) {
   EXPECT_EQ(error(errc::circuit_open).status(), 0);
 }
 
+TEST_F(meaning, what_is_tried_again_by_itself_is_transient_to_the_caller_too) {
+  for (const int status : {400, 403, 404, 408, 409, 421, 422, 425}) {
+    SCOPED_TRACE(status);
+    const bool again = status == 408 || status == 421 || status == 425;
+    net = std::make_shared<testing::fake_transport>(env);
+    net->otherwise(scripted_exchange::answer(status, "{}"));
+    const error why = make(retries(2)).get("/x").as<int>().error();
+    EXPECT_EQ(sent(), again ? 2u : 1u);
+    EXPECT_EQ(why, errc::client_error);
+    EXPECT_EQ(why == condition::transient, again);
+    EXPECT_EQ(why.message().find("go out again") != std::string::npos, again) << why.message();
+    // Also out of a pipeline around, which adds its story.
+    const pipeline outer = pipeline_builder("outer").add(timeout{.after = 60s}).build(env);
+    const auto r = outer.execute([&] { return make(retries(1)).get("/x").as<int>(); });
+    EXPECT_EQ(r.error() == condition::transient, again);
+    if (!again) {
+      EXPECT_EQ(why.message().find("early"), std::string::npos) << why.message();
+    }
+  }
+}
+
+TEST_F(meaning, nobody_is_told_to_send_again_what_may_not_be) {
+  for (const int status : {408, 425}) {
+    net->script({scripted_exchange::answer(status)});
+    const std::string text = make(retries(1)).send(post())->ensure_success().error().message();
+    EXPECT_EQ(text.find("go out again") != std::string::npos, status == 425) << text;
+  }
+  net->script({scripted_exchange::answer(303)});
+  const std::string moved = make(retries(1)).send(post())->ensure_success().error().message();
+  EXPECT_NE(moved.find("Location"), std::string::npos) << moved;
+}
+
+TEST_F(meaning, only_a_redirect_is_told_of_a_new_place) {
+  const auto text = [](int status) {
+    response r;
+    r.set_status(status);
+    return r.ensure_success().error().message();
+  };
+  for (const int status : {301, 302, 303, 307, 308})
+    EXPECT_NE(text(status).find("Location"), std::string::npos) << text(status);
+  EXPECT_NE(text(304).find("has not changed"), std::string::npos) << text(304);
+  for (const int status : {300, 304, 305})
+    EXPECT_EQ(text(status).find("place"), std::string::npos) << text(status);
+}
+
+TEST_F(meaning, a_report_says_why_a_client_error_was_not_tried_again) {
+  for (const int status : {400, 401, 403, 404, 422}) {
+    net->script({scripted_exchange::answer(status), scripted_exchange::answer(500),
+                 scripted_exchange::answer(status)});
+    const client api = make(retries(3));
+    ASSERT_TRUE(api.send(request::get("/x"), told));
+    EXPECT_EQ(report.stopped, reason::not_retryable);
+    ASSERT_TRUE(api.send(keyed(), told));
+    EXPECT_EQ(report.stopped, reason::not_retryable);
+  }
+  net->script({scripted_exchange::answer(503)});  // of which a later try might have made more
+  ASSERT_TRUE(make(pipeline_builder("bare")).send(request::get("/x"), told));
+  EXPECT_EQ(report.stopped, reason::none);
+}
+
 TEST_F(meaning, problems_are_told) {
   const auto seen = [](std::string body, const char* type = problem_json) {
     response r;
