@@ -94,6 +94,8 @@ concept has_a_setter = requires(R r) {
 || requires(R r) { r.params({{"a", "b"}}); }
 || requires(R r) { r.body("a", "b"); }
 || requires(R r) { r.json({{"a", 1}}); }
+|| requires(R r) { r.json("a", 1); }
+|| requires(R r, const charge& typed) { r.json(typed); }
 || requires(R r) { r.idempotency_key("k"); }
 || requires(R r) { r.effect(effect::safe); }
 || requires(R r) { r.name("a"); };

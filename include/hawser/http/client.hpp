@@ -332,9 +332,17 @@ class HAWSER_API prepared {
   void params(const route_values&) const& = delete;                 ///< Copy a const one first.
   void body(std::string, std::string_view) const& = delete;         ///< Copy a const one first.
   void json(const nlohmann::json&) const& = delete;                 ///< Copy a const one first.
-  void idempotency_key(std::string_view) const& = delete;           ///< Copy a const one first.
-  void effect(hawser::effect) const& = delete;                      ///< Copy a const one first.
-  void name(std::string) const& = delete;                           ///< Copy a const one first.
+  /// Copy a const one first.
+  template <class T>
+  requires(!std::convertible_to<const T*, const nlohmann::json*>) void json(const T&) const& =
+      delete;
+  /// Copy a const one first.
+  template <class T, class... More>
+  requires(sizeof...(More) % 2 == 0) void json(std::string_view, const T&,
+                                               const More&...) const& = delete;
+  void idempotency_key(std::string_view) const& = delete;  ///< Copy a const one first.
+  void effect(hawser::effect) const& = delete;             ///< Copy a const one first.
+  void name(std::string) const& = delete;                  ///< Copy a const one first.
 
   /// The request so far.
   [[nodiscard]] const request& what() const& noexcept { return request_; }
