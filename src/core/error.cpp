@@ -91,14 +91,12 @@ constexpr entry table[] = {
     {errc::connection_closed, "connection_closed",
      "the server closed the connection before the first byte of an answer"},
     {errc::client_error, "client_error",
-     "the server answered with a client error (4xx); mend the request, or wait if it came "
-     "too early (425)"},
+     "the server answered with a client error (4xx); mend the request"},
     {errc::server_error, "server_error",
      "the server answered with a server error (5xx); try again later, unless it cannot do this at "
      "all (501, 505)"},
     {errc::unexpected_status, "unexpected_status",
-     "the server's answer is not a success (2xx); redirects are not followed: ask for the new "
-     "place"},
+     "the server's answer is not a success (2xx); redirects are not followed"},
     {errc::too_many_requests, "too_many_requests",
      "the server asks for fewer calls (429); wait as long as it says, and call less often"},
     {errc::json_malformed, "json_malformed", "the text is not one JSON value"},
@@ -259,6 +257,13 @@ std::string_view error::problem_type() const& noexcept {
 std::string_view error::problem_title() const& noexcept {
   const detail::answer_facts* const answer = story_ ? story_->answer() : nullptr;
   return answer != nullptr ? std::string_view(answer->problem_title) : std::string_view();
+}
+
+bool error::is(condition kind) const noexcept {
+  if (code_ == kind) return true;
+  if (kind != condition::transient || code_ != errc::client_error) return false;
+  const int of = status();
+  return of == 408 || of == 421 || of == 425;
 }
 
 error error::about_answer(int status, std::string problem_type,

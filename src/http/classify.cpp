@@ -3,6 +3,8 @@
 #include "http/judgement.hpp"
 #include "http/retry_hint.hpp"
 
+#include <algorithm>
+
 namespace hawser::inline v0::http {
 
 namespace {
@@ -27,7 +29,8 @@ evidence without_proof(int status, effect what) noexcept {
 
 outcome by_status(int status, effect what, bool asks_to_wait, bool in_flight) {
   if (status >= 200 && status < 400) return {};
-  if (in_flight && status < 500) return failed(errc::client_error, evidence::answered, true, false);
+  if (in_flight && status < 500)
+    return failed(errc::client_error, evidence::maybe_applied, true, false);
   if (in_flight) return failed(errc::server_error, without_proof(status, what), true, false);
   switch (status) {
     case 408: return failed(errc::client_error, evidence::answered, true, false);
@@ -66,6 +69,11 @@ outcome classify(const response& answer, effect what, const idempotency_profile*
   const bool in_flight = what == effect::keyed &&
                          (profile == nullptr ? status == 409 : profile->in_flight_status == status);
   outcome o = by_status(status, what, hint.given, in_flight);
+  const bool settles =
+      what == effect::keyed && profile != nullptr &&
+      std::find(profile->settling_statuses.begin(), profile->settling_statuses.end(), status) !=
+          profile->settling_statuses.end();
+  if (settles && o.result == verdict::ignored) o.result = verdict::failed;
   o.status = status;
   if (o.result == verdict::failed && hint.wait) o.server_wait = *hint.wait;
   return o;
@@ -82,6 +90,13 @@ outcome within_bounds(outcome judged, const outcome& by_status, effect what) noe
     judged.delivery = evidence::answered;
     return judged;
   }
+  if (judged.throttled && !by_status.throttled) {
+    // As `attempt::throttled` has it: the server refused for a limit of its own.
+    judged.result = verdict::failed;
+    judged.transient = true;
+    judged.countable = false;
+    if (judged.delivery == by_status.delivery) judged.delivery = evidence::refused;
+  }
   if (judged.throttled && (!judged.error || judged.error == by_status.error))
     judged.error = errc::too_many_requests;
   if (!judged.error) judged.error = by_status.error;
@@ -92,8 +107,12 @@ outcome within_bounds(outcome judged, const outcome& by_status, effect what) noe
   return judged;
 }
 
-outcome unjudged(const outcome& by_status) noexcept {
-  return failed(errc::operation_threw, by_status.delivery, false, false);
+outcome unjudged(const outcome& by_status, effect what) noexcept {
+  outcome o = failed(errc::operation_threw, by_status.delivery, false, false);
+  // What settles nothing by itself does not by a failure in reading it.
+  const bool decides = by_status.result == verdict::failed || by_status.status < 300;
+  if (what == effect::keyed && !decides) o.delivery = evidence::refused;
+  return o;
 }
 
 outcome outcome_of(const response& answer) {

@@ -12,6 +12,8 @@
 
 #include "http/judgement.hpp"
 #include "http/literal_routes.hpp"
+#include "http/retry_hint.hpp"
+#include "http/single_fields.hpp"
 #include "run/brief_clients.hpp"
 #include "run/cancel_link.hpp"
 #include "run/resume.hpp"
@@ -74,6 +76,7 @@ void forget_earlier_call(const call_options& options) noexcept {
 void check_name(const std::optional<std::string>& name, std::string_view field,
                 std::initializer_list<std::string_view> taken) {
   if (!name) return;
+  if (name->empty()) throw config_error(field, "", "must not be empty; std::nullopt turns it off");
   for (const std::string_view other : taken)
     if (same_name(*name, other))
       throw config_error(field, *name, "must differ from the client's other headers");
@@ -99,6 +102,7 @@ class client::state {
         throw config_error("client.default_headers",
                            is_token(f.name) ? f.name : std::string_view("a field"),
                            fit.error().message());
+    check_single(options.default_headers);
     take_user_agent();
     validate(options.bounds);
     validate(options.times);
@@ -167,6 +171,11 @@ class client::state {
 
  private:
   void tell_of_short_lives(time_point now) const;
+  static void check_single(const headers& fields) {
+    for (const headers::field f : fields)
+      if (is_single_field(f.name) && fields.all(f.name).size() > 1)
+        throw config_error("client.default_headers", f.name, "must be there once only");
+  }
   /// Among the default fields, so that calls need not look for it.
   void take_user_agent() {
     constexpr std::string_view name = "User-Agent";
@@ -439,9 +448,15 @@ class client::call final : public hawser::detail::async_operation, private excha
   /// A key that the caller put into the header by hand is the caller's own, and goes out as it is.
   [[nodiscard]] bool took_own_header() {
     if (request_.idempotency_key() || profile().header.empty()) return false;
-    const auto own = fields_.find(profile().header);
-    if (!own) return false;
+    const auto own = single_value(fields_, profile().header);
+    if (!own) {
+      if (!fields_.contains(profile().header)) return false;
+      problem_ = error(errc::invalid_idempotency_key,
+                       "the request has two keys in its header; leave one of them out");
+      return true;
+    }
     minted_ = *own;
+    if (fields_.all(profile().header).size() > 1) fields_.set(profile().header, minted_);
     if (profile().style != idempotency_profile::quoting::raw) return true;
     if (const result<void> fit = check_idempotency_key(profile(), minted_); !fit)
       problem_ = fit.error();
@@ -548,7 +563,7 @@ class client::call final : public hawser::detail::async_operation, private excha
       if (failure_ != errc::operation_threw)
         if_memory_allows([&] { failure_ = error(errc::operation_threw, failure_.message()); });
       failure_ = failure_.about_answer(by_status.status);
-      return unjudged(by_status);
+      return unjudged(by_status, *options_.effect);
     }
   }
 
@@ -600,6 +615,7 @@ class client::call final : public hawser::detail::async_operation, private excha
       why = hawser::detail::with_story(why, "the client is closed; further calls need another",
                                        masks());
     const bool failed = static_cast<bool>(why.code());
+    if (failed) answer_->clear();  // of an attempt that is not the call's end
     if (auto* handler = std::get_if<send_handler>(&handler_))
       hand_over<result<response>>(
           *handler,
@@ -764,6 +780,7 @@ void client::start(request&& what, const call_options& options, send_handler han
 void client::start_to(const request& what, response& answer, const call_options& options,
                       send_to_handler handler, way_out out) const {
   forget_earlier_call(options);
+  answer.clear();
   auto made = std::make_unique<call>(state_, what, answer, options,
                                      call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
@@ -826,6 +843,7 @@ result<response> client::send(request what, const call_options& options) const {
 
 result<void> client::send(const request& what, response& answer,
                           const call_options& options) const {
+  answer.clear();
   if (env().runs_here()) return would_deadlock(what, options);
   auto room = std::make_shared<waiting_room<void>>();
   start_to(what, answer, options,

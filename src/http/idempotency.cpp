@@ -188,6 +188,7 @@ idempotency_profile idempotency_profile::stripe() {
   p.name = "stripe";
   p.style = quoting::raw;
   p.retention = std::chrono::hours(24);
+  p.settling_statuses = {402};  // "request failed", kept with the key as a success is
   return p;
 }
 
@@ -244,6 +245,10 @@ void validate(const idempotency_profile& profile) {
   if (const auto status = profile.in_flight_status; status && (*status < 400 || *status > 599))
     throw config_error("idempotency_profile.in_flight_status", std::to_string(*status),
                        "must be from 400 to 599; std::nullopt turns it off");
+  for (const int status : profile.settling_statuses)
+    if (status < 400 || status > 499 || status == profile.in_flight_status)
+      throw config_error("idempotency_profile.settling_statuses", std::to_string(status),
+                         "must be from 400 to 499, and not the one in flight");
 }
 
 std::string mint_idempotency_key(entropy& random) {

@@ -11,6 +11,6 @@ namespace hawser::inline v0::http {
 
 /// The outcome when the user's function has thrown: no answer's any more, but with what the answer
 /// proved.
-[[nodiscard]] outcome unjudged(const outcome& by_status) noexcept;
+[[nodiscard]] outcome unjudged(const outcome& by_status, effect what) noexcept;
 
 }  // namespace hawser::inline v0::http

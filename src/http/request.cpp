@@ -2,6 +2,7 @@
 
 #include "hawser/http/json.hpp"
 #include "http/bytes.hpp"
+#include "http/single_fields.hpp"
 
 namespace hawser::inline v0::http {
 
@@ -87,8 +88,8 @@ request::~request() = default;
 request& request::header(std::string_view name, std::string_view value) & {
   if (auto checked = check_request_field(name, value); !checked)
     set_problem(checked.error());
-  else if (same_name(name, "Content-Type"))
-    headers_.set(name, value);  // one body has one type; json() may have given it another
+  else if (is_single_field(name))
+    headers_.set(name, value);  // the last word counts; json() may have given a type, too
   else
     headers_.add(name, value);
   return *this;

@@ -84,6 +84,23 @@ bool is_hint(std::string_view text) {
   return !text.empty() && (digits ? text.size() <= 10 : parse_http_date(text).has_value());
 }
 
+/// What to do about a status of which its class does not tell.
+std::string_view remedy_for(int status, bool may_go_again) noexcept {
+  switch (status) {
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308: return "; ask for the place that its Location names";
+    case 304: return "; what the request knows of has not changed: use that";
+    case 408:
+    case 421:
+    case 425:
+      return may_go_again ? std::string_view("; it may go out again as it is") : std::string_view();
+    default: return {};
+  }
+}
+
 }  // namespace
 
 response::response() noexcept = default;
@@ -124,11 +141,13 @@ error response::status_error() const {
     text += ", Retry-After: ";
     text += *hint;
   }
+  const error_code code = status_code();
+  if (code != errc::outcome_unknown) text += remedy_for(status_, may_resend(effect_, evidence_));
   if (!story_.detail().empty()) {
     text += "; ";
     text += story_.detail();
   }
-  return error(status_code(), std::move(text))
+  return error(code, std::move(text))
       .about_answer(status_, std::move(said.type), std::move(said.title));
 }
 

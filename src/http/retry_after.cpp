@@ -21,6 +21,7 @@ constexpr std::array<std::string_view, 7> long_day_names{
     "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
 
 struct civil {
+  unsigned weekday = 0;  // from Sunday
   int year = 0;
   unsigned month = 0;
   unsigned day = 0;
@@ -87,11 +88,18 @@ std::optional<sys_seconds> moment(const civil& c) noexcept {
          chrono::seconds(c.second);
 }
 
+// A date that is not on the day of the week that it names is none: nobody knows which was meant.
+std::optional<sys_seconds> on_its_day(const civil& c, std::optional<sys_seconds> at) noexcept {
+  namespace chrono = std::chrono;
+  const chrono::sys_days date = chrono::year(c.year) / chrono::month(c.month) / chrono::day(c.day);
+  return at && chrono::weekday(date).c_encoding() == c.weekday ? at : std::nullopt;
+}
+
 // "Sun, 06 Nov 1994 08:49:37 GMT"
 std::optional<sys_seconds> imf_fixdate(std::string_view text) noexcept {
   cursor in(text);
   civil c;
-  in.one_of(day_names);
+  c.weekday = in.one_of(day_names);
   in.skip(", ");
   c.day = in.digits(2);
   in.skip(" ");
@@ -102,7 +110,7 @@ std::optional<sys_seconds> imf_fixdate(std::string_view text) noexcept {
   read_time(in, c);
   in.skip(" GMT");
   if (!in.good_to_the_end()) return std::nullopt;
-  return moment(c);
+  return on_its_day(c, moment(c));
 }
 
 // "Sunday, 06-Nov-94 08:49:37 GMT"
@@ -110,7 +118,7 @@ std::optional<sys_seconds> rfc850_date(std::string_view text,
                                        std::optional<sys_seconds> near) noexcept {
   cursor in(text);
   civil c;
-  in.one_of(long_day_names);
+  c.weekday = in.one_of(long_day_names);
   in.skip(", ");
   c.day = in.digits(2);
   in.skip("-");
@@ -123,7 +131,7 @@ std::optional<sys_seconds> rfc850_date(std::string_view text,
   if (!in.good_to_the_end()) return std::nullopt;
   if (!near) {
     c.year = two_digits + (two_digits < 70 ? 2000 : 1900);
-    return moment(c);
+    return on_its_day(c, moment(c));
   }
   // RFC 9110 section 5.6.7: what seems more than 50 years ahead is the most recent such year past.
   namespace chrono = std::chrono;
@@ -138,16 +146,17 @@ std::optional<sys_seconds> rfc850_date(std::string_view text,
   const chrono::sys_days last_day =
       horizon.ok() ? chrono::sys_days(horizon)
                    : chrono::sys_days(horizon.year() / chrono::February / chrono::last);
-  if (!at || *at <= last_day + (*near - chrono::floor<chrono::days>(*near))) return at;
+  if (!at || *at <= last_day + (*near - chrono::floor<chrono::days>(*near)))
+    return on_its_day(c, at);
   c.year -= 100;
-  return moment(c);
+  return on_its_day(c, moment(c));
 }
 
 // "Sun Nov  6 08:49:37 1994"
 std::optional<sys_seconds> asctime_date(std::string_view text) noexcept {
   cursor in(text);
   civil c;
-  in.one_of(day_names);
+  c.weekday = in.one_of(day_names);
   in.skip(" ");
   c.month = in.one_of(month_names) + 1;
   in.skip(" ");
@@ -157,7 +166,7 @@ std::optional<sys_seconds> asctime_date(std::string_view text) noexcept {
   in.skip(" ");
   c.year = static_cast<int>(in.digits(4));
   if (!in.good_to_the_end()) return std::nullopt;
-  return moment(c);
+  return on_its_day(c, moment(c));
 }
 
 // Digits alone, for which 64 bits are enough (RFC 9110 section 10.2.3): a sign, a fraction or a

@@ -85,6 +85,7 @@ std::string of(double measured, double threshold) {
 }
 
 std::string time(double seconds) {
+  if (seconds > 1e9) return "over 31 years";  // bounded, so that it fits a duration
   return detail::in_short(std::chrono::duration_cast<duration>(
       std::chrono::duration<double>(std::clamp(seconds, -1e9, 1e9))));
 }

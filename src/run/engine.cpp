@@ -378,7 +378,8 @@ void engine::launched(time_point now) {
   delivery_of_last_ = slot_.delivery;
   where_ = place::stepping;
   if (slot_.result == verdict::ok) {
-    unresolved_ = false;
+    const bool redirects = slot_.status >= 300 && slot_.status < 400;
+    if (!redirects) unresolved_ = false;
     if (observed_) say(event_kind::attempt_finished, slot_.elapsed, slot_);
   } else {
     failed();
@@ -393,9 +394,10 @@ bool engine::had_fair_time() const noexcept {
 
 void engine::failed() {
   if (slot_.delivery == evidence::maybe_applied) unresolved_ = true;
-  // An answer that a later try may change says nothing about the attempts before it; nor does a
-  // client error that came without its status, which may have been such a one.
-  const bool definite = slot_.status != 0 || slot_.error != errc::client_error;
+  // Only an answer about the work itself says what became of the attempts before it: none that a
+  // later try may change, nor one that decides nothing, as a 4xx from whoever stands in front, nor
+  // a redirect that came without its status.
+  const bool definite = slot_.result == verdict::failed && slot_.error != errc::unexpected_status;
   if (slot_.delivery == evidence::answered && !slot_.transient && definite) unresolved_ = false;
   const bool of_attempt = cancel_level_ != outside &&
                           plan_.levels[static_cast<std::size_t>(cancel_level_)].repeatable;
@@ -519,8 +521,17 @@ outcome engine::cut_off() const noexcept {
 void engine::conclude() {
   where_ = place::finished;
   next_timer_ = never;
+  if (unresolved_) doubt_success();
   if (!slot_.ok()) conclude_failure();
   if (observed_) tell_end();
+}
+
+/// What policies took for a success, a redirect, leaves open whether the work was done.
+void engine::doubt_success() {
+  if (!slot_.ok() || slot_.from != origin::operation || !may_not_repeat()) return;
+  slot_.result = verdict::failed;
+  slot_.error = errc::outcome_unknown;
+  slot_.delivery = evidence::maybe_applied;
 }
 
 /// What a failure means to the caller: who ended the call, and whether it may have had its effect.
@@ -536,9 +547,7 @@ void engine::conclude_failure() {
     o.why = {plan_.name, reason::canceled, 0, 0, never};
   }
   if (unresolved_ && o.status == 0) o.delivery = evidence::maybe_applied;
-  const bool may_not_repeat =
-      effect_said_ && (effect_ == effect::unsafe || effect_ == effect::keyed);
-  if (may_not_repeat && o.delivery == evidence::maybe_applied && o.status == 0 &&
+  if (may_not_repeat() && o.delivery == evidence::maybe_applied && o.status == 0 &&
       cause_ != cancel_cause::caller) {
     if_memory_allows([&] {
       std::string& thrown = rare().thrown;
@@ -546,7 +555,7 @@ void engine::conclude_failure() {
     });
     o.error = errc::outcome_unknown;
     o.from = origin::policy;
-  } else if (may_not_repeat && (unresolved_ || o.delivery == evidence::maybe_applied)) {
+  } else if (may_not_repeat() && (unresolved_ || o.delivery == evidence::maybe_applied)) {
     o.delivery = evidence::maybe_applied;  // the answer is still delivered as one
     if (cause_ != cancel_cause::caller) o.error = errc::outcome_unknown;
   }
@@ -565,6 +574,10 @@ void engine::tell_end() {
       report->stopped = reason::canceled;
     else if (report->stopped == reason::none)
       report->stopped = o.why.because;
+    // Most failures that no later try mends are no matter for a retry, which says nothing then.
+    if (report->stopped == reason::none && o.from == origin::operation && !o.transient &&
+        !o.rejected && !o.canceled())
+      report->stopped = reason::not_retryable;
   }
   say(event_kind::call_finished, now_ - started_, o);
 }

@@ -103,7 +103,12 @@ class engine : public tick {
   [[gnu::noinline]] void limits_passed(time_point now);
   [[gnu::noinline]] void failed();
   [[nodiscard]] bool had_fair_time() const noexcept;
+  [[gnu::noinline]] void doubt_success();
   [[gnu::noinline]] void conclude_failure();
+  /// Whether a second sending could do the work twice, as somebody has said.
+  [[nodiscard]] bool may_not_repeat() const noexcept {
+    return effect_said_ && (effect_ == effect::unsafe || effect_ == effect::keyed);
+  }
   [[gnu::noinline]] void tell_failure(ending& end) const;
   void descend();
   [[gnu::always_inline]] inline void first_attempt();

@@ -724,7 +724,13 @@ TEST(BadOptions, OfClients) {
        },
        "idempotency_profile.max_length", "0", "at least 36"},
       {[](auto& o) { o.correlation_header = ""; }, "client.correlation_header", "",
-       "must be a header name"},
+       "must not be empty"},
+      {[](auto& o) { o.attempt_header = ""; }, "client.attempt_header", "", "must not be empty"},
+      {[](auto& o) {
+         o.idempotency = idempotency_profile::square();
+         o.attempt_header = "";
+       },
+       "client.attempt_header", "", "must not be empty"},
       {[](auto& o) { o.correlation_header = "X-Id\r\nX-Evil: 1"; }, "client.correlation_header",
        "X-Id", "must be a header name"},
       {[](auto& o) { o.attempt_header = std::string("X\0Y", 3); }, "client.attempt_header", "X",

@@ -305,9 +305,7 @@ TEST(errors, answers_say_what_the_matter_is) {
   options.classify = [](const hawser::http::response& answer, const hawser::outcome& by_status) {
     hawser::outcome o = by_status;
     if (answer.status() == 403 && answer.body().find("throttled") != std::string_view::npos) {
-      o.result = hawser::verdict::failed;
-      o.throttled = o.transient = true;
-      o.delivery = hawser::evidence::refused;  // no work was done: any request may go out again
+      o.throttled = true;  // no work was done: any request may go out again
       o.server_wait = 2s;
     }
     return o;

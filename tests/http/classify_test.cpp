@@ -174,10 +174,25 @@ TEST(ClassifyConflict, MeansStillRunningWhenTheRequestCarriedAKey) {
   const outcome o = classify(answer(409, "2"), effect::keyed);
   EXPECT_TRUE(o.result == verdict::failed);
   EXPECT_TRUE(o.transient);
-  EXPECT_TRUE(o.delivery == evidence::answered);
+  EXPECT_TRUE(o.delivery == evidence::maybe_applied);
   EXPECT_FALSE(o.countable);
   EXPECT_EQ(o.error, errc::client_error);
   EXPECT_EQ(o.server_wait, duration(std::chrono::seconds(2)));
+}
+
+TEST(ClassifySettling, IsForTheProfileToSay) {
+  const auto result_of = [](int status, effect what, const idempotency_profile& p) {
+    const outcome o = classify(answer(status), what, &p);
+    EXPECT_TRUE(o.delivery == evidence::answered);
+    EXPECT_FALSE(o.transient);
+    EXPECT_FALSE(o.countable);
+    EXPECT_EQ(o.error, errc::client_error);
+    return o.result;
+  };
+  EXPECT_TRUE(result_of(402, effect::keyed, idempotency_profile::stripe()) == verdict::failed);
+  EXPECT_TRUE(result_of(403, effect::keyed, idempotency_profile::stripe()) == verdict::ignored);
+  EXPECT_TRUE(result_of(402, effect::keyed, idempotency_profile::ietf()) == verdict::ignored);
+  EXPECT_TRUE(result_of(402, effect::unsafe, idempotency_profile::stripe()) == verdict::ignored);
 }
 
 TEST(ClassifyConflict, FollowsTheProfile) {

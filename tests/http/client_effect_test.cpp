@@ -408,22 +408,22 @@ TEST_F(client_effect, an_attempt_that_ran_out_of_time_is_told_as_that) {
   EXPECT_EQ(told, 1);
 }
 
-// A client error without its status may stand for a 429 or a 409: what an earlier attempt left open
-// stays so.
+// A client error without its status may be one from before the key is looked up, and anything else
+// that is no success a redirect: what an earlier attempt left open stays so.
 TEST_F(client_effect, a_bare_client_error_settles_nothing) {
   const pipeline around =
       pipeline_builder{"outer"}
           .add(retry{.max_attempts = 2, .delay = constant{.each = 1ms, .spread = jitter::none}})
           .build(env);
-  int calls = 0;
-  const auto r = around.execute(
-      [&]() -> result<int> {
-        return error(++calls == 1 ? errc::connection_closed : errc::client_error);
-      },
-      {.effect = effect::keyed});
-  EXPECT_EQ(calls, 2);
-  ASSERT_TRUE(r.has_error());
-  EXPECT_EQ(r.error(), errc::outcome_unknown) << r.error().message();
+  for (const errc second : {errc::client_error, errc::unexpected_status}) {
+    int calls = 0;
+    const auto r = around.execute(
+        [&]() -> result<int> { return error(++calls == 1 ? errc::connection_closed : second); },
+        {.effect = effect::keyed});
+    EXPECT_EQ(calls, 2);
+    ASSERT_TRUE(r.has_error());
+    EXPECT_EQ(r.error(), errc::outcome_unknown) << r.error().message();
+  }
 }
 
 // A client inside another pipeline: what its answers mean to the policies around it.

@@ -577,6 +577,21 @@ TEST_F(client_policies, default_headers_are_displaced_by_the_requests_own) {
   EXPECT_EQ(sent("X-Tenant"), std::vector<std::string>{"t"});
 }
 
+TEST_F(client_policies, two_keys_by_hand_are_one_too_many) {
+  for (const auto& profile : {idempotency_profile::ietf(), idempotency_profile::paypal()}) {
+    const client api = make({}, keyed_by(profile));
+    const std::string q = profile.name == "ietf" ? "\"" : "";
+    const result<response> r =
+        api.send(charge().header(profile.header, q + "a" + q).header(profile.header, q + "b" + q));
+    ASSERT_TRUE(r.has_error());
+    expect_error(r.error(), errc::invalid_idempotency_key, condition::invalid_input,
+                 {"two keys", "one"});
+    EXPECT_TRUE(
+        api.send(charge().header(profile.header, q + "a" + q).header(profile.header, q + "a" + q)));
+    EXPECT_EQ(net->requests().back().header(profile.header), q + "a" + q);
+  }
+}
+
 TEST_F(client_policies, a_user_agent_is_sent_unless_somebody_knows_better) {
   const std::string ours = "hawser/" + std::string(version);
   const auto agent = [&](client_options options, request what) {
@@ -697,6 +712,14 @@ TEST_F(client_policies, bad_options_are_refused_at_construction) {
   o.default_headers.add("Content-Length", "7");
   EXPECT_EQ(field_of(o), "client.default_headers");
   o = {};
+  o.default_headers.add("User-Agent", "a");
+  o.default_headers.add("user-agent", "b");
+  EXPECT_EQ(field_of(o), "client.default_headers");
+  o = {};
+  o.default_headers.add("Accept", "a");
+  o.default_headers.add("Accept", "b");
+  EXPECT_EQ(field_of(o), "accepted");
+  o = {};
   o.attempt_header = "X Attempt";
   EXPECT_EQ(field_of(o), "client.attempt_header");
   o = {};
@@ -739,6 +762,104 @@ TEST_F(client_policies, a_blocking_call_where_the_executor_runs_would_deadlock) 
   EXPECT_NE(r->error().message().find("asynchronous"), std::string::npos);
   EXPECT_EQ(into_answer->error(), errc::would_deadlock);
   EXPECT_TRUE(net->requests().empty());
+}
+
+// What a call leaves in an answer that is used again is of that call, or nothing.
+TEST_F(client_policies, an_answer_that_is_used_again_is_empty_after_a_call_without_one) {
+  const http::standard_policies policies("api");
+  const request what = request::get("/x");
+  std::stop_source left;
+  left.request_stop();
+  client_options judging;
+  judging.classify = [](const response& answer, const outcome& by_status) {
+    if (answer.status() == 200) throw std::runtime_error("no such member");
+    return by_status;
+  };
+  const auto until = [](duration most) { return call_options{.within = most}; };
+  using step = std::function<result<void>(client&, response&)>;
+  const std::pair<const char*, step> ends[] = {
+      {"invalid", [](client& c, response& a) { return c.send(request::get("bad"), a); }},
+      {"no time", [&](client& c, response& a) { return c.send(what, a, until(0s)); }},
+      {"cancelled",
+       [&](client& c, response& a) { return c.send(what, a, {.stop = left.get_token()}); }},
+      {"deadlock",
+       [&](client& c, response& a) {
+         std::optional<result<void>> r;
+         asio::post(env.get_executor(), [&] { r.emplace(c.send(what, a)); });
+         env.run_ready();
+         return *r;
+       }},
+      {"refused",
+       [&](client& c, response& a) {
+         policies.breaker("GET /x")->isolate(env.now());
+         result<void> r = c.send(what, a);
+         policies.breaker("GET /x")->close(env.now());
+         return r;
+       }},
+      {"lost",
+       [&](client& c, response& a) {
+         net->script({scripted_exchange::fail(errc::connection_closed),
+                      scripted_exchange::fail(errc::connection_closed),
+                      scripted_exchange::fail(errc::connection_closed)});
+         return c.send(what, a);
+       }},
+      {"out of time",
+       [&](client& c, response& a) {
+         net->script({scripted_exchange::hang()});
+         return c.send(what, a, until(1s));
+       }},
+      {"torn",
+       [&](client& c, response& a) {
+         for (int i = 0; i < 3; ++i)
+           net->script({scripted_exchange::bytes(
+               "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX: y\r\n\r\nabc")});
+         return c.send(what, a);
+       }},
+      {"judge threw",
+       [&](client& c, response& a) {
+         net->script({scripted_exchange::answer(200, "body")});
+         return c.send(what, a);
+       }},
+      {"closed",
+       [&](client& c, response& a) {
+         c.close();
+         return c.send(what, a);
+       }},
+  };
+  client api = over(policies.builder(), judging);
+  for (const auto& [name, call] : ends) {
+    SCOPED_TRACE(name);
+    net->script({scripted_exchange::answer(404, "body").header("X", "y")});
+    response answer;
+    ASSERT_TRUE(api.send(what, answer));
+    ASSERT_EQ(answer.status(), 404);
+    EXPECT_TRUE(call(api, answer).has_error());
+    EXPECT_EQ(answer.status(), 0);
+    EXPECT_EQ(answer.body(), "");
+    EXPECT_TRUE(answer.headers().empty());
+    EXPECT_EQ(answer.evidence(), evidence::answered);
+    env.advance(60s);
+  }
+}
+
+// A result<void> tells a pipeline around that an answer came, and no more.
+TEST_F(client_policies, what_is_sent_into_an_answer_is_judged_by_who_sends_it) {
+  const client api = over(pipeline_builder("inner"));
+  const pipeline outer =
+      pipeline_builder("outer").add(retry{.max_attempts = 2}).calls_are(effect::safe).build(env);
+  net->otherwise(scripted_exchange::answer(503));
+  const request what = request::get("/x");
+  response answer;
+  EXPECT_TRUE(outer.execute([&] { return api.send(what, answer); }, told));
+  EXPECT_EQ(report.attempts, 1);
+  const auto judged = outer.execute(
+      [&]() -> result<void> {
+        if (auto sent = api.send(what, answer); !sent) return sent;
+        return answer.as<void>();
+      },
+      told);
+  EXPECT_EQ(judged.error(), errc::server_error);
+  EXPECT_EQ(report.attempts, 2);
 }
 
 // --- health, waits, limits ---------------------------------------------------------------------

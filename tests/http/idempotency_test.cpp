@@ -261,6 +261,12 @@ TEST(Profile, OptionsAreChecked) {
   EXPECT_EQ(refused([](profile& p) { p.in_flight_status = 399; }), prefix + "in_flight_status");
   EXPECT_EQ(refused([](profile& p) { p.in_flight_status = 600; }), prefix + "in_flight_status");
   EXPECT_EQ(refused([](profile& p) { p.in_flight_status = std::nullopt; }), "");
+  for (const int status : {399, 409, 500})
+    EXPECT_EQ(refused([&](profile& p) {
+                p.settling_statuses = {402, status};
+              }),
+              prefix + "settling_statuses");
+  EXPECT_EQ(refused([](profile& p) { p.settling_statuses = {402, 422}; }), "");
 }
 
 TEST(Fingerprint, IsTheStartOfTheSha256) {

@@ -144,6 +144,158 @@ TEST_F(meaning, a_refusal_after_a_5xx_settles_nothing) {
   EXPECT_EQ(r->ensure_success().error(), errc::outcome_unknown);
 }
 
+// Authentication, gateways, routing and redirects answer before anybody looks for the key.
+TEST_F(meaning, an_answer_from_before_the_key_is_looked_up_settles_nothing) {
+  const scripted_exchange doubts[] = {scripted_exchange::answer(500),
+                                      scripted_exchange::fail(errc::connection_closed),
+                                      scripted_exchange::hang()};
+  for (const scripted_exchange& doubt : doubts)
+    for (const int status :
+         {301, 302, 303, 304, 307, 308, 400, 401, 402, 403, 404, 405, 407, 408, 409, 410,
+          411, 412, 413, 414, 415, 417, 421, 422, 425, 426, 428, 429, 431, 451, 501, 505}) {
+      SCOPED_TRACE(status);
+      net = std::make_shared<testing::fake_transport>(env);
+      net->script({doubt, scripted_exchange::answer(status, "{}")});
+      const auto r = make(std::move(retries(2).add(timeout{.after = 4s}))).send(keyed(), told);
+      ASSERT_TRUE(r) << r.error().message();
+      EXPECT_EQ(r->status(), status);
+      EXPECT_EQ(sent(), 2u);
+      EXPECT_EQ(r->evidence(), evidence::maybe_applied);
+      EXPECT_EQ(report.delivery, evidence::maybe_applied);
+      EXPECT_EQ(report.error, errc::outcome_unknown);
+      const error why = r->ensure_success().error();
+      expect_error(why, errc::outcome_unknown, condition::ambiguous,
+                   {std::to_string(status), "#" + fingerprint("order-1"), "reconcile"});
+      EXPECT_EQ(why.status(), status);
+    }
+}
+
+TEST_F(meaning, nor_does_it_for_who_asks_for_a_value) {
+  for (const int status : {301, 403, 404, 422}) {
+    net->script({scripted_exchange::answer(500), scripted_exchange::answer(status, "{}")});
+    const auto r = make(retries(2))
+                       .post("/charges")
+                       .body("{}", "application/json")
+                       .idempotency_key("order-1")
+                       .as<int>();
+    ASSERT_TRUE(r.has_error());
+    EXPECT_EQ(r.error(), condition::ambiguous) << r.error().message();
+  }
+}
+
+TEST_F(meaning, a_success_settles_the_doubt) {
+  for (const int status : {200, 201, 202, 204}) {
+    net->script({scripted_exchange::answer(500), scripted_exchange::answer(status)});
+    const auto r = make(retries(2)).send(keyed(), told);
+    ASSERT_TRUE(r);
+    EXPECT_TRUE(r->ensure_success());
+    EXPECT_EQ(report.error, error_code());
+    EXPECT_EQ(report.delivery, evidence::answered);
+  }
+}
+
+TEST_F(meaning, without_doubt_such_answers_are_what_they_were) {
+  for (const int status : {301, 403, 404, 422}) {
+    SCOPED_TRACE(status);
+    const errc code = status < 400 ? errc::unexpected_status : errc::client_error;
+    net->script({scripted_exchange::answer(status), scripted_exchange::answer(429),
+                 scripted_exchange::answer(status)});
+    for (int i = 0; i < 2; ++i) {
+      const auto r = make(retries(2)).send(keyed(), told);
+      ASSERT_TRUE(r);
+      EXPECT_EQ(r->ensure_success().error(), code);
+      EXPECT_EQ(r->evidence(), evidence::answered);
+      EXPECT_EQ(report.delivery, evidence::answered);
+    }
+    // What may be done twice leaves no doubt that matters.
+    for (const auto how : {http::method::get, http::method::put, http::method::delete_}) {
+      net->script({scripted_exchange::answer(500), scripted_exchange::answer(status)});
+      const auto r = make(retries(2)).send(request(how, "/x"), told);
+      ASSERT_TRUE(r);
+      EXPECT_EQ(r->ensure_success().error(), code);
+      EXPECT_EQ(report.error, status < 400 ? error_code() : code);
+    }
+  }
+}
+
+TEST_F(meaning, the_profile_names_the_failures_that_settle_the_doubt) {
+  const auto end = [&](idempotency_profile profile, int status) {
+    options.idempotency = std::move(profile);
+    net->script(
+        {scripted_exchange::fail(errc::connection_closed), scripted_exchange::answer(status)});
+    const auto r = make(retries(2)).send(post(), told);
+    return r ? r->ensure_success().error() : r.error();
+  };
+  EXPECT_EQ(end(idempotency_profile::stripe(), 402), errc::client_error) << "a declined card";
+  EXPECT_EQ(report.delivery, evidence::answered);
+  EXPECT_EQ(end(idempotency_profile::stripe(), 400), errc::outcome_unknown);
+  EXPECT_EQ(end(idempotency_profile::ietf(), 402), errc::outcome_unknown);
+  EXPECT_EQ(end(idempotency_profile::adyen(), 422), errc::outcome_unknown);
+  idempotency_profile own;
+  own.settling_statuses = {410, 422};
+  EXPECT_EQ(end(own, 422), errc::client_error);
+  EXPECT_EQ(end(own, 402), errc::outcome_unknown);
+}
+
+TEST_F(meaning, a_judgement_of_ones_own_may_settle_the_doubt) {
+  options.classify = [](const response& answer, const outcome& by_status) {
+    outcome o = by_status;
+    if (answer.body() == "declined") o.result = verdict::failed;
+    return o;
+  };
+  net->script({scripted_exchange::answer(500), scripted_exchange::answer(422, "declined"),
+               scripted_exchange::answer(500), scripted_exchange::answer(422, "no such field")});
+  const client api = make(retries(2));
+  EXPECT_EQ(api.send(keyed())->ensure_success().error(), errc::client_error);
+  EXPECT_EQ(api.send(keyed())->ensure_success().error(), errc::outcome_unknown);
+}
+
+TEST_F(meaning, a_judgement_that_throws_settles_no_more_than_the_answer_did) {
+  options.classify = [](const response& answer, const outcome& by_status) {
+    if (answer.status() != 500) throw std::runtime_error("no such member");
+    return by_status;
+  };
+  for (const int status : {201, 301, 403}) {
+    net->script({scripted_exchange::answer(500), scripted_exchange::answer(status)});
+    EXPECT_EQ(make(retries(2)).send(keyed()).error(),
+              status == 201 ? errc::operation_threw : errc::outcome_unknown);
+  }
+}
+
+// "Still running" is the very state of which nobody knows how it will end.
+TEST_F(meaning, a_key_in_flight_that_is_given_up_leaves_the_outcome_unknown) {
+  for (const bool with_profile : {false, true}) {
+    if (with_profile) options.idempotency = idempotency_profile::stripe();
+    net->script(std::vector<scripted_exchange>(3, scripted_exchange::answer(409)));
+    const auto r = make(retries(3)).send(keyed(), told);
+    ASSERT_TRUE(r);
+    EXPECT_EQ(report.attempts, 3);
+    EXPECT_EQ(r->evidence(), evidence::maybe_applied);
+    EXPECT_EQ(report.error, errc::outcome_unknown);
+    expect_error(r->ensure_success().error(), errc::outcome_unknown, condition::ambiguous,
+                 {"409 Conflict", "3 attempts"});
+    net->script({scripted_exchange::answer(409), scripted_exchange::answer(404)});
+    EXPECT_EQ(make(retries(3)).send(keyed())->ensure_success().error(), errc::outcome_unknown);
+  }
+  // Where it says no such thing it is a client error like others.
+  options.idempotency = idempotency_profile::adyen();
+  net->script({scripted_exchange::answer(409)});
+  EXPECT_EQ(make(retries(3)).send(keyed())->ensure_success().error(), errc::client_error);
+}
+
+TEST_F(meaning, a_pipeline_around_a_client_keeps_the_doubt_too) {
+  const client api = make(pipeline_builder("inner"));
+  const pipeline outer = retries(2).build(env);
+  const call_options how{.effect = effect::keyed, .report = &report};
+  for (const int status : {301, 403, 404, 422}) {
+    SCOPED_TRACE(status);
+    net->script({scripted_exchange::answer(500), scripted_exchange::answer(status)});
+    (void)outer.execute([&] { return api.send(keyed()); }, how);
+    EXPECT_EQ(report.attempts, 2);
+    EXPECT_EQ(report.error, errc::outcome_unknown);
+  }
+}
+
 TEST_F(meaning, time_that_runs_out_after_a_5xx_leaves_the_outcome_unknown) {
   net->script({scripted_exchange::answer(500), scripted_exchange::hang()});
   const client api =
@@ -205,7 +357,8 @@ TEST_F(meaning, an_unknown_outcome_is_not_tried_again_by_a_pipeline_around) {
 // A malformed Retry-After proves nothing: it once let an unkeyed POST go out three times.
 TEST_F(meaning, a_malformed_hint_sends_no_post_twice) {
   for (const char* hint : {"-1", "+1", "1.5", "", "9223372036854775808", "1, 2", "soon",
-                           "Fri, 31 Feb 2025 23:59:59 GMT"}) {
+                           "Fri, 31 Feb 2025 23:59:59 GMT", "Mon, 06 Nov 1994 08:49:37 GMT",
+                           "Monday, 06-Nov-94 08:49:37 GMT", "Mon Nov  6 08:49:37 1994"}) {
     SCOPED_TRACE(hint);
     net = std::make_shared<testing::fake_transport>(env);
     for (int i = 0; i < 3; ++i)
@@ -241,6 +394,66 @@ TEST_F(meaning, errors_know_the_status) {
   net->script({scripted_exchange::fail(errc::connection_closed)});
   EXPECT_EQ(api.get("/x").as<int>().error().status(), 0);
   EXPECT_EQ(error(errc::circuit_open).status(), 0);
+}
+
+TEST_F(meaning, what_is_tried_again_by_itself_is_transient_to_the_caller_too) {
+  for (const int status : {400, 403, 404, 408, 409, 421, 422, 425}) {
+    SCOPED_TRACE(status);
+    const bool again = status == 408 || status == 421 || status == 425;
+    net = std::make_shared<testing::fake_transport>(env);
+    net->otherwise(scripted_exchange::answer(status, "{}"));
+    const error why = make(retries(2)).get("/x").as<int>().error();
+    EXPECT_EQ(sent(), again ? 2u : 1u);
+    EXPECT_EQ(why, errc::client_error);
+    EXPECT_EQ(why == condition::transient, again);
+    EXPECT_EQ(why.message().find("go out again") != std::string::npos, again) << why.message();
+    // Also out of a pipeline around, which adds its story.
+    const pipeline outer = pipeline_builder("outer").add(timeout{.after = 60s}).build(env);
+    const auto r = outer.execute([&] { return make(retries(1)).get("/x").as<int>(); });
+    EXPECT_EQ(r.error() == condition::transient, again);
+    if (!again) {
+      EXPECT_EQ(why.message().find("early"), std::string::npos) << why.message();
+    }
+  }
+}
+
+TEST_F(meaning, nobody_is_told_to_send_again_what_may_not_be) {
+  for (const int status : {408, 425}) {
+    net->script({scripted_exchange::answer(status)});
+    const std::string text = make(retries(1)).send(post())->ensure_success().error().message();
+    EXPECT_EQ(text.find("go out again") != std::string::npos, status == 425) << text;
+  }
+  net->script({scripted_exchange::answer(303)});
+  const std::string moved = make(retries(1)).send(post())->ensure_success().error().message();
+  EXPECT_NE(moved.find("Location"), std::string::npos) << moved;
+}
+
+TEST_F(meaning, only_a_redirect_is_told_of_a_new_place) {
+  const auto text = [](int status) {
+    response r;
+    r.set_status(status);
+    return r.ensure_success().error().message();
+  };
+  for (const int status : {301, 302, 303, 307, 308})
+    EXPECT_NE(text(status).find("Location"), std::string::npos) << text(status);
+  EXPECT_NE(text(304).find("has not changed"), std::string::npos) << text(304);
+  for (const int status : {300, 304, 305})
+    EXPECT_EQ(text(status).find("place"), std::string::npos) << text(status);
+}
+
+TEST_F(meaning, a_report_says_why_a_client_error_was_not_tried_again) {
+  for (const int status : {400, 401, 403, 404, 422}) {
+    net->script({scripted_exchange::answer(status), scripted_exchange::answer(500),
+                 scripted_exchange::answer(status)});
+    const client api = make(retries(3));
+    ASSERT_TRUE(api.send(request::get("/x"), told));
+    EXPECT_EQ(report.stopped, reason::not_retryable);
+    ASSERT_TRUE(api.send(keyed(), told));
+    EXPECT_EQ(report.stopped, reason::not_retryable);
+  }
+  net->script({scripted_exchange::answer(503)});  // of which a later try might have made more
+  ASSERT_TRUE(make(pipeline_builder("bare")).send(request::get("/x"), told));
+  EXPECT_EQ(report.stopped, reason::none);
 }
 
 TEST_F(meaning, problems_are_told) {
@@ -348,6 +561,60 @@ TEST_F(meaning, an_optional_value_is_read_when_it_is_there) {
   EXPECT_EQ(read(200, "[]").error(), errc::json_wrong_type);
   EXPECT_EQ(read(200, "[]").error().status(), 200);
   EXPECT_EQ(read(200, "{").error(), errc::json_malformed);
+}
+
+// An empty 500 was a value without one, and the JSON of a 503 a value to the pipeline around.
+TEST_F(meaning, no_value_is_read_from_an_answer_that_is_no_success) {
+  const std::string body = R"({"type":"https://x.test/credit","title":"Out of credit"})";
+  for (const int status : {304, 403, 429, 503}) {
+    SCOPED_TRACE(status);
+    response r;
+    r.set_status(status);
+    const error empty = r.ensure_success().error();
+    for (const error& e : {r.as<std::optional<int>>().error(), r.as<int>().error(),
+                           r.as<nlohmann::json>(http::limits{}).error()}) {
+      EXPECT_EQ(e, empty) << e.message();
+      EXPECT_EQ(e.status(), status);
+    }
+    r.mutable_body() = body;
+    r.mutable_headers().add("Content-Type", problem_json);
+    for (const error& e : {r.as<int>().error(), r.as<std::optional<int>>().error(),
+                           r.as<nlohmann::json>().error(), r.as<void>().error()}) {
+      EXPECT_EQ(e, empty);
+      EXPECT_EQ(e.status(), status);
+      EXPECT_EQ(e.problem_type(), "https://x.test/credit");
+      EXPECT_EQ(e.problem_title(), "Out of credit");
+      EXPECT_NE(e.message().find(std::to_string(status)), std::string::npos) << e.message();
+    }
+    // Read on purpose.
+    EXPECT_EQ(r.json().value()["title"], "Out of credit");
+    EXPECT_EQ(http::json_as<std::string>((*r.json())["title"]).value(), "Out of credit");
+  }
+}
+
+TEST_F(meaning, a_pipeline_around_sees_that_there_was_no_value) {
+  const client api = make(pipeline_builder("inner"));
+  net->script({scripted_exchange::answer(503, "{}"), scripted_exchange::answer(503),
+               scripted_exchange::answer(200, "{}")});
+  const auto r =
+      retries(3)
+          .calls_are(effect::safe)
+          .build(env)
+          .execute([&] { return api.send(request::get("/x"))->as<nlohmann::json>(); }, told);
+  EXPECT_TRUE(r);
+  EXPECT_EQ(report.attempts, 3);
+}
+
+TEST_F(meaning, a_judgement_of_ones_own_decides_what_is_read) {
+  options.classify = [](const response& answer, const outcome& by_status) {
+    outcome o = by_status;
+    o.result = answer.body() == "7" ? verdict::ok : verdict::failed;
+    return o;
+  };
+  net->script({scripted_exchange::answer(404, "7"), scripted_exchange::answer(200, "8")});
+  const client api = make(pipeline_builder("api"));
+  EXPECT_EQ(api.send(request::get("/x"))->as<int>().value(), 7);
+  EXPECT_EQ(api.send(request::get("/x"))->as<int>().error(), errc::operation_failed);
 }
 
 TEST_F(meaning, a_value_that_is_not_asked_for_may_be_anything) {
@@ -469,6 +736,57 @@ TEST_F(meaning, a_hook_makes_a_403_a_throttle) {
   EXPECT_EQ(why, condition::transient);
   EXPECT_EQ(why.status(), 403);
   EXPECT_EQ(api.get("/x").as<int>().error(), errc::client_error);
+}
+
+TEST_F(meaning, one_word_of_a_hook_makes_a_throttle) {
+  options.classify = [](const response& answer, const outcome& by_status) {
+    outcome o = by_status;
+    if (answer.body() == "throttled") o.throttled = true;
+    return o;
+  };
+  const client api = make(retries(2));
+  for (const int status : {403, 400, 500, 503})
+    for (const auto& what : {request::get("/x"), post(), keyed()}) {
+      SCOPED_TRACE(status);
+      net->script({scripted_exchange::answer(status, "throttled"), scripted_exchange::answer(200)});
+      EXPECT_EQ(api.send(what, told)->status(), 200);
+      EXPECT_EQ(report.attempts, 2);
+    }
+  net->script(
+      {scripted_exchange::answer(403, "throttled"), scripted_exchange::answer(403, "throttled")});
+  const auto r = api.send(post(), told);
+  ASSERT_TRUE(r);
+  EXPECT_EQ(report.error, errc::too_many_requests);
+  EXPECT_EQ(report.delivery, evidence::refused);
+  EXPECT_EQ(r->ensure_success().error(), errc::too_many_requests);
+  EXPECT_EQ(r->ensure_success().error(), condition::transient);
+}
+
+TEST_F(meaning, a_hook_may_say_more_of_a_throttle) {
+  const auto sent_for = [&](int status, auto set) {
+    net = std::make_shared<testing::fake_transport>(env);
+    net->otherwise(scripted_exchange::answer(status));
+    options.classify = [set](const response&, const outcome& by_status) {
+      outcome o = by_status;
+      set(o);
+      return o;
+    };
+    EXPECT_TRUE(make(retries(2)).send(post(), told));
+    return sent();
+  };
+  // A quota that is spent: no wait mends it.
+  EXPECT_EQ(sent_for(429, [](outcome& o) { o.transient = false; }), 1u);
+  // Slow down, but the work may have been done.
+  EXPECT_EQ(sent_for(403,
+                     [](outcome& o) {
+                       o.throttled = true;
+                       o.delivery = evidence::maybe_applied;
+                     }),
+            1u);
+  EXPECT_EQ(report.error, errc::outcome_unknown);
+  // A success that says that the next should be slower.
+  EXPECT_EQ(sent_for(200, [](outcome& o) { o.throttled = true; }), 1u);
+  EXPECT_EQ(report.error, error_code());
 }
 
 TEST_F(meaning, the_resend_table_is_asked_about_what_a_hook_says) {

@@ -412,10 +412,30 @@ TEST_F(pool, of_several_idle_limits_the_least_counts) {
 }
 
 TEST_F(pool, a_longer_or_senseless_idle_limit_changes_nothing) {
-  for (const char* const field :
-       {"timeout=3600", "timeout=999999999", "timeout=99999999999999999999", "timeout=-1",
-        "timeout=1.5", "timeout=+1", "timeout=", "timeout", "timeout=1 2", "timeout=\"1",
-        "timeout:1", "x-timeout=1", "timeout=0x1", "max=-1", "max=", "\"", ","}) {
+  for (const char* const field : {"timeout=3600",
+                                  "timeout=999999999",
+                                  "timeout=99999999999999999999",
+                                  "timeout=-1",
+                                  "timeout=1.5",
+                                  "timeout=+1",
+                                  "timeout=",
+                                  "timeout",
+                                  "timeout=1 2",
+                                  "timeout=\"1",
+                                  "timeout:1",
+                                  "x-timeout=1",
+                                  "timeout=0x1",
+                                  "max=-1",
+                                  "max=",
+                                  "\"",
+                                  ",",
+                                  ";",
+                                  "\"timeout=1",
+                                  "x=\"a;timeout=1\"",
+                                  "x=\"timeout=1\"",
+                                  "timeout=1 s",
+                                  "\"\"",
+                                  "\"\"timeout=1\"\""}) {
     SCOPED_TRACE(field);
     server.script({plan::answer(200).header("Keep-Alive", field)});
     auto net = make(server.url());
@@ -428,7 +448,10 @@ TEST_F(pool, a_longer_or_senseless_idle_limit_changes_nothing) {
 }
 
 TEST_F(pool, a_server_that_allows_no_more_requests_gets_none) {
-  for (const char* const field : {"max=0", "timeout=5, Max = \"0\"", "max=3, max=0"}) {
+  for (const char* const field :
+       {"max=0", "timeout=5, Max = \"0\"", "max=3, max=0", "timeout=2; max=0", "timeout=2;max=0",
+        "timeout=2 max=0", "timeout=2 ; ext ;max = 0", "\"timeout=5, max=0\"", "\"max=0\"",
+        "\"max\"=0", "timeout=x; max=0", "x=\"a;max=9\";max=0"}) {
     SCOPED_TRACE(field);
     server.script({plan::answer(200).header("Keep-Alive", field)});
     auto net = make(server.url());

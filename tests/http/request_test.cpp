@@ -6,6 +6,9 @@
 
 #include <map>
 #include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace hawser::test::request_test {
 namespace {
@@ -91,6 +94,8 @@ concept has_a_setter = requires(R r) {
 || requires(R r) { r.params({{"a", "b"}}); }
 || requires(R r) { r.body("a", "b"); }
 || requires(R r) { r.json({{"a", 1}}); }
+|| requires(R r) { r.json("a", 1); }
+|| requires(R r, const charge& typed) { r.json(typed); }
 || requires(R r) { r.idempotency_key("k"); }
 || requires(R r) { r.effect(effect::safe); }
 || requires(R r) { r.name("a"); };
@@ -102,6 +107,22 @@ TEST(Request, SettersAreTheSameOnARequestAndOnOneOnItsWay) {
   EXPECT_TRUE(has_setters<http::prepared&&>);
   EXPECT_FALSE(has_a_setter<const request&>);
   EXPECT_FALSE(has_a_setter<const http::prepared&>);
+}
+
+// One message, one of each (RFC 9110 section 5.3): the last word counts.
+TEST(Request, SendsAFieldThatIsNoListOnce) {
+  for (const char* name :
+       {"User-Agent", "Authorization", "Proxy-Authorization", "Content-Type", "Content-Location",
+        "From", "Referer", "Origin", "Date", "If-Modified-Since", "If-Unmodified-Since", "If-Range",
+        "Range", "Max-Forwards"}) {
+    std::string lower(name);
+    for (char& c : lower) c = static_cast<char>(c | 0x20);
+    const request r = request::get("/").header(name, "a").header("X", "y").header(lower, "b");
+    EXPECT_EQ(r.headers().all(name), std::vector<std::string_view>{"b"}) << name;
+  }
+  for (const char* name : {"Accept", "Cache-Control", "If-None-Match", "Cookie", "X-Anything"})
+    EXPECT_EQ(request::get("/").header(name, "a").header(name, "b").headers().all(name).size(), 2u)
+        << name;
 }
 
 TEST(Request, TakesItsParametersAtOnce) {

@@ -31,13 +31,17 @@ TEST(HttpDate, TakesEveryDayOfFourHundredYears) {
   using namespace std::chrono;
   const char* const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const std::string days_of_week[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   const auto two = [](unsigned n) { return std::string(n < 10 ? "0" : "") + std::to_string(n); };
   for (sys_days d = sys_days(year(1900) / 1 / 1); d < sys_days(year(2300) / 1 / 1); d += days(1)) {
     const year_month_day c(d);
-    const std::string text = "Mon, " + two(static_cast<unsigned>(c.day())) + ' ' +
+    const std::string text = days_of_week[weekday(d).c_encoding()] + ", " +
+                             two(static_cast<unsigned>(c.day())) + ' ' +
                              months[static_cast<unsigned>(c.month()) - 1] + ' ' +
                              std::to_string(static_cast<int>(c.year())) + " 23:59:59 GMT";
     ASSERT_EQ(parse_http_date(text), d + 86399s) << text;
+    const std::string wrong = days_of_week[(weekday(d) + days(1)).c_encoding()] + text.substr(3);
+    ASSERT_FALSE(parse_http_date(wrong)) << wrong;
   }
 }
 
@@ -65,6 +69,9 @@ TEST(HttpDate, RefusesEverythingElse) {
                            "Sunday, 06 Nov 94 08:49:37 GMT",
                            "Sun Nov 6 08:49:37 1994",
                            "Sun Nov 06 08:49:37 1994 GMT",
+                           "Mon, 06 Nov 1994 08:49:37 GMT",
+                           "Monday, 06-Nov-94 08:49:37 GMT",
+                           "Mon Nov  6 08:49:37 1994",
                            "1994-11-06T08:49:37Z",
                            "0"})
     EXPECT_FALSE(parse_http_date(text)) << text;
@@ -76,11 +83,16 @@ TEST(HttpDate, TakesLeapSecondsAndLeapDays) {
 }
 
 TEST(HttpDate, TwoDigitYearsMoreThanFiftyYearsAheadArePast) {
+  // The day of the week must be that of the year meant.
   const auto year_of = [](std::string_view two_digits, sys_seconds near) {
-    const auto d =
-        parse_http_date("Sunday, 06-Nov-" + std::string(two_digits) + " 08:49:37 GMT", near);
-    return static_cast<int>(
-        std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(*d)).year());
+    std::vector<int> years;
+    for (const char* day : {"Sun", "Mon", "Tues", "Wednes", "Thurs", "Fri", "Satur"})
+      if (const auto d = parse_http_date(
+              std::string(day) + "day, 06-Nov-" + std::string(two_digits) + " 08:49:37 GMT", near))
+        years.push_back(static_cast<int>(
+            std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(*d)).year()));
+    EXPECT_EQ(years.size(), 1u);
+    return years.empty() ? 0 : years[0];
   };
   const sys_seconds now = at(2025, 6, 1);
   EXPECT_EQ(year_of("25", now), 2025);
@@ -91,8 +103,8 @@ TEST(HttpDate, TwoDigitYearsMoreThanFiftyYearsAheadArePast) {
   EXPECT_EQ(year_of("00", at(1999, 12, 31)), 2000);
   EXPECT_EQ(year_of("99", at(2001, 1, 1)), 1999);
   EXPECT_EQ(year_of("10", at(2090, 1, 1)), 2110);
-  EXPECT_EQ(parse_http_date("Sunday, 06-Nov-69 08:49:37 GMT"), at(2069, 11, 6, 8, 49, 37));
-  EXPECT_EQ(parse_http_date("Sunday, 06-Nov-70 08:49:37 GMT"), at(1970, 11, 6, 8, 49, 37));
+  EXPECT_EQ(parse_http_date("Wednesday, 06-Nov-69 08:49:37 GMT"), at(2069, 11, 6, 8, 49, 37));
+  EXPECT_EQ(parse_http_date("Friday, 06-Nov-70 08:49:37 GMT"), at(1970, 11, 6, 8, 49, 37));
 }
 
 TEST(RetryAfter, TakesSeconds) {

@@ -64,6 +64,7 @@ HAWSER_OWNS(pipeline, plan());
 HAWSER_OWNS(pipeline_builder, name());
 HAWSER_OWNS(http::client, env());
 HAWSER_OWNS(http::client, policies());
+HAWSER_OWNS(http::prepared, what());
 HAWSER_OWNS(testing::plan, get());
 HAWSER_OWNS(testing::received_request, header("a"));
 HAWSER_OWNS(testing::sent_request, header("a"));

@@ -97,10 +97,12 @@ enum class errc {
 
 /// Kinds of errors, to be compared with codes: `ec == hawser::condition::timeout`.
 enum class condition {
-  rejected = 1,   ///< Refused by a local policy; never left this process.
-  timeout,        ///< A time limit of ours, or the system's ETIMEDOUT.
-  ambiguous,      ///< May have happened on the other side.
-  transient,      ///< A later try may succeed: timeouts, resets, refusals, 429, 5xx.
+  rejected = 1,  ///< Refused by a local policy; never left this process.
+  timeout,       ///< A time limit of ours, or the system's ETIMEDOUT.
+  ambiguous,     ///< May have happened on the other side.
+  /// A later try may succeed: timeouts, resets, refusals, 429, 5xx; of an `error` also 408, 421,
+  /// 425.
+  transient,
   canceled,       ///< Cancelled by the caller or by closing the client.
   invalid_input,  ///< The caller's mistake; trying again is no use.
   bad_response,   ///< The other side broke the protocol, or a limit on its answer.
@@ -192,10 +194,13 @@ class HAWSER_API error {
   friend bool operator==(const error& a, const error& b) noexcept { return a.code_ == b.code_; }
   friend bool operator==(const error& a, const error_code& b) noexcept { return a.code_ == b; }
   friend bool operator==(const error& a, errc b) noexcept { return a.code_ == b; }
-  friend bool operator==(const error& a, condition b) noexcept { return a.code_ == b; }
+  /// As the code; and a `client_error` of a status that asks for another try (408, 421, 425) is
+  /// transient, which the code alone does not tell.
+  friend bool operator==(const error& a, condition b) noexcept { return a.is(b); }
 
  private:
   friend class detail::story;
+  [[nodiscard]] bool is(condition kind) const noexcept;
   // The story first: no braces that make a text fit this.
   error(std::shared_ptr<const detail::story> story, error_code code) noexcept
       : code_(code), story_(std::move(story)) {}

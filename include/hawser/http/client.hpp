@@ -40,7 +40,7 @@ namespace hawser::inline v0::http {
 /// Set-up of a client. An aggregate: name it outside of `co_await` expressions.
 struct client_options {
   /// Sent with every request; a request's own field of the same name wins. Checked as
-  /// `check_request_field` has it.
+  /// `check_request_field` has it; what `request::header` replaces, once only.
   headers default_headers{};
   /// Sent as User-Agent unless `default_headers` or the request has that field; std::nullopt sends
   /// none. An empty one, wherever it stands, is not sent either.
@@ -63,16 +63,18 @@ struct client_options {
   std::optional<std::string> attempt_header{};
   /// Judges complete answers in place of their status alone: gets the answer and the outcome that
   /// `http::classify` makes of it, gives the outcome that policies are to see. So a 403 whose body
-  /// says "throttled" becomes `throttled`, `transient` and `refused`, with a `server_wait`; a 200
-  /// that holds an error becomes a failure. Off: the status decides.
+  /// says "throttled" becomes `throttled`, perhaps with a `server_wait`; a 200 that holds an error
+  /// becomes a failure. Off: the status decides.
   ///
   /// The last word on a second sending stays with `may_resend`: an answer that is to be tried again
   /// though the request is unsafe must be `refused`. Its to change are `result`, `error`,
   /// `delivery` (`answered` is no proof where the status gives none, `never_sent` counts as
   /// `refused`), `transient`, `countable`, `throttled` and `server_wait` (below zero: none). Where
   /// it changes `result` or `error`, or calls an answer throttled, `ensure_success()` and `as<T>()`
-  /// follow it. The error of a throttled answer is `errc::too_many_requests` unless it names
-  /// another. `answer.effect()` says what the request was.
+  /// follow it. Of what is no success `throttled` alone is enough: it is a failure then, transient,
+  /// of no matter for health, and refused unless `delivery` says other than the status did. Its
+  /// error is `errc::too_many_requests` unless it names another. `answer.effect()` says what the
+  /// request was.
   ///
   /// Called once per complete answer, on a thread of the environment's executor, by several calls
   /// at once. Do not block in it. What it throws ends the attempt with `errc::operation_threw`,
@@ -119,7 +121,9 @@ class HAWSER_API client {
   /// it there from the only thread.
   [[nodiscard]] result<response> send(request what, const call_options& options = {}) const;
 
-  /// The same into `answer`, whose memory is reused. Both must live until it returns.
+  /// The same into `answer`, whose memory is reused, and which is empty after an error. Both must
+  /// live until it returns. To a pipeline around, a value says that an answer came and not which:
+  /// return `answer.as<void>()` or another judgement of yours there.
   [[nodiscard]] result<void> send(const request& what, response& answer,
                                   const call_options& options = {}) const;
 
@@ -142,7 +146,8 @@ class HAWSER_API client {
         initiate_send{this}, token, std::move(what), options);
   }
   /// Signature: `void(hawser::result<void>)`. The answer goes into `answer`, whose memory is
-  /// reused; `what` and `answer` must live until completion.
+  /// reused, and which is empty after an error; `what` and `answer` must live until completion. A
+  /// pipeline around sees as much as with the blocking form.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_send_to(const request& what, response& answer,
                      CompletionToken&& token = CompletionToken()) const {
@@ -348,12 +353,22 @@ class HAWSER_API prepared {
   void params(const route_values&) const& = delete;                 ///< Copy a const one first.
   void body(std::string, std::string_view) const& = delete;         ///< Copy a const one first.
   void json(const nlohmann::json&) const& = delete;                 ///< Copy a const one first.
-  void idempotency_key(std::string_view) const& = delete;           ///< Copy a const one first.
-  void effect(hawser::effect) const& = delete;                      ///< Copy a const one first.
-  void name(std::string) const& = delete;                           ///< Copy a const one first.
+  /// Copy a const one first.
+  template <class T>
+  requires(!std::convertible_to<const T*, const nlohmann::json*>) void json(const T&) const& =
+      delete;
+  /// Copy a const one first.
+  template <class T, class... More>
+  requires(sizeof...(More) % 2 == 0) void json(std::string_view, const T&,
+                                               const More&...) const& = delete;
+  void idempotency_key(std::string_view) const& = delete;  ///< Copy a const one first.
+  void effect(hawser::effect) const& = delete;             ///< Copy a const one first.
+  void name(std::string) const& = delete;                  ///< Copy a const one first.
 
   /// The request so far.
-  [[nodiscard]] const request& what() const noexcept { return request_; }
+  [[nodiscard]] const request& what() const& noexcept { return request_; }
+  /// The same of a temporary.
+  [[nodiscard]] request what() && { return std::move(request_); }
 
   /// Sends and waits.
   [[nodiscard]] result<response> send(const call_options& options = {}) &&;

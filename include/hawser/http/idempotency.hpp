@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hawser::inline v0::http {
 
@@ -42,10 +43,14 @@ struct HAWSER_API idempotency_profile {
   std::optional<duration> retention{};
   /// The status that says "the first request is still running, ask again"; off when there is none.
   std::optional<int> in_flight_status = 409;
+  /// The 4xx by which a server that has looked the key up says that the work has failed, and will
+  /// say so again: a declined card. They settle what an attempt before left open. Whatever else is
+  /// no success does not, since it may come from before the key is looked up.
+  std::vector<int> settling_statuses{};
 
   /// draft-ietf-httpapi-idempotency-key-header-07: a quoted string.
   [[nodiscard]] static idempotency_profile ietf();
-  /// Idempotency-Key, raw, at most 255, remembered for 24 hours.
+  /// Idempotency-Key, raw, at most 255, remembered for 24 hours, failures included: 402 settles.
   [[nodiscard]] static idempotency_profile stripe();
   /// PayPal-Request-Id, raw, at most 108; the same request twice at once may simply fail.
   [[nodiscard]] static idempotency_profile paypal();
@@ -58,7 +63,8 @@ struct HAWSER_API idempotency_profile {
 
 /// Throws hawser::config_error, naming the field, unless: a name of one line, a header or a body
 /// field, the header a token, the body field a JSON pointer in UTF-8 that is not empty, max_length
-/// at least 36 (the length of a minted key), retention over zero, in_flight_status 400 to 599.
+/// at least 36 (the length of a minted key), retention over zero, in_flight_status 400 to 599,
+/// settling_statuses 400 to 499 and not the one in flight.
 HAWSER_API void validate(const idempotency_profile& profile);
 
 /// A fresh key: a version 4 UUID (RFC 9562 section 5.4) from `random.unique()`.

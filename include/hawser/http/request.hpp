@@ -75,7 +75,8 @@ class HAWSER_API request {
 
   // Setters. Of a named request they return it, of a temporary one they hand it on.
 
-  /// Adds a header field, Content-Type in place of the one there. errc::invalid_header as
+  /// Adds a header field; one that a message has once only (Content-Type, Authorization,
+  /// User-Agent, Range, ...) in place of the one there. errc::invalid_header as
   /// `check_request_field` has it.
   request& header(std::string_view name, std::string_view value) &;
   /// Appends to the query, escaped.
@@ -86,7 +87,8 @@ class HAWSER_API request {
   request& params(const route_values& values) &;
   /// The body and its Content-Type (none is sent when empty). errc::invalid_header.
   request& body(std::string bytes, std::string_view content_type) &;
-  /// A JSON body. errc::invalid_body, naming the field by its JSON pointer (RFC 6901), for what
+  /// A JSON body; to write one in braces, `json({{"a", 1}})`, include "hawser/http/json.hpp".
+  /// errc::invalid_body, naming the field by its JSON pointer (RFC 6901), for what
   /// JSON cannot hold: a number that is not finite, a string that is not UTF-8, binary data, a
   /// discarded value; or when more than 1,000 arrays and objects are inside each other. Inside a
   /// `co_await`, where g++ 12 refuses `json({{"a", 1}})`, name the value first or take the form
@@ -156,9 +158,17 @@ class HAWSER_API request {
   void params(const route_values&) const& = delete;                 ///< Copy a const request first.
   void body(std::string, std::string_view) const& = delete;         ///< Copy a const request first.
   void json(const nlohmann::json&) const& = delete;                 ///< Copy a const request first.
-  void idempotency_key(std::string_view) const& = delete;           ///< Copy a const request first.
-  void effect(hawser::effect) const& = delete;                      ///< Copy a const request first.
-  void name(std::string) const& = delete;                           ///< Copy a const request first.
+  /// Copy a const request first.
+  template <class T>
+  requires(!std::convertible_to<const T*, const nlohmann::json*>) void json(const T&) const& =
+      delete;
+  /// Copy a const request first.
+  template <class T, class... More>
+  requires(sizeof...(More) % 2 == 0) void json(std::string_view, const T&,
+                                               const More&...) const& = delete;
+  void idempotency_key(std::string_view) const& = delete;  ///< Copy a const request first.
+  void effect(hawser::effect) const& = delete;             ///< Copy a const request first.
+  void name(std::string) const& = delete;                  ///< Copy a const request first.
 
   /// The first thing that was wrong in what the setters were given.
   [[nodiscard]] const std::optional<error>& problem() const& noexcept { return problem_; }

@@ -73,16 +73,17 @@ class HAWSER_API response {
   /// Whether the status is 2xx.
   [[nodiscard]] bool ok() const noexcept { return status_ >= 200 && status_ < 300; }
 
-  /// The body as JSON, at most as deep as its client's `limits::json_depth` says.
+  /// The body as JSON, of any status, at most as deep as its client's `limits::json_depth` says.
   /// errc::json_malformed, errc::json_too_deep; errc::no_content for an answer without a body.
   [[nodiscard]] result<nlohmann::json> json() const;
   /// The same, at most as deep as `l.json_depth` says.
   [[nodiscard]] result<nlohmann::json> json(const limits& l) const;
-  /// The body as a type that nlohmann/json converts, whatever the status; needs
-  /// <hawser/http/json.hpp>. errc::json_malformed, errc::json_too_deep; errc::json_wrong_type,
+  /// The body of a success as a type that nlohmann/json converts; needs <hawser/http/json.hpp>.
+  /// Another answer is the error that `ensure_success()` makes of it, whatever T is: what it has to
+  /// say is read by `json()`. errc::json_malformed, errc::json_too_deep; errc::json_wrong_type,
   /// naming the field; errc::no_content for 204, 205 and any answer without a body. Where one may
   /// have none, ask for `std::optional<T>`: nullopt, as for a JSON null. `as<void>()` reads
-  /// nothing, and objects as `ensure_success()` does. The errors know the `status()`.
+  /// nothing. The errors know the `status()`.
   template <class T>
   [[nodiscard]] result<T> as() const {
     return as<T>(own_limits());
@@ -92,6 +93,8 @@ class HAWSER_API response {
   [[nodiscard]] result<T> as([[maybe_unused]] const limits& l) const {
     if constexpr (std::is_void_v<T>)
       return check_success();
+    else if (const result<void> good = check_success(); !good)
+      return result<T>(boost::system::in_place_error, good.error());
     else
       return detail::include_hawser_http_json_hpp<T>::read(body_, l, masks_.get(), status_);
   }
@@ -99,8 +102,9 @@ class HAWSER_API response {
   /// Itself when 2xx. Else errc::too_many_requests (429), errc::client_error (other 4xx),
   /// errc::server_error (5xx) or errc::unexpected_status, with status, title and type of a problem
   /// (RFC 9457) in the text. errc::outcome_unknown when the work must not be done twice (unsafe or
-  /// keyed) and may have been: any 5xx but one that proves a refusal, or as `evidence()` says.
-  /// Where `client_options::classify` has judged the answer, that goes before its status.
+  /// keyed) and may have been: any 5xx but one that proves a refusal, or as `evidence()` says,
+  /// which knows of earlier attempts too. Where `client_options::classify` has judged the answer,
+  /// that goes before its status.
   [[nodiscard]] result<response> ensure_success() &&;
   /// The same on a copy.
   [[nodiscard]] result<response> ensure_success() const&;

@@ -24,7 +24,8 @@ namespace hawser::inline v0::http {
     std::optional<std::chrono::sys_seconds> wall_now = {}) noexcept;
 
 /// An HTTP-date in any of its three forms (RFC 9110 section 5.6.7): IMF-fixdate, RFC 850, asctime.
-/// A two-digit year is taken within 50 years after `near` when given, else 1970 to 2069.
+/// A two-digit year is taken within 50 years after `near` when given, else 1970 to 2069. The day of
+/// the week must be that of the date: nullopt.
 [[nodiscard]] HAWSER_API std::optional<std::chrono::sys_seconds> parse_http_date(
     std::string_view text, std::optional<std::chrono::sys_seconds> near = {}) noexcept;
 

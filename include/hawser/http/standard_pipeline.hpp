@@ -15,10 +15,10 @@ namespace hawser::inline v0::http {
 
 struct standard_options;
 
-/// A builder holding the standard stack, in this order: call timeout, bulkhead, retry with a budget
-/// of its own, rate limiter, circuit breaker, attempt timeout. The limiter is inside the retry, so
-/// that a further attempt pays like any request, and what one call hears of a 429 holds for all.
-/// Add observers or further (inner) policies to it.
+/// A builder holding the standard stack: outermost the call's timeout, then the retry with a budget
+/// of its own, innermost the attempt's timeout; what stands between them and why, see
+/// `docs/policies/standard.md`. A further attempt pays like any request, and what one call hears of
+/// a 429 holds for all. Add observers or further (inner) policies to it.
 ///
 /// Nothing here makes an unsafe request go out twice: retry asks the re-send table, and a POST or
 /// PATCH without an idempotency key is repeated only when the first never arrived or was refused.

@@ -46,8 +46,10 @@ struct HAWSER_API call_report {
   error_code error{};                 ///< What the call ended with; empty on success.
   /// What is known of the call's arrival on the other side.
   evidence delivery = evidence::never_sent;
-  reason stopped = reason::none;  ///< Why no further attempt was made; `substituted` when a
-                                  ///< fallback's value is what the caller got.
+  /// Why no further attempt was made: `not_retryable` also of a failure that is no policy's matter,
+  /// as a 404; `substituted` when a fallback's value is what the caller got; `none` of a failure
+  /// that a retry might have mended, had there been one.
+  reason stopped = reason::none;
 
   /// Some lines of text, the whole story. Holds no secrets of its own: names and numbers only.
   [[nodiscard]] std::string to_string() const;

@@ -23,14 +23,21 @@ std::optional<std::uint32_t> number(std::string_view text) noexcept {
   return value;
 }
 
-// Where the first comma outside quotes is, or the end.
+// Where the first comma or semicolon outside quotes is, or the end.
 std::size_t end_of_parameter(std::string_view list) noexcept {
   bool quoted = false;
   for (std::size_t i = 0; i < list.size(); ++i) {
     if (list[i] == '"') quoted = !quoted;
-    if (list[i] == ',' && !quoted) return i;
+    if ((list[i] == ',' || list[i] == ';') && !quoted) return i;
   }
   return list.size();
+}
+
+// "\"timeout=5, max=2\"": some servers quote it all.
+std::string_view unquoted(std::string_view text) noexcept {
+  text = bytes::trimmed(text);
+  const bool all = text.size() >= 2 && text.find('"') == 0 && text.find('"', 1) == text.size() - 1;
+  return all ? text.substr(1, text.size() - 2) : text;
 }
 
 template <class T>
@@ -40,14 +47,23 @@ void lower(std::optional<T>& to, std::uint32_t value) noexcept {
 }
 
 void read_list(std::string_view list, keep_alive_hint& into) noexcept {
+  list = unquoted(list);
   while (!list.empty()) {
     const std::size_t end = end_of_parameter(list);
     const std::string_view parameter = list.substr(0, end);
     list.remove_prefix(std::min(end + 1, list.size()));
     const std::size_t equals = parameter.find('=');
     if (equals == std::string_view::npos) continue;
-    const std::string_view name = bytes::trimmed(parameter.substr(0, equals));
-    const auto value = number(bytes::trimmed(parameter.substr(equals + 1)));
+    const std::string_view name = unquoted(parameter.substr(0, equals));
+    std::string_view text = bytes::trimmed(parameter.substr(equals + 1));
+    // "timeout=5 max=2": a blank before a further parameter ends this one.
+    const std::size_t blank = text.find_first_of(" \t");
+    if (!text.starts_with('"') && blank != std::string_view::npos &&
+        text.find('=', blank) != std::string_view::npos) {
+      read_list(text.substr(blank), into);
+      text = text.substr(0, blank);
+    }
+    const auto value = number(text);
     if (!value) continue;
     if (same_name(name, "timeout")) lower(into.timeout, *value);
     if (same_name(name, "max")) lower(into.max, *value);

@@ -22,7 +22,8 @@ struct keep_alive_hint {
   std::optional<std::uint32_t> max{};             ///< So many further requests are served on it.
 };
 
-/// Names in any case, values also quoted, blanks anywhere between.
+/// Names in any case, values or all of it also quoted, blanks anywhere between; parted by commas,
+/// by semicolons or by blanks alone. What cannot be read is passed over.
 [[nodiscard]] keep_alive_hint read_keep_alive(const headers& h) noexcept;
 
 /// Earlier by a second, or by half of less than two: the server's clock has been running since it

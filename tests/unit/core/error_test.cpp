@@ -84,6 +84,17 @@ TEST(error, cancellation_is_what_asio_calls_operation_aborted) {
   EXPECT_FALSE(canceled_error() == condition::timeout);
 }
 
+// A code cannot know the status; the error does.
+TEST(error, a_client_error_that_asks_for_another_try_is_transient) {
+  for (const int status : {0, 400, 404, 408, 409, 421, 425, 429})
+    EXPECT_EQ(error(errc::client_error).about_answer(status) == condition::transient,
+              status == 408 || status == 421 || status == 425)
+        << status;
+  EXPECT_FALSE(error(errc::outcome_unknown).about_answer(425) == condition::transient);
+  EXPECT_FALSE(error(errc::client_error).about_answer(425) == condition::rejected);
+  EXPECT_TRUE(error(errc::client_error).about_answer(425) == condition::bad_response);
+}
+
 TEST(error, what_may_mend_is_transient) {
   namespace generic = boost::system::errc;
   for (const auto e : {generic::connection_reset, generic::connection_refused,

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <limits>
 #include <set>
 #include <string>
 
@@ -67,6 +68,12 @@ TEST(event, every_reason_is_said_in_words) {
   EXPECT_EQ(said(reason::not_resendable),
             "it may have been applied, a second try could do it twice");
   EXPECT_EQ(said(reason::server_wait, 3600, 60), "the server asks to wait 3600 s, allowed 60 s");
+  EXPECT_EQ(said(reason::server_wait, 1e9, 60),
+            "the server asks to wait 1000000000 s, allowed 60 s");
+  EXPECT_EQ(said(reason::server_wait, 9.2e9, 60),
+            "the server asks to wait over 31 years, allowed 60 s");
+  EXPECT_EQ(said(reason::server_wait, std::numeric_limits<double>::infinity(), 60),
+            "the server asks to wait over 31 years, allowed 60 s");
   EXPECT_EQ(said(reason::own_delay, 0.09), "backoff");
   EXPECT_EQ(said(reason::server_hint, 7), "the server asked for it");
   EXPECT_EQ(said(reason::canceled), "by the caller");
