@@ -131,12 +131,8 @@ template <class R, class Judge>
 void show_value(const R& r, Judge judge) {
   if constexpr (!expected_like<R>)
     judge(r);
-  else if constexpr (!std::is_void_v<typename value_of<R>::type>) {
-    if constexpr (requires { *r; })
-      judge(*r);
-    else
-      judge(r.value());
-  }
+  else if constexpr (!std::is_void_v<typename value_of<R>::type>)
+    show_value(value_in(r), judge);
 }
 
 /// How a completion signature carries failure, and how to read and make one.
@@ -209,14 +205,14 @@ struct signature_traits<void(boost::system::result<T, E>)> {
   using own = boost::system::result<T, E>;
   using arguments = std::tuple<own>;
   using value = std::conditional_t<std::is_void_v<T>, std::tuple<>, std::tuple<T>>;
-  static bool failed(const arguments& a) { return std::get<0>(a).has_error(); }
+  static bool failed(const arguments& a) { return value_of<own>::failed(std::get<0>(a)); }
   static error why(const arguments& a, const redactor* masks) {
     return value_of<own>::why(std::get<0>(a), masks);
   }
   template <class Judge>
   static void show(const arguments& a, Judge judge) {
     if (failed(a)) return value_of<own>::show(std::get<0>(a), judge);
-    if constexpr (!std::is_void_v<T>) judge(*std::get<0>(a));
+    show_value(std::get<0>(a), judge);
   }
   static arguments failure(const error& why) { return arguments(failure_as<own>(why)); }
   static arguments success(value&& v) {
@@ -448,6 +444,21 @@ constexpr void require_operation() {
   }
 }
 
+/// Refuses completions that hold what nobody judges. What follows the first argument is looked at
+/// where it is alone.
+template <class First, class... Rest>
+constexpr void require_completion(void (* /*signature*/)(First, Rest...)) {
+  if constexpr (sizeof...(Rest) == 1)
+    (require_outcome<std::remove_cvref_t<Rest>, false, false>(), ...);
+  else if constexpr (sizeof...(Rest) == 0)
+    require_outcome<std::remove_cvref_t<First>, false, false>();
+  else
+    static_assert(((nature_of<std::remove_cvref_t<Rest>> == 0) && ...),
+                  "the operation completes with an error besides its first argument, or with what "
+                  "is no outcome yet, and nobody can tell what it means: complete with one "
+                  "boost::system::result, or with an error and one more argument");
+}
+
 }  // namespace detail
 
 /// An operation under policies; made by `pipeline::wrap`, started as often as you like. Copyable as
@@ -522,6 +533,7 @@ auto pipeline::wrap(Op op, const call_options& options) const {
   using init = typename detail::initiation_of<Op>::type;
   detail::require_operation<Op>();
   using signature = boost::asio::completion_signature_of_t<init>;
+  detail::require_completion(static_cast<signature*>(nullptr));
   return wrapped_operation<init, signature>(init(std::move(op)), plan_, options);
 }
 

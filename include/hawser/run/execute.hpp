@@ -48,7 +48,6 @@ class callable final : public operation {
 
   callable(F& f, Classify& classify, const plan& how) : f_(f), classify_(classify), how_(how) {
     require_outcome<returned, judged>();
-    require_outcome<value, judged>();
   }
 
   bool start(const attempt_start& about, outcome& o) override {

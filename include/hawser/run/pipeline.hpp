@@ -54,10 +54,12 @@ class HAWSER_API pipeline {
   /// Calls `f` on this thread under the policies. `f` takes nothing or a `hawser::attempt&`, and
   /// returns `T`, `result<T>`, or nothing; throwing is a failure. Returns `result<T>`. What carries
   /// failure is judged by it, and its error is in the result: any boost::system::result, expected
-  /// and the like (`has_value()`, `error()`) give `result<T>`; error codes, conditions, their enums
-  /// and std::exception_ptr give `result<void>`; a status (`ok()` with `message()`) is kept as it
-  /// is. A bool, a pointer or an empty optional is a value like any other: `classify` is for those.
-  /// Futures, coroutines, other callables and the like are no outcome yet and do not compile. A
+  /// and the like (`has_value()`, `error()`) give `result<T>`, a result of a result that of the
+  /// inner one; error codes, conditions, their enums, exception objects and std::exception_ptr give
+  /// `result<void>`; a status (`ok()` with `message()`) is kept as it is. A bool, a pointer or an
+  /// empty optional is a value like any other: `classify` is for those. Futures, coroutines, other
+  /// callables, unsent requests and the like are no outcome yet and do not compile, nor does what
+  /// holds such, or failures, in templates such as std::vector and std::pair. A
   /// callable cannot be interrupted: a time limit reaches it through
   /// `attempt::stop()`, and ends waits and retries. A result that comes too late is still delivered
   /// when it is a success. Never throws what `f` throws; std::bad_alloc when there is no memory to

@@ -7,11 +7,15 @@
 #include <boost/asio/post.hpp>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -20,6 +24,8 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
+#include <vector>
 
 namespace hawser::test::returned_test {
 namespace {
@@ -40,6 +46,7 @@ class expected {
   }
   [[nodiscard]] bool has_value() const { return value_.has_value(); }
   T& operator*() & { return *value_; }
+  const T& operator*() const& { return *value_; }
   T&& operator*() && { return *std::move(value_); }
   [[nodiscard]] const E& error() const { return *error_; }
 
@@ -76,6 +83,65 @@ struct odd_failure {
   std::string said;
   [[nodiscard]] error_code code() const { return errc::connection_closed; }
   [[nodiscard]] const std::string& message() const { return said; }
+};
+
+/// Codes with more to say, as some libraries derive them.
+struct located_code : std::error_code {
+  located_code(std::error_code code, int at) : std::error_code(code), line(at) {}
+  int line;
+};
+struct boost_code : error_code {
+  explicit boost_code(error_code code) : error_code(code) {}
+};
+struct own_error : error {
+  using error::error;
+};
+
+/// As cpp-httplib's.
+struct convertible {
+  int held = 0;
+  explicit operator bool() const { return held != 0; }
+  int operator*() const { return held; }
+  [[nodiscard]] std::string error() const { return "unreachable"; }
+};
+/// As Folly's.
+struct camel {
+  std::optional<int> held;
+  [[nodiscard]] bool hasValue() const { return held.has_value(); }
+  [[nodiscard]] int value() const { return *held; }
+  [[nodiscard]] std::error_code error() const {
+    return std::make_error_code(std::errc::broken_pipe);
+  }
+};
+/// As those who come from Rust write it.
+struct rusty {
+  std::optional<int> held;
+  [[nodiscard]] bool is_ok() const { return held.has_value(); }
+  [[nodiscard]] int unwrap() const { return *held; }
+  [[nodiscard]] std::string unwrap_err() const { return "not so"; }
+};
+struct is_error_only {
+  bool bad = false;
+  [[nodiscard]] bool is_err() const { return bad; }
+  [[nodiscard]] std::string error() const { return "torn"; }
+};
+struct ok_with_value {
+  std::optional<int> held;
+  [[nodiscard]] bool ok() const { return held.has_value(); }
+  [[nodiscard]] int value() const { return *held; }
+  [[nodiscard]] std::error_code error() const {
+    return std::make_error_code(std::errc::broken_pipe);
+  }
+};
+struct numbered_status {
+  int number = 0;
+  [[nodiscard]] bool ok() const { return number == 0; }
+  [[nodiscard]] int code() const { return number; }
+};
+struct status_of {
+  int number = 0;
+  [[nodiscard]] bool ok() const { return number == 0; }
+  [[nodiscard]] int status() const { return number; }
 };
 
 enum class legacy { fine, down };
@@ -248,6 +314,95 @@ TEST_F(returned, what_looks_like_outcome_gives_value_code_or_exception) {
   EXPECT_NE(r.error().detail().find("torn"), std::string_view::npos);
 }
 
+TEST_F(returned, what_is_derived_from_a_code_is_one) {
+  const auto r = run([] { return located_code(broken_pipe, 3); });
+  static_assert(is_void_result<std::remove_const_t<decltype(r)>>);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(r.error(), error_code(broken_pipe));
+  EXPECT_TRUE(run([] { return located_code({}, 3); }).has_value());
+  EXPECT_EQ(run([] { return boost_code(connection_refused()); }).error(), connection_refused());
+  const auto told = run([] { return own_error(errc::connection_closed, "on line 3"); });
+  EXPECT_EQ(told.error(), errc::connection_closed);
+  EXPECT_NE(told.error().detail().find("on line 3"), std::string_view::npos);
+  EXPECT_TRUE(run([] { return own_error(); }).has_value());
+}
+
+TEST_F(returned, an_exception_object_is_a_failure_as_if_it_were_thrown) {
+  const auto r = run([] { return std::runtime_error("lost it"); });
+  static_assert(is_void_result<std::remove_const_t<decltype(r)>>);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(r.error(), errc::operation_threw);
+  EXPECT_NE(r.error().detail().find("lost it"), std::string_view::npos);
+  EXPECT_EQ(run([] { return std::system_error(broken_pipe); }).error(), error_code(broken_pipe));
+  EXPECT_EQ(run([] { return boost::system::system_error(connection_refused()); }).error(),
+            connection_refused());
+  const auto ours = run([] { return call_error(error(errc::connection_closed, "on line 3")); });
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(ours.error(), errc::connection_closed);
+  EXPECT_NE(ours.error().detail().find("on line 3"), std::string_view::npos);
+  const auto held = run([] {
+    return expected<int, call_error>::failed(call_error(error(errc::attempt_timeout, "of ours")));
+  });
+  EXPECT_EQ(held.error(), errc::attempt_timeout);
+}
+
+TEST_F(returned, a_nested_result_is_judged_inside_out) {
+  using twice = result<result<int>>;
+  const auto r = run([] {
+    return twice(boost::system::in_place_value,
+                 result<int>(error(errc::connection_closed, "deep")));
+  });
+  static_assert(std::is_same_v<std::remove_const_t<decltype(r)>, result<int>>);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(r.error(), errc::connection_closed);
+  EXPECT_NE(r.error().detail().find("deep"), std::string_view::npos);
+  EXPECT_EQ(run([] { return twice(boost::system::in_place_error, errc::attempt_timeout); }).error(),
+            errc::attempt_timeout);
+  EXPECT_EQ(run([] { return twice(boost::system::in_place_value, result<int>(7)); }).value(), 7);
+  EXPECT_FALSE(counted_as_failure());
+
+  using code_in = expected<std::error_code, int>;
+  const auto code = run([] { return code_in(broken_pipe); });
+  static_assert(is_void_result<std::remove_const_t<decltype(code)>>);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(code.error(), error_code(broken_pipe));
+  EXPECT_TRUE(run([] { return code_in(std::error_code()); }).has_value());
+  EXPECT_TRUE(run([] { return code_in::failed(3); }).has_error());
+
+  using thrice = expected<result<std::unique_ptr<int>>, std::string>;
+  EXPECT_EQ(
+      *run([] { return thrice(result<std::unique_ptr<int>>(std::make_unique<int>(8))); }).value(),
+      8);
+}
+
+TEST_F(returned, what_works_like_expected_under_other_names) {
+  EXPECT_EQ(run([] { return convertible{5}; }).value(), 5);
+  EXPECT_NE(run([] { return convertible{}; }).error().detail().find("unreachable"),
+            std::string_view::npos);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(run([] { return camel{5}; }).value(), 5);
+  EXPECT_EQ(run([] { return camel{}; }).error(), error_code(broken_pipe));
+  EXPECT_EQ(run([] { return rusty{5}; }).value(), 5);
+  EXPECT_NE(run([] { return rusty{}; }).error().detail().find("not so"), std::string_view::npos);
+  EXPECT_EQ(run([] { return ok_with_value{5}; }).value(), 5);
+  EXPECT_EQ(run([] { return ok_with_value{}; }).error(), error_code(broken_pipe));
+  EXPECT_TRUE(counted_as_failure());
+  const auto r = run([] { return is_error_only{true}; });
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_NE(r.error().detail().find("torn"), std::string_view::npos);
+  EXPECT_TRUE(run([] { return is_error_only{}; }).has_value());
+  EXPECT_FALSE(counted_as_failure());
+}
+
+TEST_F(returned, a_status_with_a_number_counts_by_what_it_says) {
+  EXPECT_EQ(run([] { return numbered_status{3}; }).value().number, 3);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_EQ(run([] { return status_of{3}; }).value().number, 3);
+  EXPECT_TRUE(counted_as_failure());
+  EXPECT_TRUE(run([] { return numbered_status{}; }).has_value());
+  EXPECT_FALSE(counted_as_failure());
+}
+
 TEST_F(returned, a_status_counts_by_what_it_says_and_is_kept) {
   const auto r = run([] { return status{.fine = false}; });
   EXPECT_TRUE(counted_as_failure());
@@ -278,6 +433,34 @@ TEST_F(returned, bools_pointers_and_empty_optionals_are_values) {
   EXPECT_EQ(run([] { return std::optional<int>(); }).value(), std::nullopt);
   EXPECT_EQ(run([]() -> int* { return nullptr; }).value(), nullptr);
   EXPECT_FALSE(counted_as_failure());
+}
+
+struct declared_only;
+
+TEST_F(returned, what_holds_values_is_a_value) {
+  EXPECT_EQ(run([] { return std::vector<std::string>{"a"}; }).value().size(), 1U);
+  EXPECT_EQ(run([] { return std::map<std::string, std::optional<int>>{}; }).value().size(), 0U);
+  EXPECT_EQ(run([] { return std::make_pair(std::string("a"), 2); }).value().second, 2);
+  EXPECT_EQ(run([] { return std::array<int, 2>{1, 2}; }).value()[1], 2);
+  EXPECT_EQ(run([] { return std::shared_ptr<declared_only>(); }).value(), nullptr);
+  EXPECT_EQ(run([] { return std::variant<int, std::string>(3); }).value().index(), 0U);
+  EXPECT_EQ(run([] { return std::chrono::milliseconds(3); }).value().count(), 3);
+  EXPECT_EQ(run([] { return nlohmann::json(3); }).value(), 3);
+  EXPECT_FALSE(counted_as_failure());
+  // What nobody can tell a classifier can, as it can of something to call.
+  const auto all_fine = [](const std::vector<std::error_code>& codes) {
+    return codes.empty() ? verdict::ok : verdict::failed;
+  };
+  EXPECT_EQ(p->execute([] { return std::vector<std::error_code>(2); }, {}, all_fine)->size(), 2U);
+  EXPECT_TRUE(counted_as_failure());
+  const auto any = [](const auto&) { return verdict::ok; };
+  EXPECT_EQ(p->execute([] { return std::function<int()>([] { return 4; }); }, {}, any).value()(),
+            4);
+  // So does a struct of one's own.
+  struct own {
+    std::vector<std::error_code> codes;
+  };
+  EXPECT_TRUE(run([] { return own{{broken_pipe}}; }).has_value());
 }
 
 TEST_F(returned, a_lvalue_is_not_moved_from) {
@@ -385,6 +568,20 @@ TEST_F(returned_async, coroutine_that_returns_a_failed_result) {
   env.run_ready();
   EXPECT_EQ(thrown, nullptr);
   EXPECT_EQ(got.error(), errc::circuit_open);
+}
+
+TEST_F(returned_async, coroutine_that_returns_a_result_of_a_result) {
+  const pipeline& q = under_ear();
+  using twice = result<result<int>>;
+  auto op = q.wrap([]() -> boost::asio::awaitable<twice> {
+    co_return twice(boost::system::in_place_value, result<int>(error(errc::connection_closed)));
+  });
+  std::optional<twice> got;
+  op([&](std::exception_ptr, twice r) { got = std::move(r); });
+  env.run_ready();
+  EXPECT_TRUE(counted_as_failure());
+  ASSERT_TRUE(got && got->has_value());
+  EXPECT_EQ(got->value().error(), errc::connection_closed);
 }
 
 TEST_F(returned_async, coroutine_that_returns_a_code) {
