@@ -3,6 +3,7 @@
 #include "hawser/observe/redactor.hpp"
 
 #include "core/brief.hpp"
+#include "run/nested.hpp"
 
 #include <boost/system/errc.hpp>
 
@@ -42,7 +43,10 @@ std::string words_of(const error& own) {
 
 }  // namespace
 
-error describe(const std::exception_ptr& thrown, const redactor* masks) noexcept {
+namespace {
+
+/// What the exception says itself, whatever is nested in it.
+error describe_itself(const std::exception_ptr& thrown, const redactor* masks) noexcept {
   try {
     std::rethrow_exception(thrown);
   } catch (const call_error& e) {
@@ -60,6 +64,34 @@ error describe(const std::exception_ptr& thrown, const redactor* masks) noexcept
   } catch (...) {
     return threw("an exception of unknown type", nullptr);
   }
+}
+
+/// The refusal by a local policy that was put into `thrown` as it went through other layers, with
+/// the words of the outermost. None where there is none.
+error refusal_nested_in(const std::exception_ptr& thrown, const error& outermost,
+                        const redactor* masks) noexcept {
+  std::exception_ptr e = nested_in(thrown);
+  for (int depth = 0; e != nullptr && depth < deepest_nested; ++depth, e = nested_in(e)) {
+    const error inner = describe_itself(e, masks);
+    if (inner != condition::rejected) continue;
+    try {
+      std::string text(outermost.detail());
+      if (!text.empty() && !inner.detail().empty()) text += ": ";
+      return {inner.code(), text.append(inner.detail())};
+    } catch (const std::bad_alloc&) {
+      return inner;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+error describe(const std::exception_ptr& thrown, const redactor* masks) noexcept {
+  const error itself = describe_itself(thrown, masks);
+  if (itself != errc::operation_threw) return itself;
+  const error refusal = refusal_nested_in(thrown, itself, masks);
+  return refusal.code() ? refusal : itself;
 }
 
 error with_story(const error& own, std::string_view story, const redactor* masks) noexcept {
