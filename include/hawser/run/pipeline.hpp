@@ -137,13 +137,14 @@ class HAWSER_API pipeline_builder {
   /// The same on a temporary.
   pipeline_builder&& calls_are(effect what) && { return std::move(calls_are(what)); }
 
-  /// How attempts that ended with a `T` are read: thrown (by a type derived from it, too), as the
-  /// error in a failed result, as an error code (`error_code` stands for codes of all sorts), or as
-  /// a returned value; of `http::client` as an `error_code` or an `http::response`. `correct(const
-  /// T&, outcome&)` is given the library's own reading and changes what it knows better: `result`,
-  /// `transient`, `delivery` (the re-send table goes by it), `countable`, `throttled`,
-  /// `server_wait`, `error`. It never changes what the caller gets in the end. The first that fits
-  /// decides; what it throws is ignored. Called by many threads at once.
+  /// How attempts that ended with a `T` are read: thrown (by a type derived from it, and nested in
+  /// another, too), as the error in a failed result, as an error code (`error`, `error_code` and
+  /// `std::error_code` stand for codes of all sorts, an enum for those of its category, thrown ones
+  /// as well), or as a returned value; of `http::client` as an `error_code` or an `http::response`.
+  /// `correct(const T&, outcome&)` is given the library's own reading and changes what it knows
+  /// better: `result`, `transient`, `delivery` (the re-send table goes by it), `countable`,
+  /// `throttled`, `server_wait`, `error`. It never changes what the caller gets in the end. The
+  /// first that fits decides; what it throws is ignored. Called by many threads at once.
   template <class T, class F>
   pipeline_builder& classify(F correct) & {
     judges_.push_back(std::make_shared<const detail::typed_judge<T, F>>(std::move(correct)));

@@ -183,18 +183,25 @@ void read_value(const T& v, outcome& o) {
 /// too.
 template <class E>
 void judge_one(const judges& all, const E& e, outcome& o) {
-  if constexpr (std::is_same_v<E, std::exception_ptr>) {
-    if (e) judge_thrown(all, e, o);
-  } else if (judge_seen(all, typeid(E), &e, o)) {
-    return;
-  } else if constexpr (!std::is_same_v<E, error_code>) {
-    if constexpr (std::is_convertible_v<const E&, error_code>) {
-      const error_code code = e;
-      judge_seen(all, typeid(error_code), &code, o);
-    } else if constexpr (std::is_convertible_v<const E&, std::error_code>) {
-      const error_code code = static_cast<std::error_code>(e);
-      judge_seen(all, typeid(error_code), &code, o);
-    }
+  if constexpr (std::is_same_v<E, std::exception_ptr> || exception_object<E>) {
+    if (const std::exception_ptr thrown = thrown_as(e)) judge_thrown(all, thrown, o);
+  } else if constexpr (kind_of<E, error>) {
+    const error& own = as_code(e);
+    const error_code code = own.code();
+    if constexpr (!std::is_same_v<E, error>)
+      if (judge_seen(all, typeid(E), &e, o)) return;
+    judge_seen(all, typeid(error), &own, o, &code);
+  } else if constexpr (is_code<E>) {
+    const error_code code = error_of(e, nullptr).code();
+    judge_seen(all, typeid(E), &e, o, &code);
+  } else if constexpr (std::is_convertible_v<const E&, error_code>) {
+    const error_code code = e;
+    judge_seen(all, typeid(E), &e, o, &code);
+  } else if constexpr (std::is_convertible_v<const E&, std::error_code>) {
+    const error_code code = static_cast<std::error_code>(e);
+    judge_seen(all, typeid(E), &e, o, &code);
+  } else {
+    judge_seen(all, typeid(E), &e, o);
   }
 }
 
