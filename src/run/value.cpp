@@ -7,7 +7,9 @@
 
 #include <boost/system/errc.hpp>
 
+#include <exception>
 #include <new>
+#include <typeinfo>
 
 namespace hawser::inline v0::detail {
 
@@ -92,6 +94,30 @@ error describe(const std::exception_ptr& thrown, const redactor* masks) noexcept
   if (itself != errc::operation_threw) return itself;
   const error refusal = refusal_nested_in(thrown, itself, masks);
   return refusal.code() ? refusal : itself;
+}
+
+std::exception_ptr as_exception(const error& why, const std::exception_ptr& nested) noexcept {
+  try {
+    if (nested == nullptr) throw call_error(why);
+    try {
+      std::rethrow_exception(nested);
+    } catch (...) {
+      std::throw_with_nested(call_error(why));
+    }
+  } catch (...) {  // also where there is no memory for its text
+    return std::current_exception();
+  }
+}
+
+void throw_ending(const error& why, const std::exception_ptr& thrown, bool own) {
+  if (own && thrown != nullptr) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const call_error& e) {  // one of another call's; this one's story comes on top
+      if (typeid(e) != typeid(call_error)) throw;
+    }
+  }
+  std::rethrow_exception(as_exception(why, thrown));
 }
 
 error with_story(const error& own, std::string_view story, const redactor* masks) noexcept {

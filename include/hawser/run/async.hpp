@@ -104,23 +104,20 @@ struct tail_traits<R> {
       std::is_same_v<R, std::error_code>;
 };
 
-/// Made of a policy's error, in the form that an operation uses for its own.
+/// Made of a policy's error, in the form that an operation uses for its own; with what the
+/// operation threw nested in it where that form is an exception.
 template <class E>
-E failure_as(const error& why) {
+E failure_as(const error& why, const std::exception_ptr& thrown) {
   if constexpr (std::is_same_v<E, error>) {
     return why;
   } else if constexpr (std::is_same_v<E, std::exception_ptr>) {
-    try {
-      return std::make_exception_ptr(call_error(why));
-    } catch (...) {  // no memory for its text
-      return std::current_exception();
-    }
+    return as_exception(why, thrown);
   } else if constexpr (std::is_same_v<E, std::error_code>) {
     return static_cast<std::error_code>(why.code());
   } else if constexpr (std::is_same_v<E, error_code>) {
     return why.code();
   } else if constexpr (requires { typename E::error_type; }) {  // boost::system::result
-    return E(boost::system::in_place_error, failure_as<typename E::error_type>(why));
+    return E(boost::system::in_place_error, failure_as<typename E::error_type>(why, thrown));
   } else {
     return E(why.code());
   }
@@ -169,14 +166,14 @@ struct code_first_traits {
     }
     if constexpr (sizeof...(Rest) == 1) show_value(std::get<1>(a), judge);
   }
-  static arguments failure(const error& why) {
+  static arguments failure(const error& why, const std::exception_ptr& thrown = nullptr) {
     if constexpr (tail::may_fail && std::is_same_v<First, std::exception_ptr>) {
       if constexpr (tail::can_be_made)  // as the operation itself would say it
-        return {First{}, failure_as<Rest...>(why)};
+        return {First{}, failure_as<Rest...>(why, thrown)};
       else
-        return {failure_as<First>(why), Rest{}...};
+        return {failure_as<First>(why, thrown), Rest{}...};
     } else {
-      return {failure_as<First>(why), Rest{}...};
+      return {failure_as<First>(why, thrown), Rest{}...};
     }
   }
   static arguments success(std::tuple<Rest...>&& v) {
@@ -214,7 +211,9 @@ struct signature_traits<void(boost::system::result<T, E>)> {
     if (failed(a)) return value_of<own>::show(std::get<0>(a), judge);
     show_value(std::get<0>(a), judge);
   }
-  static arguments failure(const error& why) { return arguments(failure_as<own>(why)); }
+  static arguments failure(const error& why, const std::exception_ptr& thrown = nullptr) {
+    return arguments(failure_as<own>(why, thrown));
+  }
   static arguments success(value&& v) {
     if constexpr (std::is_void_v<T>)
       return arguments(own());
@@ -343,9 +342,9 @@ class wrapped_call final : public stranded_operation {
         last_.emplace(traits::failure(with_story(*why, {}, masks())));
     stop_listening();
     send_off(strand().get_inner_executor(),
-             delivery<handler_type, arguments>{std::move(handler_),
-                                               own ? std::move(*last_) : traits::failure(end.why),
-                                               handler_slot(), foreign_},
+             delivery<handler_type, arguments>{
+                 std::move(handler_), own ? std::move(*last_) : traits::failure(end.why, thrown()),
+                 handler_slot(), foreign_},
              initiating);
   }
 
@@ -388,6 +387,13 @@ class wrapped_call final : public stranded_operation {
     } catch (...) {  // no memory for it
       return {};
     }
+  }
+  /// What the last attempt threw, if it did.
+  [[nodiscard]] std::exception_ptr thrown() const noexcept {
+    std::exception_ptr found;
+    if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
+      if (last_) found = std::get<0>(*last_);
+    return found;
   }
   [[nodiscard]] const redactor* masks() const noexcept { return how_.masks.get(); }
 

@@ -71,9 +71,9 @@ class HAWSER_API pipeline {
   template <class F, class Classify>
   auto execute(F&& f, const call_options& options, Classify&& classify) const;
 
-  /// The same, returning `T`. Throws the callable's own exception, as it was thrown, when that is
-  /// what the call ended with; else `call_error`, with the last one nested, if any was thrown.
-  /// A `call_error` of the callable's own comes with this call's story added.
+  /// The same, returning `T`. Throws the callable's own exception, as it was thrown or returned,
+  /// when that is what the call ended with; else `call_error`, with the last one nested, if there
+  /// was any. A `call_error` of the callable's own comes with this call's story added.
   template <class F>
   auto execute_or_throw(F&& f, const call_options& options = {}) const;
 

@@ -1,4 +1,6 @@
 // What a callable or an operation returns is judged by what it says, not by that it returned.
+#include "hawser/policy/retry.hpp"
+#include "hawser/policy/timeout.hpp"
 #include "hawser/run/coroutine.hpp"
 #include "hawser/run/execute.hpp"
 #include "hawser/testing/manual_environment.hpp"
@@ -480,6 +482,37 @@ TEST_F(returned, or_throw_throws_what_a_code_says) {
   }
 }
 
+TEST_F(returned, or_throw_throws_the_exception_that_was_returned) {
+  run([] { return 1; });
+  EXPECT_THROW(p->execute_or_throw(
+                   [] { return std::make_exception_ptr(std::out_of_range("no such order")); }),
+               std::out_of_range);
+  EXPECT_THROW(p->execute_or_throw([] { return std::out_of_range("no such order"); }),
+               std::out_of_range);
+  using thrown = boost::system::result<int, std::exception_ptr>;
+  EXPECT_THROW((void)p->execute_or_throw([] {
+    return thrown(boost::system::in_place_error, std::make_exception_ptr(std::bad_alloc()));
+  }),
+               std::bad_alloc);
+  EXPECT_THROW((void)p->execute_or_throw([] {
+    return outcome_like{.thrown = std::make_exception_ptr(std::range_error("torn"))};
+  }),
+               std::range_error);
+  // What a policy made of it has it nested.
+  const pipeline late =
+      pipeline_builder("late").add(timeout{.after = std::chrono::seconds(1)}).build(env);
+  try {
+    late.execute_or_throw([this] {
+      env.advance(std::chrono::seconds(2));
+      return std::make_exception_ptr(std::out_of_range("no such order"));
+    });
+    FAIL() << "threw nothing";
+  } catch (const call_error& e) {
+    EXPECT_EQ(e.why(), errc::call_timeout);
+    EXPECT_THROW(std::rethrow_if_nested(e), std::out_of_range);
+  }
+}
+
 // Asynchronous operations.
 
 using returned_async = returned;
@@ -582,6 +615,25 @@ TEST_F(returned_async, coroutine_that_returns_a_result_of_a_result) {
   EXPECT_TRUE(counted_as_failure());
   ASSERT_TRUE(got && got->has_value());
   EXPECT_EQ(got->value().error(), errc::connection_closed);
+}
+
+TEST_F(returned_async, an_ending_by_the_policies_has_the_exception_nested) {
+  const pipeline q =
+      pipeline_builder("p").add(retry{.max_attempts = 3}).calls_are(effect::unsafe).build(env);
+  auto op = q.wrap([]() -> boost::asio::awaitable<int> {
+    throw std::out_of_range("no such order");
+    co_return 1;
+  });
+  std::exception_ptr thrown;
+  op([&](std::exception_ptr e, int) { thrown = e; });
+  env.run_ready();
+  ASSERT_NE(thrown, nullptr);
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const call_error& e) {
+    EXPECT_EQ(e.why(), errc::outcome_unknown);
+    EXPECT_THROW(std::rethrow_if_nested(e), std::out_of_range);
+  }
 }
 
 TEST_F(returned_async, coroutine_that_returns_a_code) {

@@ -42,6 +42,14 @@ inline outcome to_outcome(outcome o) noexcept {
 [[nodiscard]] HAWSER_API error describe(const std::exception_ptr& thrown,
                                         const redactor* masks = nullptr) noexcept;
 
+/// A `call_error` with `nested` in it, if there is one.
+[[nodiscard]] HAWSER_API std::exception_ptr as_exception(
+    const error& why, const std::exception_ptr& nested = nullptr) noexcept;
+
+/// Throws what `execute_or_throw` throws. `own`: the call ended with what the callable threw.
+[[noreturn]] HAWSER_API void throw_ending(const error& why, const std::exception_ptr& thrown,
+                                          bool own);
+
 /// ENOMEM.
 [[nodiscard]] HAWSER_API error_code out_of_memory() noexcept;
 
