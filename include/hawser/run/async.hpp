@@ -383,7 +383,10 @@ class wrapped_call final : public stranded_operation {
   /// What the operation itself said of its failure.
   [[nodiscard]] error own_words(const arguments& a) const noexcept {
     try {
-      return traits::failed(a) ? traits::why(a, masks()) : error();
+      if (traits::failed(a)) return traits::why(a, masks());
+      error found;
+      traits::show(a, [&](const auto& value) { found = failure_in(value, masks()); });
+      return found;
     } catch (...) {  // no memory for it
       return {};
     }

@@ -96,6 +96,11 @@ class callable final : public operation {
     if (last && last->has_error())
       return result<value>(boost::system::in_place_error,
                            with_last_words(end.why, last->error(), how_.masks.get()));
+    if constexpr (!std::is_void_v<value>)
+      if (last)
+        return result<value>(
+            boost::system::in_place_error,
+            with_last_words(end.why, failure_in(**last, how_.masks.get()), how_.masks.get()));
     return result<value>(boost::system::in_place_error, std::move(end.why));
   }
   /// What the last attempt that failed threw, or returned of that kind, if it did.

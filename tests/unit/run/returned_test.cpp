@@ -146,6 +146,12 @@ struct status_of {
   [[nodiscard]] int status() const { return number; }
 };
 
+/// A value that reads itself.
+struct opinionated {
+  error_code about{};
+};
+outcome outcome_of(const opinionated& o) { return classify(o.about); }
+
 enum class legacy { fine, down };
 std::error_code make_error_code(legacy e) {
   return {e == legacy::down ? ECONNRESET : 0, std::generic_category()};
@@ -414,6 +420,24 @@ TEST_F(returned, a_status_counts_by_what_it_says_and_is_kept) {
   EXPECT_FALSE(counted_as_failure());
 }
 
+TEST_F(returned, a_status_that_came_too_late_leaves_its_words) {
+  const pipeline late =
+      pipeline_builder("late").add(timeout{.after = std::chrono::seconds(1)}).build(env);
+  const auto words = [&](auto made) {
+    const auto r = late.execute([&] {
+      env.advance(std::chrono::seconds(2));
+      return made;
+    });
+    EXPECT_EQ(r.error(), errc::call_timeout);
+    return std::string(r.error().detail());
+  };
+  EXPECT_NE(words(status{.fine = false}).find("it ended with: not found"), std::string::npos)
+      << words(status{.fine = false});
+  EXPECT_NE(words(opinionated{errc::server_error}).find("it ended with: the server answered"),
+            std::string::npos)
+      << words(opinionated{errc::server_error});
+}
+
 TEST_F(returned, a_verdict_or_an_outcome_is_what_it_says) {
   EXPECT_TRUE(run([] { return verdict::ok; }).has_value());
   EXPECT_FALSE(counted_as_failure());
@@ -634,6 +658,26 @@ TEST_F(returned_async, an_ending_by_the_policies_has_the_exception_nested) {
     EXPECT_EQ(e.why(), errc::outcome_unknown);
     EXPECT_THROW(std::rethrow_if_nested(e), std::out_of_range);
   }
+}
+
+TEST_F(returned_async, a_status_that_came_too_late_leaves_its_words) {
+  const pipeline q =
+      pipeline_builder("p").add(timeout{.after = std::chrono::seconds(1)}).build(env);
+  auto op = q.wrap([this](auto token) {
+    return boost::asio::async_initiate<decltype(token), void(error, status)>(
+        [this](auto handler) {
+          boost::asio::post(env.get_executor(), [this, h = std::move(handler)]() mutable {
+            env.advance(std::chrono::seconds(2));
+            std::move(h)(error(), status{.fine = false});
+          });
+        },
+        token);
+  });
+  error got;
+  op([&](error why, status) { got = why; });
+  env.run_ready();
+  EXPECT_EQ(got, errc::call_timeout);
+  EXPECT_NE(got.detail().find("it ended with: not found"), std::string_view::npos) << got.detail();
 }
 
 TEST_F(returned_async, coroutine_that_returns_a_code) {

@@ -172,6 +172,14 @@ error error_of(const E& e, const redactor* masks) {
                          { e.message() } -> std::convertible_to<std::string_view>;
                        })
       return failure_with_text(code, e.message(), masks);
+    else if constexpr (requires {
+                         { e.error_message() } -> std::convertible_to<std::string_view>;
+                       })
+      return failure_with_text(code, e.error_message(), masks);
+    else if constexpr (says_ok<E> && gives_error<E>)
+      return error_of(error_in(e), masks);
+    else if constexpr (requires { e.status().ok(); })
+      return error_of(e.status(), masks);
     else
       return error(code);
   }
@@ -185,6 +193,21 @@ void read_value(const T& v, outcome& o) {
   } else if constexpr (status_like<T>) {
     if (!says_well(v)) o = hawser::classify(errc::operation_failed);
   }
+}
+
+/// What a value that arrived says of its own failure; no error where it says none.
+template <class T>
+error failure_in(const T& v, const redactor* masks) noexcept {
+  try {
+    if constexpr (reads_itself<T>) {
+      const outcome o = to_outcome(outcome_of(v));
+      if (!o.ok()) return error(o.error);
+    } else if constexpr (status_like<T>) {
+      if (!says_well(v)) return error_of(v, masks);
+    }
+  } catch (...) {  // no memory for it
+  }
+  return {};
 }
 
 /// Has the judges look at what failed, or at a value: at codes of all sorts as at an `error_code`,
