@@ -3,6 +3,7 @@
 #include "hawser/observe/redactor.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "core/printable.hpp"
 #include "run/decision.hpp"
 
 #include <algorithm>
@@ -184,7 +185,7 @@ step engine::threw() {
   try {
     throw;
   } catch (const std::exception& e) {
-    if_memory_allows([&] { rare().thrown = masked(e.what(), plan_.masks.get()); });
+    if_memory_allows([&] { rare().thrown = printable(masked(e.what(), plan_.masks.get())); });
   } catch (...) {
     if_memory_allows([&] { rare().thrown = "an exception of unknown type"; });
   }

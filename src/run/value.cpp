@@ -3,6 +3,7 @@
 #include "hawser/observe/redactor.hpp"
 
 #include "core/brief.hpp"
+#include "core/printable.hpp"
 #include "run/nested.hpp"
 
 #include <boost/system/errc.hpp>
@@ -20,7 +21,7 @@ std::string masked(std::string_view text, const redactor* masks) {
 
 error failure_with_text(error_code code, std::string_view text, const redactor* masks) noexcept {
   try {
-    return error(code, masked(text, masks));
+    return error(code, printable(masked(text, masks)));
   } catch (const std::bad_alloc&) {
     return error(code);
   }

@@ -100,8 +100,8 @@ class HAWSER_API pipeline_builder {
   /// A pipeline that may cause more attempts per call than this is refused, unless allowed.
   static constexpr unsigned default_max_amplification = 100;
 
-  /// `name` stands in errors, events and metrics; `build` refuses an empty one, and control bytes
-  /// in it.
+  /// `name` stands in errors, events and metrics; `build` refuses an empty one, and one that is not
+  /// UTF-8 or has control characters or line separators in it.
   explicit pipeline_builder(std::string name) : name_(std::move(name)) {}
 
   /// A policy of this pipeline's own. Throws `config_error` when an option is out of its bounds.
@@ -182,8 +182,9 @@ class HAWSER_API pipeline_builder {
     return std::move(max_amplification(limit));
   }
 
-  /// Throws `config_error` for an empty name, for control bytes in a name, its own or a policy's,
-  /// and for too many attempts per call, with the product shown. The builder may be used again.
+  /// Throws `config_error` for an empty name, for a name, its own or a policy's, that cannot be
+  /// printed on one line, and for too many attempts per call, with the product shown. The builder
+  /// may be used again.
   [[nodiscard]] pipeline build(environment env) const;
   /// `result<pipeline>`, without throwing: the error's detail names field, value and bound. `add`
   /// throws where it stands; `try_make` around the whole expression has that as an error too.

@@ -174,6 +174,12 @@ TEST_F(log_observer_test, log_injection_cannot_start_a_line_or_a_field) {
     EXPECT_EQ(quotes, 2) << line;
   }
   event e = attempt();
+  e.operation =
+      "caf\xc3\xa9 \xff\xc3( \xed\xa0\x80 \xf0\x9f\x98";  // a line is UTF-8, whatever it carries
+  EXPECT_NE(
+      line_of(e).find("operation=\"caf\xc3\xa9 \\xff\\xc3( \\xed\\xa0\\x80 \\xf0\\x9f\\x98\""),
+      std::string::npos)
+      << line_of(e);
   e.operation = std::string_view("a\0b", 3);
   EXPECT_NE(line_of(e).find("operation=\"a\\x00b\""), std::string::npos);
 }

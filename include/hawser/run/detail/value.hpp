@@ -71,7 +71,7 @@ inline outcome to_outcome(outcome o) noexcept {
 [[nodiscard]] HAWSER_API error with_last_words(const error& end, const error& own,
                                                const redactor* masks) noexcept;
 
-/// A failure with a text from outside, which is masked as `masked` does.
+/// A failure with a text from outside, which is masked as `masked` does, and put on one line.
 [[nodiscard]] HAWSER_API error failure_with_text(error_code code, std::string_view text,
                                                  const redactor* masks) noexcept;
 
