@@ -113,7 +113,7 @@ std::string line_of(const event& what, const redactor& masks) {
   out.text("policy", what.why.policy);
   if (what.why.because != reason::none) {
     out.text("reason", to_string(what.why.because));
-    out.text("cause", in_words(what.why, what.at));
+    out.text("cause", in_words(what));
   }
   return out.line();
 }

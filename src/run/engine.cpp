@@ -636,7 +636,7 @@ void engine::note(const event& what, std::vector<report_entry>& entries) const {
   entry.to = what.to;
   entry.because = what.why.because;
   if (what.why.because != reason::none) {
-    entry.cause = in_words(what.why, now_);
+    entry.cause = in_words(what);
     if (plan_.masks != nullptr) entry.cause = plan_.masks->text(entry.cause);
   }
   entries.push_back(std::move(entry));

@@ -78,6 +78,16 @@ TEST_F(log_observer_test, failed_attempt_is_a_warning_with_error_and_cause) {
             "cause=\"limit 2 s\"\n");
 }
 
+TEST_F(log_observer_test, a_wait_says_its_length_once) {
+  event e;
+  e.kind = event_kind::waiting;
+  e.elapsed = 439ms;
+  e.why = {"rate_limiter", hawser::reason::rate, 0.439, 0, hawser::later(e.at, 439ms)};
+  EXPECT_EQ(line_of(e),
+            "debug waiting elapsed_ms=439.000 policy=rate_limiter reason=rate "
+            "cause=\"our own rate\"\n");
+}
+
 TEST_F(log_observer_test, levels) {
   const auto level = [this](event_kind kind, hawser::error_code error,
                             hawser::log::log_options options = {}) {

@@ -4,6 +4,7 @@
 #include "hawser/policy/fallback.hpp"
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
+#include "hawser/policy/start_spread.hpp"
 #include "hawser/policy/timeout.hpp"
 #include "hawser/run/execute.hpp"
 
@@ -296,6 +297,20 @@ TEST_F(words, texts_of_others_stay_on_their_line) {
   ASSERT_TRUE(p.execute([] { return 1; }, {.report = &report, .name = odd, .correlation = odd}));
   EXPECT_TRUE(says(story(), "p " + shown + ": ok")) << story();
   EXPECT_TRUE(says(story(), "correlation " + shown + "\n")) << story();
+}
+
+TEST_F(words, a_wait_says_its_length_once) {
+  const pipeline p = pipeline_builder("p")
+                         .add(rate_limiter{.permits = 1, .per = 1s, .burst = 1, .max_wait = 5s})
+                         .build(env);
+  ASSERT_TRUE(p.execute([] { return 1; }));
+  ASSERT_TRUE(p.execute([] { return 1; }, {.report = &report}));
+  EXPECT_TRUE(says(story(), "our own rate, wait allowed 5 s)")) << story();
+  EXPECT_FALSE(says(story(), "next try")) << story();
+
+  const pipeline spread = pipeline_builder("p").add(start_spread{.over = 4s}).build(env);
+  ASSERT_TRUE(spread.execute([] { return 1; }, {.report = &report}));
+  EXPECT_TRUE(says(story(), "(start_spread: first calls are spread out)")) << story();
 }
 
 }  // namespace
