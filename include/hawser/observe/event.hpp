@@ -114,8 +114,8 @@ struct event {
   std::string_view to;    ///< state_changed
 };
 
-/// What an event's cause says, as `in_words(what.why, what.at)`; of a wait without its length, which
-/// `elapsed` has.
+/// What an event's cause says, as `in_words(what.why, what.at)`; of a wait without its length,
+/// which `elapsed` has.
 [[nodiscard]] HAWSER_API std::string in_words(const event& what);
 
 }  // namespace hawser::inline v0
