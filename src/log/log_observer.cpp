@@ -3,6 +3,7 @@
 #include "hawser/core/error.hpp"
 
 #include "core/brief.hpp"
+#include "core/printable.hpp"
 
 #include <spdlog/logger.h>
 
@@ -39,40 +40,6 @@ bool has_ending(event_kind kind) noexcept {
          kind == event_kind::late_result;
 }
 
-/// Appends bytes so that they stay on the line and within their quotes.
-void append_escaped(std::string& line, std::string_view text) {
-  static constexpr char digits[] = "0123456789abcdef";
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const std::string_view rest = text.substr(i);
-    if (byte == '"' || byte == '\\') {
-      line += '\\';
-      line += text[i];
-    } else if (byte == '\n') {
-      line += "\\n";
-    } else if (byte == '\r') {
-      line += "\\r";
-    } else if (byte == '\t') {
-      line += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      line += "\\x";
-      line += digits[byte >> 4];
-      line += digits[byte & 0xf];
-    } else if (rest.size() > 1 && byte == 0xc2 && static_cast<unsigned char>(rest[1]) < 0xa0) {
-      // C1 controls, NEL and CSI among them: terminals act on them.
-      line += "\\u00";
-      line += digits[static_cast<unsigned char>(rest[1]) >> 4];
-      line += digits[static_cast<unsigned char>(rest[1]) & 0xf];
-      ++i;
-    } else if (rest.starts_with("\xe2\x80\xa8") || rest.starts_with("\xe2\x80\xa9")) {
-      line += rest[2] == '\xa8' ? "\\u2028" : "\\u2029";  // line and paragraph separators
-      i += 2;
-    } else {
-      line += text[i];
-    }
-  }
-}
-
 bool needs_quotes(std::string_view text) noexcept {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -92,7 +59,7 @@ class line_writer {
     const bool quoted = needs_quotes(masked);
     begin(key);
     if (quoted) line_ += '"';
-    append_escaped(line_, masked);
+    detail::append_printable(line_, masked, true);
     if (quoted) line_ += '"';
   }
 
@@ -146,7 +113,7 @@ std::string line_of(const event& what, const redactor& masks) {
   out.text("policy", what.why.policy);
   if (what.why.because != reason::none) {
     out.text("reason", to_string(what.why.because));
-    out.text("cause", in_words(what.why, what.at));
+    out.text("cause", in_words(what));
   }
   return out.line();
 }

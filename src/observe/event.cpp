@@ -41,6 +41,7 @@ std::string_view to_string(reason because) noexcept {
     case reason::effect_unsaid: return "effect_unsaid";
     case reason::server_wait: return "server_wait";
     case reason::own_delay: return "own_delay";
+    case reason::start_spread: return "start_spread";
     case reason::server_hint: return "server_hint";
     case reason::local_rejection: return "local_rejection";
     case reason::client_per_call: return "client_per_call";
@@ -128,11 +129,11 @@ std::string words_of(reason because, double measured, double threshold) {
     case reason::not_retryable: return "a later try would not mend it";
     case reason::not_resendable: return "it may have been applied, a second try could do it twice";
     case reason::effect_unsaid:
-      return "it may have been applied, and nobody said what doing it twice would do: "
-             "pipeline_builder::calls_are says so";
+      return "it may have been applied, and nobody said what doing it twice would do";
     case reason::server_wait:
       return "the server asks to wait " + time(measured) + ", allowed " + time(threshold);
     case reason::own_delay: return "backoff";
+    case reason::start_spread: return "first calls are spread out";
     case reason::server_hint: return "the server asked for it";
     case reason::local_rejection: return "refused here";
     case reason::client_per_call:
@@ -157,10 +158,17 @@ std::string in_words(const cause& why, time_point now) {
     text = words_of(why.because, why.measured, why.threshold);
   }
   // A wait that is being waited says how long by itself.
-  const bool waits = why.because == reason::own_delay || why.because == reason::server_hint;
+  const bool waits = why.because == reason::own_delay || why.because == reason::start_spread ||
+                     why.because == reason::server_hint;
   if (why.until != never && !waits)
     text.append(", next try in ").append(detail::in_short(remaining(why.until, now)));
   return text;
+}
+
+std::string in_words(const event& what) {
+  cause why = what.why;
+  if (what.kind == event_kind::waiting) why.until = never;
+  return in_words(why, what.at);
 }
 
 std::string to_string(const cause& why, time_point now) {

@@ -7,6 +7,8 @@
 #include "hawser/core/error.hpp"
 #include "hawser/core/time.hpp"
 
+#include "core/printable.hpp"
+
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -28,6 +30,14 @@ namespace hawser::inline v0::detail {
 template <class Value>
 void require(bool holds, std::string_view field, Value value, std::string_view rule) {
   if (!holds) throw config_error(field, text_of(value), rule);
+}
+
+/// A name stands in events, logs and errors.
+inline void require_name(std::string_view field, std::string_view name) {
+  if (!is_printable(name))
+    throw config_error(field, name,
+                       "must be UTF-8 without control characters and line separators: it stands in "
+                       "logs; remove them");
 }
 
 /// As the numbers of a cause have it.

@@ -40,6 +40,7 @@ std::int64_t in_units(double amount) noexcept {
 retry_budget validated(retry_budget o) {
   using namespace std::chrono_literals;
   if (o.name.empty()) o.name = "retry_budget";
+  detail::require_name("retry_budget.name", o.name);
   require(o.ratio >= 0 && o.ratio <= 10, "retry_budget.ratio", o.ratio, "must be from 0 to 10");
   require(o.window >= 1ms && o.window <= 1h, "retry_budget.window", o.window,
           "must be from 1 ms to 1 h");
@@ -61,6 +62,7 @@ void require_part(double given, double most, std::string_view field, std::string
 
 token_budget validated(token_budget o) {
   if (o.name.empty()) o.name = "token_budget";
+  detail::require_name("token_budget.name", o.name);
   require(o.tokens >= 1, "token_budget.tokens", o.tokens, "must be at least 1");
   constexpr int most = std::numeric_limits<int>::max();
   const int initial = o.initial.value_or(o.tokens);

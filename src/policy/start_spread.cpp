@@ -60,7 +60,7 @@ class start_spread_policy::on_call final : public stage {
       event e;
       e.kind = event_kind::waiting;
       e.elapsed = at - t.now();
-      e.why = {shared_.name(), reason::own_delay, detail::in_seconds(e.elapsed), 0, at};
+      e.why = {shared_.name(), reason::start_spread, detail::in_seconds(e.elapsed), 0, at};
       t.emit(e);
     }
     return step::sleep(at);

@@ -62,6 +62,8 @@ class decision_story final : public story {
 std::string to_string(const decision& what) {
   std::string text;
   if (what.why.because != reason::none) text = hawser::to_string(what.why, what.at);
+  // Only here, and not wherever the reason is told.
+  if (what.why.because == reason::effect_unsaid) text += ": pipeline_builder::calls_are says so";
   if (what.attempts == 0 && what.why.because == reason::max_attempts) text += ", none began";
   if (what.attempts > 1)
     text += (text.empty() ? "after " : ", after ") + std::to_string(what.attempts) + " attempts (" +

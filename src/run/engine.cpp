@@ -3,6 +3,7 @@
 #include "hawser/observe/redactor.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "core/printable.hpp"
 #include "run/decision.hpp"
 
 #include <algorithm>
@@ -184,7 +185,7 @@ step engine::threw() {
   try {
     throw;
   } catch (const std::exception& e) {
-    if_memory_allows([&] { rare().thrown = masked(e.what(), plan_.masks.get()); });
+    if_memory_allows([&] { rare().thrown = printable(masked(e.what(), plan_.masks.get())); });
   } catch (...) {
     if_memory_allows([&] { rare().thrown = "an exception of unknown type"; });
   }
@@ -654,7 +655,7 @@ void engine::note(const event& what, std::vector<report_entry>& entries) const {
   entry.to = what.to;
   entry.because = what.why.because;
   if (what.why.because != reason::none) {
-    entry.cause = in_words(what.why, now_);
+    entry.cause = in_words(what);
     if (plan_.masks != nullptr) entry.cause = plan_.masks->text(entry.cause);
   }
   entries.push_back(std::move(entry));

@@ -1,5 +1,6 @@
 #include "hawser/run/environment.hpp"
 
+#include "hawser/core/error.hpp"
 #include "hawser/run/detail/operation_memory.hpp"
 
 #include "run/brief_clients.hpp"
@@ -29,7 +30,13 @@ namespace asio = boost::asio;
 time_source::time_source(asio::any_io_executor executor, std::unique_ptr<entropy> random)
     : executor_(std::make_unique<const asio::any_io_executor>(std::move(executor))),
       random_(std::move(random)),
-      brief_clients_(std::make_unique<detail::brief_clients>()) {}
+      brief_clients_(std::make_unique<detail::brief_clients>()) {
+  if (!*executor_)
+    throw config_error("environment.executor", "empty",
+                       "give an executor, such as an io_context's");
+  if (random_ == nullptr)
+    throw config_error("environment.random", "null", "give a source of randomness");
+}
 
 time_source::~time_source() = default;
 
@@ -358,7 +365,8 @@ environment::environment()
 environment::environment(asio::any_io_executor executor)
     : source_(std::make_shared<real_time>(std::move(executor))) {}
 
-environment::environment(std::shared_ptr<time_source> source) noexcept
-    : source_(std::move(source)) {}
+environment::environment(std::shared_ptr<time_source> source) : source_(std::move(source)) {
+  if (source_ == nullptr) throw config_error("environment.source", "null", "give a time source");
+}
 
 }  // namespace hawser::inline v0

@@ -2,6 +2,8 @@
 
 #include "hawser/core/error.hpp"
 
+#include "policy/option_check.hpp"
+
 namespace hawser::inline v0 {
 
 namespace {
@@ -16,12 +18,6 @@ std::string joined(const std::vector<std::shared_ptr<policy>>& policies, std::st
     if (with_factor) text += " " + std::to_string(p->amplification());
   }
   return text;
-}
-
-void check_loggable(const std::string& field, std::string_view name) {
-  for (const char c : name)
-    if ((c >= '\0' && c < ' ') || c == '\x7f')
-      throw config_error(field, name, "must have no control bytes: it stands in logs; remove them");
 }
 
 }  // namespace
@@ -79,12 +75,12 @@ pipeline pipeline_builder::build(environment env) const {
   if (name_.empty())
     throw config_error("pipeline.name", name_,
                        "must not be empty: events, metrics and logs are told apart by it");
-  check_loggable("pipeline.name", name_);
+  detail::require_name("pipeline.name", name_);
   auto how = std::make_shared<detail::plan>(
       detail::plan{name_, std::move(env), {}, observers_, 0, 1, -1, masks_, calls_, judges_});
   bool repeatable = false;
   for (const auto& p : policies_) {
-    check_loggable("pipeline." + name_ + "." + std::string(p->kind()) + ".name", p->name());
+    detail::require_name("pipeline." + name_ + "." + std::string(p->kind()) + ".name", p->name());
     const std::size_t alignment = p->stage_alignment();
     if (alignment > alignof(std::max_align_t))
       throw config_error("pipeline." + name_ + "." + std::string(p->name()) + ".stage_alignment",

@@ -4,6 +4,7 @@
 #include "hawser/run/detail/value.hpp"
 
 #include "core/in_short.hpp"
+#include "core/printable.hpp"
 
 #include <cstdio>
 
@@ -21,12 +22,7 @@ std::string in_seconds(duration d) {
 
 /// What callers name their calls and ids, which they may have from their own callers: without
 /// secrets, and without a byte that breaks the line.
-std::string plain(std::string_view text) {
-  std::string shown = detail::masked(text);
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
-  return shown;
-}
+std::string plain(std::string_view text) { return detail::printable(detail::masked(text)); }
 
 std::string describe(const error_code& ec) {
   if (!ec) return "ok";

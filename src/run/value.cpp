@@ -3,10 +3,14 @@
 #include "hawser/observe/redactor.hpp"
 
 #include "core/brief.hpp"
+#include "core/printable.hpp"
+#include "run/nested.hpp"
 
 #include <boost/system/errc.hpp>
 
+#include <exception>
 #include <new>
+#include <typeinfo>
 
 namespace hawser::inline v0::detail {
 
@@ -17,7 +21,7 @@ std::string masked(std::string_view text, const redactor* masks) {
 
 error failure_with_text(error_code code, std::string_view text, const redactor* masks) noexcept {
   try {
-    return error(code, masked(text, masks));
+    return error(code, printable(masked(text, masks)));
   } catch (const std::bad_alloc&) {
     return error(code);
   }
@@ -42,7 +46,10 @@ std::string words_of(const error& own) {
 
 }  // namespace
 
-error describe(const std::exception_ptr& thrown, const redactor* masks) noexcept {
+namespace {
+
+/// What the exception says itself, whatever is nested in it.
+error describe_itself(const std::exception_ptr& thrown, const redactor* masks) noexcept {
   try {
     std::rethrow_exception(thrown);
   } catch (const call_error& e) {
@@ -60,6 +67,58 @@ error describe(const std::exception_ptr& thrown, const redactor* masks) noexcept
   } catch (...) {
     return threw("an exception of unknown type", nullptr);
   }
+}
+
+/// The refusal by a local policy that was put into `thrown` as it went through other layers, with
+/// the words of the outermost. None where there is none.
+error refusal_nested_in(const std::exception_ptr& thrown, const error& outermost,
+                        const redactor* masks) noexcept {
+  std::exception_ptr e = nested_in(thrown);
+  for (int depth = 0; e != nullptr && depth < deepest_nested; ++depth, e = nested_in(e)) {
+    const error inner = describe_itself(e, masks);
+    if (inner != condition::rejected) continue;
+    try {
+      std::string text(outermost.detail());
+      if (!text.empty() && !inner.detail().empty()) text += ": ";
+      return {inner.code(), text.append(inner.detail())};
+    } catch (const std::bad_alloc&) {
+      return inner;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+error describe(const std::exception_ptr& thrown, const redactor* masks) noexcept {
+  const error itself = describe_itself(thrown, masks);
+  if (itself != errc::operation_threw) return itself;
+  const error refusal = refusal_nested_in(thrown, itself, masks);
+  return refusal.code() ? refusal : itself;
+}
+
+std::exception_ptr as_exception(const error& why, const std::exception_ptr& nested) noexcept {
+  try {
+    if (nested == nullptr) throw call_error(why);
+    try {
+      std::rethrow_exception(nested);
+    } catch (...) {
+      std::throw_with_nested(call_error(why));
+    }
+  } catch (...) {  // also where there is no memory for its text
+    return std::current_exception();
+  }
+}
+
+void throw_ending(const error& why, const std::exception_ptr& thrown, bool own) {
+  if (own && thrown != nullptr) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const call_error& e) {  // one of another call's; this one's story comes on top
+      if (typeid(e) != typeid(call_error)) throw;
+    }
+  }
+  std::rethrow_exception(as_exception(why, thrown));
 }
 
 error with_story(const error& own, std::string_view story, const redactor* masks) noexcept {

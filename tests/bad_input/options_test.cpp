@@ -14,6 +14,9 @@
 #include "hawser/testing/manual_environment.hpp"
 #include "hawser/testing/test_certificates.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -482,6 +485,29 @@ TEST(BadOptions, OfPipelines) {
                       "retry 10 x retry 11 = 110", "raise max_amplification");
   EXPECT_NO_THROW(stacked(1, 1, 1)());
   EXPECT_NO_THROW(stacked(100, 100, std::numeric_limits<unsigned>::max())());
+}
+
+/// A clock that stands still, on whatever it is given.
+class still final : public time_source {
+ public:
+  using time_source::time_source;
+  [[nodiscard]] time_point now() const noexcept override { return {}; }
+  void reschedule() override {}
+  [[nodiscard]] bool runs_here() const noexcept override { return false; }
+};
+
+TEST(BadOptions, OfEnvironments) {
+  const boost::asio::any_io_executor none;
+  expect_config_error([&] { static_cast<void>(environment(none)); }, "environment.executor",
+                      "empty", "give an executor");
+  expect_config_error([] { static_cast<void>(environment(std::shared_ptr<time_source>())); },
+                      "environment.source", "null", "give a time source");
+  expect_config_error([&] { still(none, std::make_unique<seeded_entropy>(1)); },
+                      "environment.executor", "empty", "give an executor");
+  boost::asio::io_context io;
+  expect_config_error([&] { still(io.get_executor(), nullptr); }, "environment.random", "null",
+                      "give a source of randomness");
+  EXPECT_NO_THROW(still(io.get_executor(), std::make_unique<seeded_entropy>(1)));
 }
 
 /// A policy whose stages want to be aligned.

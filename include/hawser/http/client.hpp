@@ -245,6 +245,8 @@ class HAWSER_API client {
 /// is sent once, its request moved on; a named one is sent as often as it is told to.
 class HAWSER_API prepared {
  public:
+  /// Nothing has happened yet: `pipeline::execute` does not take it for a result.
+  using not_an_outcome = void;
   /// For `client`, which must outlive it.
   prepared(const client& by, request what) noexcept : client_(&by), request_(std::move(what)) {}
 

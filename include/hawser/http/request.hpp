@@ -30,6 +30,8 @@ namespace hawser::inline v0::http {
 /// value.
 class HAWSER_API request {
  public:
+  /// Nothing has happened yet: `pipeline::execute` does not take it for a result.
+  using not_an_outcome = void;
   /// `target` is a path with an optional query, starting with '/', in which "{name}" stands for a
   /// parameter, given here or by `param`. Bytes outside of RFC 3986 must come percent-encoded:
   /// errc::invalid_url.

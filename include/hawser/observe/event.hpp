@@ -45,6 +45,7 @@ enum class reason : std::uint8_t {
   effect_unsaid,         ///< The same, as nobody said what doing it twice would do.
   server_wait,      ///< The server's hint is longer than may be waited: measured, threshold: s.
   own_delay,        ///< A wait of our own choice; measured: seconds.
+  start_spread,     ///< A wait before a process's first calls; measured: seconds.
   server_hint,      ///< A wait the server asked for; measured: seconds.
   local_rejection,  ///< A local policy refused: `refused`, `refused_for`, and the numbers of that.
   /// Clients of one origin made one call or none each; measured: how many; threshold: seconds.
@@ -115,5 +116,9 @@ struct event {
   std::string_view from;  ///< state_changed
   std::string_view to;    ///< state_changed
 };
+
+/// What an event's cause says, as `in_words(what.why, what.at)`; of a wait without its length,
+/// which `elapsed` has.
+[[nodiscard]] HAWSER_API std::string in_words(const event& what);
 
 }  // namespace hawser::inline v0

@@ -104,23 +104,20 @@ struct tail_traits<R> {
       std::is_same_v<R, std::error_code>;
 };
 
-/// Made of a policy's error, in the form that an operation uses for its own.
+/// Made of a policy's error, in the form that an operation uses for its own; with what the
+/// operation threw nested in it where that form is an exception.
 template <class E>
-E failure_as(const error& why) {
+E failure_as(const error& why, const std::exception_ptr& thrown) {
   if constexpr (std::is_same_v<E, error>) {
     return why;
   } else if constexpr (std::is_same_v<E, std::exception_ptr>) {
-    try {
-      return std::make_exception_ptr(call_error(why));
-    } catch (...) {  // no memory for its text
-      return std::current_exception();
-    }
+    return as_exception(why, thrown);
   } else if constexpr (std::is_same_v<E, std::error_code>) {
     return static_cast<std::error_code>(why.code());
   } else if constexpr (std::is_same_v<E, error_code>) {
     return why.code();
   } else if constexpr (requires { typename E::error_type; }) {  // boost::system::result
-    return E(boost::system::in_place_error, failure_as<typename E::error_type>(why));
+    return E(boost::system::in_place_error, failure_as<typename E::error_type>(why, thrown));
   } else {
     return E(why.code());
   }
@@ -131,12 +128,8 @@ template <class R, class Judge>
 void show_value(const R& r, Judge judge) {
   if constexpr (!expected_like<R>)
     judge(r);
-  else if constexpr (!std::is_void_v<typename value_of<R>::type>) {
-    if constexpr (requires { *r; })
-      judge(*r);
-    else
-      judge(r.value());
-  }
+  else if constexpr (!std::is_void_v<typename value_of<R>::type>)
+    show_value(value_in(r), judge);
 }
 
 /// How a completion signature carries failure, and how to read and make one.
@@ -173,14 +166,14 @@ struct code_first_traits {
     }
     if constexpr (sizeof...(Rest) == 1) show_value(std::get<1>(a), judge);
   }
-  static arguments failure(const error& why) {
+  static arguments failure(const error& why, const std::exception_ptr& thrown = nullptr) {
     if constexpr (tail::may_fail && std::is_same_v<First, std::exception_ptr>) {
       if constexpr (tail::can_be_made)  // as the operation itself would say it
-        return {First{}, failure_as<Rest...>(why)};
+        return {First{}, failure_as<Rest...>(why, thrown)};
       else
-        return {failure_as<First>(why), Rest{}...};
+        return {failure_as<First>(why, thrown), Rest{}...};
     } else {
-      return {failure_as<First>(why), Rest{}...};
+      return {failure_as<First>(why, thrown), Rest{}...};
     }
   }
   static arguments success(std::tuple<Rest...>&& v) {
@@ -209,16 +202,18 @@ struct signature_traits<void(boost::system::result<T, E>)> {
   using own = boost::system::result<T, E>;
   using arguments = std::tuple<own>;
   using value = std::conditional_t<std::is_void_v<T>, std::tuple<>, std::tuple<T>>;
-  static bool failed(const arguments& a) { return std::get<0>(a).has_error(); }
+  static bool failed(const arguments& a) { return value_of<own>::failed(std::get<0>(a)); }
   static error why(const arguments& a, const redactor* masks) {
     return value_of<own>::why(std::get<0>(a), masks);
   }
   template <class Judge>
   static void show(const arguments& a, Judge judge) {
     if (failed(a)) return value_of<own>::show(std::get<0>(a), judge);
-    if constexpr (!std::is_void_v<T>) judge(*std::get<0>(a));
+    show_value(std::get<0>(a), judge);
   }
-  static arguments failure(const error& why) { return arguments(failure_as<own>(why)); }
+  static arguments failure(const error& why, const std::exception_ptr& thrown = nullptr) {
+    return arguments(failure_as<own>(why, thrown));
+  }
   static arguments success(value&& v) {
     if constexpr (std::is_void_v<T>)
       return arguments(own());
@@ -349,9 +344,9 @@ class wrapped_call final : public stranded_operation {
         last_.emplace(traits::failure(with_story(*why, {}, masks())));
     stop_listening();
     send_off(strand().get_inner_executor(),
-             delivery<handler_type, arguments>{std::move(handler_),
-                                               own ? std::move(*last_) : traits::failure(end.why),
-                                               handler_slot(), foreign_},
+             delivery<handler_type, arguments>{
+                 std::move(handler_), own ? std::move(*last_) : traits::failure(end.why, thrown()),
+                 handler_slot(), foreign_},
              initiating);
   }
 
@@ -390,10 +385,20 @@ class wrapped_call final : public stranded_operation {
   /// What the operation itself said of its failure.
   [[nodiscard]] error own_words(const arguments& a) const noexcept {
     try {
-      return traits::failed(a) ? traits::why(a, masks()) : error();
+      if (traits::failed(a)) return traits::why(a, masks());
+      error found;
+      traits::show(a, [&](const auto& value) { found = failure_in(value, masks()); });
+      return found;
     } catch (...) {  // no memory for it
       return {};
     }
+  }
+  /// What the last attempt threw, if it did.
+  [[nodiscard]] std::exception_ptr thrown() const noexcept {
+    std::exception_ptr found;
+    if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
+      if (last_) found = std::get<0>(*last_);
+    return found;
   }
   [[nodiscard]] const redactor* masks() const noexcept { return how_.masks.get(); }
 
@@ -448,6 +453,21 @@ constexpr void require_operation() {
         "async_something(..., std::move(token)); }`), or return an asio::awaitable; what returns a "
         "value is for execute(), inside which a future can be waited for");
   }
+}
+
+/// Refuses completions that hold what nobody judges. What follows the first argument is looked at
+/// where it is alone.
+template <class First, class... Rest>
+constexpr void require_completion(void (* /*signature*/)(First, Rest...)) {
+  if constexpr (sizeof...(Rest) == 1)
+    (require_outcome<std::remove_cvref_t<Rest>, false, false>(), ...);
+  else if constexpr (sizeof...(Rest) == 0)
+    require_outcome<std::remove_cvref_t<First>, false, false>();
+  else
+    static_assert(((nature_of<std::remove_cvref_t<Rest>> == 0) && ...),
+                  "the operation completes with an error besides its first argument, or with what "
+                  "is no outcome yet, and nobody can tell what it means: complete with one "
+                  "boost::system::result, or with an error and one more argument");
 }
 
 }  // namespace detail
@@ -524,6 +544,7 @@ auto pipeline::wrap(Op op, const call_options& options) const {
   using init = typename detail::initiation_of<Op>::type;
   detail::require_operation<Op>();
   using signature = boost::asio::completion_signature_of_t<init>;
+  detail::require_completion(static_cast<signature*>(nullptr));
   return wrapped_operation<init, signature>(init(std::move(op)), plan_, options);
 }
 

@@ -25,8 +25,8 @@ class brief_clients;
 /// What stands behind an environment: the real clock, or a test's.
 class HAWSER_API time_source {
  public:
-  /// `executor` runs the timers; `random` must not be null. Include
-  /// <boost/asio/any_io_executor.hpp>.
+  /// `executor` runs the timers. Throws `config_error` for an empty one, and where `random` is
+  /// null. Include <boost/asio/any_io_executor.hpp>.
   time_source(boost::asio::any_io_executor executor, std::unique_ptr<entropy> random);
   time_source(const time_source&) = delete;
   time_source& operator=(const time_source&) = delete;
@@ -70,11 +70,12 @@ class HAWSER_API environment {
   /// hold copies) stops and joins it. When that happens in a handler on the thread itself, the
   /// thread ends soon afterwards, and the end of the process waits for it, two seconds at most.
   environment();
-  /// Runs on `executor`: an io_context's, a strand, a thread pool's. Starts no thread. Include
-  /// <boost/asio/any_io_executor.hpp>.
+  /// Runs on `executor`: an io_context's, a strand, a thread pool's. Starts no thread. Throws
+  /// `config_error` for an empty one. Include <boost/asio/any_io_executor.hpp>.
   explicit environment(boost::asio::any_io_executor executor);
-  /// For time sources of one's own; see testing/manual_environment.hpp.
-  explicit environment(std::shared_ptr<time_source> source) noexcept;
+  /// For time sources of one's own; see testing/manual_environment.hpp. Throws `config_error` for
+  /// none.
+  explicit environment(std::shared_ptr<time_source> source);
 
   /// Where timers run, and handlers without an executor of their own.
   [[nodiscard]] const boost::asio::any_io_executor& executor() const& noexcept {

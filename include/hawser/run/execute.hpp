@@ -48,7 +48,6 @@ class callable final : public operation {
 
   callable(F& f, Classify& classify, const plan& how) : f_(f), classify_(classify), how_(how) {
     require_outcome<returned, judged>();
-    require_outcome<value, judged>();
   }
 
   bool start(const attempt_start& about, outcome& o) override {
@@ -99,9 +98,14 @@ class callable final : public operation {
     if (last && last->has_error())
       return result<value>(boost::system::in_place_error,
                            with_last_words(end.why, last->error(), how_.masks.get()));
+    if constexpr (!std::is_void_v<value>)
+      if (last)
+        return result<value>(
+            boost::system::in_place_error,
+            with_last_words(end.why, failure_in(**last, how_.masks.get()), how_.masks.get()));
     return result<value>(boost::system::in_place_error, std::move(end.why));
   }
-  /// What the last attempt that failed threw, if it did.
+  /// What the last attempt that failed threw, or returned of that kind, if it did.
   [[nodiscard]] std::exception_ptr thrown() const noexcept { return thrown_; }
 
  private:
@@ -115,7 +119,9 @@ class callable final : public operation {
       } else if constexpr (traits::may_fail) {
         auto&& r = call();
         if (traits::failed(r)) {
-          fail(o, traits::why(r, how_.masks.get()));
+          std::exception_ptr returned_exception;
+          traits::show(r, [&](const auto& cause) { returned_exception = thrown_as(cause); });
+          if (fail(o, traits::why(r, how_.masks.get()))) thrown_ = std::move(returned_exception);
           if constexpr (std::is_same_v<returned, outcome>) {
             o = to_outcome(r);
           } else if constexpr (std::is_same_v<returned, verdict>) {
@@ -197,21 +203,6 @@ class callable final : public operation {
   }
 };
 
-/// Throws what `execute_or_throw` throws.
-template <class Value>
-[[noreturn]] void throw_ending(const result<Value>& r, const std::exception_ptr& thrown, bool own) {
-  if (thrown == nullptr) throw call_error(r.error());
-  try {
-    std::rethrow_exception(thrown);
-  } catch (const call_error& e) {
-    if (own && typeid(e) != typeid(call_error)) throw;
-    std::throw_with_nested(call_error(r.error()));
-  } catch (...) {
-    if (own) throw;
-    std::throw_with_nested(call_error(r.error()));
-  }
-}
-
 }  // namespace detail
 
 template <class F>
@@ -237,7 +228,7 @@ auto pipeline::execute_or_throw(F&& f, const call_options& options) const {
   detail::run_blocking(*plan_, what, options, end);
   const bool own = (end.from == origin::operation && !end.refused_inside) || end.ok;
   auto r = what.take(end);
-  if (r.has_error()) detail::throw_ending(r, what.thrown(), own);
+  if (r.has_error()) detail::throw_ending(r.error(), what.thrown(), own);
   return std::move(r).value();
 }
 

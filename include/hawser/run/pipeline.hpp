@@ -54,10 +54,12 @@ class HAWSER_API pipeline {
   /// Calls `f` on this thread under the policies. `f` takes nothing or a `hawser::attempt&`, and
   /// returns `T`, `result<T>`, or nothing; throwing is a failure. Returns `result<T>`. What carries
   /// failure is judged by it, and its error is in the result: any boost::system::result, expected
-  /// and the like (`has_value()`, `error()`) give `result<T>`; error codes, conditions, their enums
-  /// and std::exception_ptr give `result<void>`; a status (`ok()` with `message()`) is kept as it
-  /// is. A bool, a pointer or an empty optional is a value like any other: `classify` is for those.
-  /// Futures, coroutines, other callables and the like are no outcome yet and do not compile. A
+  /// and the like (`has_value()`, `error()`) give `result<T>`, a result of a result that of the
+  /// inner one; error codes, conditions, their enums, exception objects and std::exception_ptr give
+  /// `result<void>`; a status (`ok()` with `message()`) is kept as it is. A bool, a pointer or an
+  /// empty optional is a value like any other: `classify` is for those. Futures, coroutines, other
+  /// callables, unsent requests and the like are no outcome yet and do not compile, nor does what
+  /// holds such, or failures, in templates such as std::vector and std::pair. A
   /// callable cannot be interrupted: a time limit reaches it through
   /// `attempt::stop()`, and ends waits and retries. A result that comes too late is still delivered
   /// when it is a success. Never throws what `f` throws; std::bad_alloc when there is no memory to
@@ -69,9 +71,9 @@ class HAWSER_API pipeline {
   template <class F, class Classify>
   auto execute(F&& f, const call_options& options, Classify&& classify) const;
 
-  /// The same, returning `T`. Throws the callable's own exception, as it was thrown, when that is
-  /// what the call ended with; else `call_error`, with the last one nested, if any was thrown.
-  /// A `call_error` of the callable's own comes with this call's story added.
+  /// The same, returning `T`. Throws the callable's own exception, as it was thrown or returned,
+  /// when that is what the call ended with; else `call_error`, with the last one nested, if there
+  /// was any. A `call_error` of the callable's own comes with this call's story added.
   template <class F>
   auto execute_or_throw(F&& f, const call_options& options = {}) const;
 
@@ -98,8 +100,8 @@ class HAWSER_API pipeline_builder {
   /// A pipeline that may cause more attempts per call than this is refused, unless allowed.
   static constexpr unsigned default_max_amplification = 100;
 
-  /// `name` stands in errors, events and metrics; `build` refuses an empty one, and control bytes
-  /// in it.
+  /// `name` stands in errors, events and metrics; `build` refuses an empty one, and one that is not
+  /// UTF-8 or has control characters or line separators in it.
   explicit pipeline_builder(std::string name) : name_(std::move(name)) {}
 
   /// A policy of this pipeline's own. Throws `config_error` when an option is out of its bounds.
@@ -135,13 +137,14 @@ class HAWSER_API pipeline_builder {
   /// The same on a temporary.
   pipeline_builder&& calls_are(effect what) && { return std::move(calls_are(what)); }
 
-  /// How attempts that ended with a `T` are read: thrown (by a type derived from it, too), as the
-  /// error in a failed result, as an error code (`error_code` stands for codes of all sorts), or as
-  /// a returned value; of `http::client` as an `error_code` or an `http::response`. `correct(const
-  /// T&, outcome&)` is given the library's own reading and changes what it knows better: `result`,
-  /// `transient`, `delivery` (the re-send table goes by it), `countable`, `throttled`,
-  /// `server_wait`, `error`. It never changes what the caller gets in the end. The first that fits
-  /// decides; what it throws is ignored. Called by many threads at once.
+  /// How attempts that ended with a `T` are read: thrown (by a type derived from it, and nested in
+  /// another, too), as the error in a failed result, as an error code (`error`, `error_code` and
+  /// `std::error_code` stand for codes of all sorts, an enum for those of its category, thrown ones
+  /// as well), or as a returned value; of `http::client` as an `error_code` or an `http::response`.
+  /// `correct(const T&, outcome&)` is given the library's own reading and changes what it knows
+  /// better: `result`, `transient`, `delivery` (the re-send table goes by it), `countable`,
+  /// `throttled`, `server_wait`, `error`. It never changes what the caller gets in the end. The
+  /// first that fits decides; what it throws is ignored. Called by many threads at once.
   template <class T, class F>
   pipeline_builder& classify(F correct) & {
     judges_.push_back(std::make_shared<const detail::typed_judge<T, F>>(std::move(correct)));
@@ -179,8 +182,9 @@ class HAWSER_API pipeline_builder {
     return std::move(max_amplification(limit));
   }
 
-  /// Throws `config_error` for an empty name, for control bytes in a name, its own or a policy's,
-  /// and for too many attempts per call, with the product shown. The builder may be used again.
+  /// Throws `config_error` for an empty name, for a name, its own or a policy's, that cannot be
+  /// printed on one line, and for too many attempts per call, with the product shown. The builder
+  /// may be used again.
   [[nodiscard]] pipeline build(environment env) const;
   /// `result<pipeline>`, without throwing: the error's detail names field, value and bound. `add`
   /// throws where it stands; `try_make` around the whole expression has that as an error too.

@@ -26,7 +26,7 @@ struct HAWSER_API report_entry {
   int status = 0;                 ///< HTTP status of an answer; 0 without one.
   std::string policy;             ///< The policy that decided; empty when none did.
   reason because = reason::none;  ///< The rule by which it decided.
-  std::string cause;              ///< `in_words(event::why)`, empty without a reason.
+  std::string cause;              ///< `in_words(event)`, empty without a reason.
   std::string from;               ///< The state left, of state_changed.
   std::string to;                 ///< The state entered, of state_changed.
 

@@ -78,6 +78,16 @@ TEST_F(log_observer_test, failed_attempt_is_a_warning_with_error_and_cause) {
             "cause=\"limit 2 s\"\n");
 }
 
+TEST_F(log_observer_test, a_wait_says_its_length_once) {
+  event e;
+  e.kind = event_kind::waiting;
+  e.elapsed = 439ms;
+  e.why = {"rate_limiter", hawser::reason::rate, 0.439, 0, hawser::later(e.at, 439ms)};
+  EXPECT_EQ(line_of(e),
+            "debug waiting elapsed_ms=439.000 policy=rate_limiter reason=rate "
+            "cause=\"our own rate\"\n");
+}
+
 TEST_F(log_observer_test, levels) {
   const auto level = [this](event_kind kind, hawser::error_code error,
                             hawser::log::log_options options = {}) {
@@ -174,6 +184,12 @@ TEST_F(log_observer_test, log_injection_cannot_start_a_line_or_a_field) {
     EXPECT_EQ(quotes, 2) << line;
   }
   event e = attempt();
+  e.operation =
+      "caf\xc3\xa9 \xff\xc3( \xed\xa0\x80 \xf0\x9f\x98";  // a line is UTF-8, whatever it carries
+  EXPECT_NE(
+      line_of(e).find("operation=\"caf\xc3\xa9 \\xff\\xc3( \\xed\\xa0\\x80 \\xf0\\x9f\\x98\""),
+      std::string::npos)
+      << line_of(e);
   e.operation = std::string_view("a\0b", 3);
   EXPECT_NE(line_of(e).find("operation=\"a\\x00b\""), std::string::npos);
 }

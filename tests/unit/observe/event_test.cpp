@@ -75,7 +75,11 @@ TEST(event, every_reason_is_said_in_words) {
   EXPECT_EQ(said(reason::server_wait, std::numeric_limits<double>::infinity(), 60),
             "the server asks to wait over 31 years, allowed 60 s");
   EXPECT_EQ(said(reason::own_delay, 0.09), "backoff");
+  EXPECT_EQ(said(reason::start_spread, 3), "first calls are spread out");
   EXPECT_EQ(said(reason::server_hint, 7), "the server asked for it");
+  // What to do about it stands in the error's text.
+  EXPECT_EQ(said(reason::effect_unsaid),
+            "it may have been applied, and nobody said what doing it twice would do");
   EXPECT_EQ(said(reason::canceled), "by the caller");
   EXPECT_EQ(said(reason::substituted, 1, 2), "source 1 of 2");
   EXPECT_EQ(said(reason::succeeded), "succeeded");
@@ -100,6 +104,18 @@ TEST(event, a_refusal_inside_is_named) {
 }
 
 TEST(event, a_wait_says_its_length_elsewhere) {
+  event wait;
+  wait.kind = event_kind::waiting;
+  wait.at = now;
+  wait.elapsed = 439ms;
+  wait.why = {"rate_limiter", reason::rate, 0.439, 0, now + 439ms};
+  EXPECT_EQ(in_words(wait), "our own rate");
+  wait.why = {"retry", reason::local_rejection, 0.62, 0.5, now + 439ms};
+  wait.why.refused = errc::circuit_open;
+  wait.why.refused_for = reason::failure_rate;
+  EXPECT_EQ(in_words(wait), "circuit_open, failure rate 0.62 of 0.5");
+  wait.kind = event_kind::retry_stopped;  // that nobody waits for
+  EXPECT_EQ(in_words(wait), "circuit_open, failure rate 0.62 of 0.5, next try in 439 ms");
   EXPECT_EQ(to_string(cause{{}, reason::own_delay, 0.09, 0, now + 90ms}, now), "backoff");
 }
 

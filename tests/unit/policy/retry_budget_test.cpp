@@ -812,5 +812,23 @@ TEST(retry_budget_threads, time_passing_under_concurrent_calls_is_harmless) {
   EXPECT_DOUBLE_EQ(b->balance(start + 40s), 0);
 }
 
+TEST(budget_names, that_are_not_printable_are_refused) {
+  const auto refusal = [](auto options) -> std::string {
+    try {
+      (void)make_budget(std::move(options));
+      return "accepted";
+    } catch (const config_error& e) {
+      return e.what();
+    }
+  };
+  EXPECT_EQ(refusal(retry_budget{.name = "a\r\nb"}),
+            "retry_budget.name = a\\x0d\\x0ab: must be UTF-8 without control characters and line "
+            "separators: it stands in logs; remove them");
+  EXPECT_NE(refusal(token_budget{.name = "a\x1b[31m"}).find("token_budget.name"),
+            std::string::npos);
+  EXPECT_NE(refusal(token_budget{.name = "\xff"}).find("token_budget.name"), std::string::npos);
+  EXPECT_EQ(refusal(retry_budget{.name = "z\xC3\xBCrich"}), "accepted");
+}
+
 }  // namespace
 }  // namespace hawser::retry_budget_test

@@ -30,7 +30,7 @@ TEST(start_spread, the_first_call_waits_for_a_moment_within_the_time) {
   ASSERT_EQ(t.events.size(), 1u);
   EXPECT_EQ(t.events[0].kind, event_kind::waiting);
   EXPECT_EQ(t.events[0].elapsed, wait.at() - t.now());
-  EXPECT_EQ(t.events[0].why.because, reason::own_delay);
+  EXPECT_EQ(t.events[0].why.because, reason::start_spread);
   EXPECT_EQ(t.events[0].why.policy, "start_spread");
   EXPECT_EQ(t.events[0].why.until, wait.at());
   t.set_now(wait.at());

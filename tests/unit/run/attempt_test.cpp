@@ -50,6 +50,19 @@ class attempts : public ::testing::Test {
         .calls_are(effect::unsafe)
         .build(env);
   }
+  /// How often what `make` gives or throws is tried where failures of type T may be repeated.
+  template <class T, class Make>
+  int tries_by(Make make) {
+    const pipeline p = built(std::move(pipeline_builder("p").classify<T>(
+        [](const T&, outcome& o) { o.delivery = evidence::never_sent; })));
+    int count = 0;
+    EXPECT_TRUE(p.execute([&] {
+                   ++count;
+                   return make();
+                 }).has_error());
+    return count;
+  }
+
   manual_environment env;
   std::shared_ptr<ear> heard = std::make_shared<ear>();
 };
@@ -229,6 +242,83 @@ TEST_F(attempts, codes_of_all_sorts_are_read_as_codes) {
   EXPECT_EQ(made(result<int>(error(connection_reset))), 3);
   EXPECT_EQ(made(std::make_error_code(std::errc::connection_reset)), 3);
   EXPECT_EQ(made(permission_denied), 1);
+}
+
+TEST_F(attempts, a_code_is_read_in_whatever_form_it_came) {
+  const auto thrown = []() -> int {
+    throw std::system_error(std::make_error_code(std::errc::connection_reset));
+  };
+  const auto thrown_by_boost = []() -> int { throw boost::system::system_error(connection_reset); };
+  const auto thrown_by_us = []() -> int { throw call_error(error(errc::connection_closed)); };
+  const auto returned = [] { return std::make_error_code(std::errc::connection_reset); };
+  const auto returned_by_boost = [] { return connection_reset; };
+  const auto condition = [] { return std::errc::connection_reset; };
+  const auto condition_by_boost = [] { return boost::system::errc::connection_reset; };
+  const auto ours = [] { return result<int>(error(errc::connection_closed, "on line 3")); };
+  const auto ours_in_std = [] { return std::error_code(error_code(errc::connection_closed)); };
+
+  EXPECT_EQ(tries_by<error_code>(thrown), 3);
+  EXPECT_EQ(tries_by<error_code>(thrown_by_boost), 3);
+  EXPECT_EQ(tries_by<error_code>(thrown_by_us), 3);
+  EXPECT_EQ(tries_by<error_code>(condition), 3);
+  EXPECT_EQ(tries_by<error_code>(condition_by_boost), 3);
+  EXPECT_EQ(tries_by<error_code>(ours), 3);
+
+  EXPECT_EQ(tries_by<std::error_code>(thrown), 3);
+  EXPECT_EQ(tries_by<std::error_code>(thrown_by_boost), 3);
+  EXPECT_EQ(tries_by<std::error_code>(condition), 3);
+  EXPECT_EQ(tries_by<std::error_code>(returned_by_boost), 3);
+  EXPECT_EQ(tries_by<std::error_code>(ours), 3);
+
+  EXPECT_EQ(tries_by<std::errc>(thrown), 3);
+  EXPECT_EQ(tries_by<std::errc>(returned), 3);
+  EXPECT_EQ(tries_by<std::errc>(returned_by_boost), 3);
+  EXPECT_EQ(tries_by<std::errc>(condition_by_boost), 3);
+  EXPECT_EQ(tries_by<std::errc>(ours), 1);
+  EXPECT_EQ(tries_by<boost::system::errc::errc_t>(returned), 3);
+
+  EXPECT_EQ(tries_by<errc>(ours), 3);
+  EXPECT_EQ(tries_by<errc>(ours_in_std), 3);
+  EXPECT_EQ(tries_by<errc>(thrown_by_us), 3);
+  EXPECT_EQ(tries_by<errc>(returned), 1);
+  EXPECT_EQ(tries_by<hawser::condition>(ours), 1);  // is no code
+
+  EXPECT_EQ(tries_by<error>(ours), 3);
+  EXPECT_EQ(tries_by<error>(thrown_by_us), 3);
+  EXPECT_EQ(tries_by<error>(returned), 3);
+}
+
+TEST_F(attempts, a_thrown_error_comes_to_its_reading_with_its_text) {
+  std::string seen;
+  const pipeline p = built(std::move(pipeline_builder("p").classify<error>(
+      [&](const error& why, outcome&) { seen = why.detail(); })));
+  (void)p.execute([]() -> int { throw call_error(error(errc::connection_closed, "on line 3")); });
+  EXPECT_EQ(seen, "on line 3");
+}
+
+TEST_F(attempts, an_exception_nested_in_another_is_read_by_its_type) {
+  const auto nested = [] {
+    try {
+      throw not_connected("no");
+    } catch (...) {
+      try {
+        std::throw_with_nested(std::runtime_error("service layer"));
+      } catch (...) {
+        std::throw_with_nested(std::logic_error("outermost"));
+      }
+    }
+  };
+  EXPECT_EQ(tries_by<not_connected>(nested), 3);
+  EXPECT_EQ(tries_by<std::runtime_error>(nested), 3);
+  EXPECT_EQ(tries_by<std::out_of_range>(nested), 1);
+  const auto nested_code = [] {
+    try {
+      throw boost::system::system_error(connection_reset);
+    } catch (...) {
+      std::throw_with_nested(std::logic_error("outermost"));
+    }
+  };
+  EXPECT_EQ(tries_by<error_code>(nested_code), 3);
 }
 
 /// An expected that holds an exception, of which asking for its error is a mistake.

@@ -41,6 +41,18 @@ TEST_F(effect_word, without_it_nothing_that_may_have_happened_is_repeated) {
   EXPECT_EQ(seen->events(event_kind::retry_stopped)[0].because, reason::effect_unsaid);
 }
 
+TEST_F(effect_word, the_error_names_the_remedy_and_nothing_else_does) {
+  call_report report;
+  made(built(), connection_reset, {.report = &report});
+  const std::string_view remedy =
+      "nobody said what doing it twice would do: "
+      "pipeline_builder::calls_are says so";
+  EXPECT_NE(last.error().detail().find(remedy), std::string_view::npos) << last.error().detail();
+  const std::string story = report.to_string();
+  EXPECT_NE(story.find("nobody said what doing it twice would do)"), std::string::npos) << story;
+  EXPECT_EQ(story.find("calls_are"), std::string::npos) << story;
+}
+
 TEST_F(effect_word, without_it_an_exception_is_not_repeated) {
   int count = 0;
   const auto r = built().execute([&] {

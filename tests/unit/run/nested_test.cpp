@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -89,6 +90,63 @@ TEST_F(nested, refusal_thrown_as_call_error_hides_nothing_either) {
   EXPECT_EQ(tries, 2);
   EXPECT_EQ(r.error(), errc::operation_threw);
   EXPECT_NE(r.error().detail().find("mid sentence"), std::string_view::npos) << r.error().detail();
+}
+
+/// As a layer in between does.
+template <class Call>
+auto in_a_layer(Call call, int depth = 1) -> decltype(call()) {
+  try {
+    if (depth > 1) return in_a_layer(call, depth - 1);
+    return call();
+  } catch (...) {
+    std::throw_with_nested(std::runtime_error("service layer"));
+  }
+}
+
+TEST_F(nested, refusal_wrapped_in_another_exception_is_one_all_the_same) {
+  int tries = 0;
+  const auto r = outer().execute([&] {
+    ++tries;
+    return in_a_layer([&] {
+      return inner.execute_or_throw([]() -> int { throw std::runtime_error("mid sentence"); });
+    });
+  });
+  EXPECT_EQ(tries, 2);
+  EXPECT_EQ(r.error(), errc::operation_threw);
+  EXPECT_NE(r.error().detail().find("refused by service layer: quota"), std::string_view::npos)
+      << r.error().detail();
+  EXPECT_EQ(counted(), 1U);
+
+  tries = 0;
+  const auto deep = outer().execute([&] {
+    ++tries;
+    return in_a_layer([&] { return inner.execute_or_throw([] { return 1; }); }, 5);
+  });
+  EXPECT_EQ(tries, 1);
+  EXPECT_EQ(deep.error(), errc::rate_limited);
+  EXPECT_EQ(counted(), 1U);
+  // What it was wrapped in is thrown on.
+  try {
+    outer().execute_or_throw(
+        [&] { return in_a_layer([&] { return inner.execute_or_throw([] { return 1; }); }); });
+    FAIL() << "threw nothing";
+  } catch (const call_error& e) {
+    EXPECT_EQ(e.why(), errc::rate_limited);
+    EXPECT_THROW(std::rethrow_if_nested(e), std::runtime_error);
+  }
+}
+
+TEST_F(nested, an_exception_with_a_code_of_its_own_means_that) {
+  EXPECT_TRUE(inner.execute([] {}));
+  const auto r = outer().execute([&]() -> int {
+    try {
+      return inner.execute_or_throw([] { return 1; });
+    } catch (...) {
+      std::throw_with_nested(boost::system::system_error(connection_reset));
+    }
+  });
+  EXPECT_EQ(r.error(), connection_reset);
+  EXPECT_GT(counted(), 0U);
 }
 
 TEST_F(nested, or_throw_rethrows_what_came_before_the_refusal) {

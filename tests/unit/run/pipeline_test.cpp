@@ -51,16 +51,23 @@ TEST_F(pipelines, an_empty_name_is_refused) {
   EXPECT_NE(text.find("pipeline.name"), std::string::npos) << text;
 }
 
-TEST_F(pipelines, names_with_control_bytes_are_refused) {
-  EXPECT_EQ(
-      refusal([&] { (void)pipeline_builder{"a\nb\x7f"}.build(env); }),
-      "pipeline.name = a\\x0ab\\x7f: must have no control bytes: it stands in logs; remove them");
+TEST_F(pipelines, names_that_are_not_printable_are_refused) {
+  EXPECT_EQ(refusal([&] { (void)pipeline_builder{"a\nb\x7f"}.build(env); }),
+            "pipeline.name = a\\x0ab\\x7f: must be UTF-8 without control characters and line "
+            "separators: it stands in logs; remove them");
   const std::string text =
       refusal([&] { (void)pipeline_builder{"api"}.add(retry{.name = "a\tb"}).build(env); });
-  EXPECT_EQ(text.rfind("pipeline.api.retry.name = a\\x09b: must have no control bytes", 0), 0U)
+  EXPECT_EQ(text.rfind("pipeline.api.retry.name = a\\x09b: must be UTF-8 without control", 0), 0U)
       << text;
   for (const char c : {'\0', '\x1f', '\x7f'})
     EXPECT_NE(refusal([&] { (void)pipeline_builder{std::string{'a', c}}.build(env); }), "accepted");
+  for (const std::string_view odd :
+       {"a\xC2\x85", "a\xC2\x9B", "\xE2\x80\xA8", "a\xE2\x80\xA9z", "\xFF", "a\xC3", "\xC3(",
+        "\xED\xA0\x80", "\xC0\x80", "\xF5\x80\x80\x80"})
+    EXPECT_NE(refusal([&] { (void)pipeline_builder{std::string(odd)}.build(env); }), "accepted");
+  for (const std::string_view good :
+       {"z\xC3\xBCrich ~", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xC2\xA0"})
+    EXPECT_EQ(refusal([&] { (void)pipeline_builder{std::string(good)}.build(env); }), "accepted");
   EXPECT_EQ(refusal([&] { (void)pipeline_builder{"z\xC3\xBCrich ~"}.build(env); }), "accepted");
   EXPECT_EQ(refusal([&] { pipeline_builder{"a\nb"}.observe(nullptr); }),
             "pipeline.a\\x0ab.observe = null: give an observer");

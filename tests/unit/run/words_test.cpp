@@ -6,6 +6,7 @@
 #include "hawser/policy/keyed.hpp"
 #include "hawser/policy/rate_limiter.hpp"
 #include "hawser/policy/retry.hpp"
+#include "hawser/policy/start_spread.hpp"
 #include "hawser/policy/timeout.hpp"
 #include "hawser/run/execute.hpp"
 
@@ -359,6 +360,54 @@ TEST_F(words, or_throw_adds_the_story_to_a_call_error) {
     EXPECT_TRUE(says(e.what(), "on line 3")) << e.what();
     EXPECT_TRUE(says(e.what(), "2 of 2 tries made")) << e.what();
   }
+}
+
+/// Throws where it is entered, as user code that a policy calls may.
+class torn;
+class torn_stage final : public stage {
+ public:
+  explicit torn_stage(torn& of) : of_(of) {}
+  step enter(tick& t) override;
+
+ private:
+  torn& of_;
+};
+class torn final : public policy_with<torn, torn_stage> {
+ public:
+  explicit torn(std::string said) : text(std::move(said)) {}
+  [[nodiscard]] std::string_view kind() const noexcept override { return "torn"; }
+  const std::string text;
+};
+step torn_stage::enter(tick& /*t*/) { throw std::runtime_error(of_.text); }
+
+// Whatever others say, an error is one line of UTF-8.
+TEST_F(words, texts_of_others_stay_on_their_line) {
+  const std::string odd = "a\r\nb\x1b[31m \xff \xc2\x85 \xe2\x80\xa8 caf\xc3\xa9 \"\\\"";
+  const std::string shown = "a\\r\\nb\\x1b[31m \\xff \\u0085 \\u2028 caf\xc3\xa9 \"\\\"";
+  const pipeline p = pipeline_builder("p").add(timeout{.after = 9s}).build(env);
+  const auto thrown = p.execute([&]() -> int { throw std::runtime_error(odd); });
+  EXPECT_EQ(thrown.error().detail(), shown);
+  using told = boost::system::result<int, std::string>;
+  EXPECT_EQ(p.execute([&]() -> told { return odd; }).error().detail(), shown);
+  const pipeline broken = pipeline_builder("p").add(std::make_shared<torn>(odd)).build(env);
+  EXPECT_EQ(broken.execute([] { return 1; }).error().detail(), shown);
+  ASSERT_TRUE(p.execute([] { return 1; }, {.report = &report, .name = odd, .correlation = odd}));
+  EXPECT_TRUE(says(story(), "p " + shown + ": ok")) << story();
+  EXPECT_TRUE(says(story(), "correlation " + shown + "\n")) << story();
+}
+
+TEST_F(words, a_wait_says_its_length_once) {
+  const pipeline p = pipeline_builder("p")
+                         .add(rate_limiter{.permits = 1, .per = 1s, .burst = 1, .max_wait = 5s})
+                         .build(env);
+  ASSERT_TRUE(p.execute([] { return 1; }));
+  ASSERT_TRUE(p.execute([] { return 1; }, {.report = &report}));
+  EXPECT_TRUE(says(story(), "our own rate, wait allowed 5 s)")) << story();
+  EXPECT_FALSE(says(story(), "next try")) << story();
+
+  const pipeline spread = pipeline_builder("p").add(start_spread{.over = 4s}).build(env);
+  ASSERT_TRUE(spread.execute([] { return 1; }, {.report = &report}));
+  EXPECT_TRUE(says(story(), "(start_spread: first calls are spread out)")) << story();
 }
 
 }  // namespace
