@@ -168,8 +168,7 @@ settlement circuit_core::settle(const circuit_permit& p, logged_result result, d
 
 bool circuit_core::row_reaches(const std::optional<int>& limit, duration span, std::uint64_t row,
                                time_point now) const noexcept {
-  return limit && row >= static_cast<std::uint64_t>(*limit) &&
-         window_->row_span(now) >= span;
+  return limit && row >= static_cast<std::uint64_t>(*limit) && window_->row_span(now) >= span;
 }
 
 void circuit_core::probe_succeeded_locked(time_point now) noexcept {

@@ -308,7 +308,7 @@ class circuit_core {
   usual_rate usual_;
   time_point free_since_ = time_point::min();  // nobody has been held; `min` before any result
   std::uint64_t held_ = 0;                     // on the ramp since it closed
-  duration probe_took_{};  // the last good one, within bounds
+  duration probe_took_{};                      // the last good one, within bounds
   time_point next_turn_ = time_point::min();
   double arrivals_ = 0;  // since then; both are halved now and then
   time_point arrivals_since_ = time_point::min();

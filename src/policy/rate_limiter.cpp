@@ -573,8 +573,8 @@ bool rate_limiter_policy::pause_is_due_locked(time_point now) noexcept {
     note_rate_locked(now);
     rate_is_free_locked(now);
   }
-  const double calls = std::min(
-      second / p.usual.apart(std::numeric_limits<double>::infinity()), static_cast<double>(most));
+  const double calls = std::min(second / p.usual.apart(std::numeric_limits<double>::infinity()),
+                                static_cast<double>(most));
   const auto needed = static_cast<std::uint64_t>(std::ceil(options_.pause_share * calls));
   if (needed <= 1) return true;
   if (p.turned_away_in_all < needed) return false;
@@ -797,8 +797,7 @@ rate_permit rate_limiter_policy::try_acquire(time_point now, std::uint32_t cost,
                                              refusal* refused) noexcept {
   grant g;
   if (take(cost, now, g)) return {*this, cost, g};
-  if (g.what == grant::result::refused && take_probe(cost, now, false, g))
-    return {*this, cost, g};
+  if (g.what == grant::result::refused && take_probe(cost, now, false, g)) return {*this, cost, g};
   if (refused != nullptr)
     *refused = {errc::rate_limited, why_refused(g, cost, now, duration::zero())};
   return {};

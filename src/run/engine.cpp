@@ -400,8 +400,8 @@ void engine::failed() {
   // a redirect that came without its status.
   const bool definite = slot_.result == verdict::failed && slot_.error != errc::unexpected_status;
   if (slot_.delivery == evidence::answered && !slot_.transient && definite) unresolved_ = false;
-  const bool of_attempt = cancel_level_ != outside &&
-                          plan_.levels[static_cast<std::size_t>(cancel_level_)].repeatable;
+  const bool of_attempt =
+      cancel_level_ != outside && plan_.levels[static_cast<std::size_t>(cancel_level_)].repeatable;
   if (cause_ != cancel_cause::none) {
     slot_.result = cause_ == cancel_cause::caller ? verdict::ignored : verdict::failed;
     slot_.from = origin::policy;
