@@ -913,8 +913,10 @@ class rate_limiter_stage final : public stage {
   [[gnu::noinline]] step wait_or_refuse(tick& t) {
     policy_.arrivals_.fetch_add(t.cost(), std::memory_order_relaxed);
     policy_.last_arrival_.store(count_of(t.now()), std::memory_order_relaxed);
-    if (grant_.what == result::refused && policy_.take_probe(t.cost(), t.now(), true, grant_))
+    if (grant_.what == result::refused && policy_.take_probe(t.cost(), t.now(), true, grant_)) {
+      t.hear_success();
       return step::call_inner();
+    }
     if (!may_wait(t)) return refuse_for(t, grant_.start);
     const time_point by_wait = later(t.now(), *policy_.options_.max_wait);
     rate_waiter& w = node_.emplace();

@@ -123,7 +123,7 @@ void engine::ascend() {
   if (innermost >= 0 && (cause_ != cancel_cause::none || override_level_ != outside))
     return perform(innermost, inner_ended(innermost));
   canceling_ = false;
-  if (slot_.plain_success())
+  if (slot_.plain_success() && !hears_success_)
     pass_success_on();
   else
     pass_on(innermost);

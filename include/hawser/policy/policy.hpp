@@ -199,6 +199,10 @@ class HAWSER_API tick {
   /// Wakes this stage when it is parked.
   [[nodiscard]] virtual waker& wake_handle() noexcept = 0;
 
+  /// From now on all stages of this call hear of its success too, whatever their policies need of
+  /// one (`success_needs`): for the rare call whose success decides something.
+  void hear_success() noexcept { hears_success_ = true; }
+
   /// Leave with this outcome.
   [[nodiscard]] step finish(const outcome& with) noexcept {
     if (&with != result_) {
@@ -241,6 +245,7 @@ class HAWSER_API tick {
   bool result_passed_on_ = false;       ///< No stage has replaced the outcome on its way out.
   bool repeatable_ = false;             ///< See `repeatable()`.
   bool unresolved_ = false;             ///< See `unresolved()`.
+  bool hears_success_ = false;          ///< See `hear_success()`.
   std::string_view key_{};              ///< See `key()`.
   std::uint64_t key_hash_ = 0;          ///< See `key_hash()`; 0 while nobody asked.
 };
@@ -270,8 +275,8 @@ class HAWSER_API stage {
 };
 
 /// What a policy's stages need to hear once what is inside has ended with a plain success
-/// (`outcome::plain_success`). Of everything else they always hear everything; but see
-/// `policy::plain_limit`.
+/// (`outcome::plain_success`). Of everything else they always hear everything, and of this too in a
+/// call in which one asked for it (`tick::hear_success`); but see `policy::plain_limit`.
 enum class success_needs : std::uint8_t {
   all,         ///< `inner_done`, then `leave`.
   inner_done,  ///< `leave` does nothing after `inner_done` was told of it.

@@ -177,7 +177,7 @@ class HAWSER_API rate_limiter_policy final : public policy {
   [[nodiscard]] stage* make_stage(void* memory) override;
   step begin(void* memory, tick& t, stage*& made) override;
   [[nodiscard]] success_needs needs_of_success() const noexcept override {
-    return options_.probe_every ? success_needs::inner_done : success_needs::nothing;
+    return success_needs::nothing;  // but of a probe's
   }
 
   /// For use by hand, outside a pipeline: takes `cost` tokens if they are there, else none; then

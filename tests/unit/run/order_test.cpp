@@ -629,6 +629,23 @@ TEST_F(order, what_is_cut_off_in_a_queue_keeps_the_doubt_of_the_attempt_before_i
   EXPECT_EQ(seen->events(event_kind::retry_stopped)[0].delivery, evidence::maybe_applied);
 }
 
+/// A plain success is told to no limiter, but to one whose probe it was.
+TEST_F(order, a_probe_that_is_let_in_ends_a_long_pause) {
+  auto limiter = std::make_shared<rate_limiter_policy>(
+      rate_limiter{.permits = 100, .per = 1s, .burst = 1, .spread = 0});
+  const pipeline p = builder().add(limiter).add(timeout{.after = 10s}).build(env);
+  scripted_operation op{env, {scripted_end::ok(1), scripted_end::ok(2), scripted_end::ok(3)}};
+  EXPECT_EQ(run(p, op).value, 1);
+  seeded_entropy random(1);
+  limiter->server_said_wait(3600s, env.now(), random);
+  EXPECT_EQ(run(p, op).error, errc::rate_limited);
+  env.advance(15s);
+  EXPECT_EQ(run(p, op).value, 2);
+  EXPECT_LE(limiter->snapshot(env.now()).paused_until, env.now());
+  env.advance(1s);
+  EXPECT_EQ(run(p, op).value, 3);
+}
+
 /// Sent with the last moments of a call that had waited, a request says nothing of the other side.
 TEST_F(order, what_the_calls_limit_cuts_off_is_the_breakers_business_only_after_a_fair_time) {
   struct row {
