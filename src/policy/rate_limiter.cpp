@@ -867,15 +867,8 @@ class rate_limiter_stage final : public stage {
   }
 
   step inner_done(int /*child*/, const outcome& o, tick& t) override {
-    if (!o.plain_success()) [[unlikely]]
-      hear(o, t);
-    else if (rate_limiter_policy::is_probe(grant_)) [[unlikely]]
-      policy_.probe_let_in(t.now());
-    return t.finish(o);
-  }
-
-  [[gnu::noinline]] void hear(const outcome& o, tick& t) {
-    const bool probe = std::exchange(grant_.version, grant_.version & ~1U) != grant_.version;
+    const bool probe = rate_limiter_policy::is_probe(grant_);
+    grant_.version &= ~1U;  // if it was one, it has come back
     const bool sent = o.delivery != evidence::never_sent;
     if (o.throttled || o.status == 429)
       policy_.turned_away(o.server_wait, t.now(), t.random());
@@ -885,6 +878,7 @@ class rate_limiter_stage final : public stage {
       policy_.probe_undecided(t.now(), sent ? policy_.next_probe(t.now()) : t.now());
     else if (o.rejected && !sent && t.attempts() == attempts_)
       policy_.give_back(t.cost(), grant_, t.now());
+    return t.finish(o);
   }
 
   step timer(tick& t) override { return look(t); }
