@@ -173,7 +173,7 @@ time_point circuit_core::turn_locked(time_point now, time_point latest) noexcept
       static_cast<double>(remaining(now, arrivals_since_).count()) / std::max(arrivals_, 1.0);
   const double apart = usual_.apart(came_apart) / (options_.ramp * boost_.factor());
   // Who calls so rarely makes no burst, and what it was like before need not be like now.
-  const duration longest = 3 * options_.open_for;
+  const duration longest = 3 * std::min(options_.open_for, duration::max() / 3);
   const bool rare = apart >= static_cast<double>(longest.count());
   next_turn_ = later(turn, rare ? longest : duration(static_cast<duration::rep>(apart)));
   return turn;
