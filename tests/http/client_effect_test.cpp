@@ -192,7 +192,7 @@ TEST_F(client_effect, a_429_holds_its_route_up) {
 // An early 408 is about a request that the server did not have yet.
 TEST_F(client_effect, a_408_before_the_request_was_out_repeats_any) {
   testing::fault_server_options how;
-  how.max_body_bytes = 16 * 1024 * 1024;
+  how.max_body_bytes = 128U * 1024 * 1024;
   std::atomic<int> seen{0};
   how.on_head = [&](const testing::received_request&) {
     return ++seen == 1 ? testing::plan::answer(408, "{}") : testing::plan::answer(201, "{}");
@@ -200,7 +200,7 @@ TEST_F(client_effect, a_408_before_the_request_was_out_repeats_any) {
   testing::fault_server server(how);
   const client api(environment{}, server.url(), standard_pipeline("api"), {});
   const auto r =
-      api.send(request::post("/charges").body(std::string(8 * 1024 * 1024, 'x'), "text/plain"));
+      api.send(request::post("/charges").body(std::string(64U * 1024 * 1024, 'x'), "text/plain"));
   ASSERT_TRUE(r) << r.error().message();
   EXPECT_EQ(r->status(), 201);
   EXPECT_EQ(seen, 2);

@@ -344,11 +344,11 @@ TEST_F(transport, a_garbled_answer_drops_the_connection) {
 
 TEST_F(transport, an_early_answer_wins_over_the_write_error) {
   testing::fault_server_options o;
-  o.max_body_bytes = 16 * 1024 * 1024;
+  o.max_body_bytes = 128U * 1024 * 1024;
   o.on_head = [](const testing::received_request&) { return plan::answer(413, "{}"); };
   fault_server early(o);
   auto net = make(early.url());
-  one_exchange ex(http::method::post, "/", std::string(8 * 1024 * 1024, 'x'));
+  one_exchange ex(http::method::post, "/", std::string(64U * 1024 * 1024, 'x'));
   ASSERT_TRUE(run(*net, ex));
   EXPECT_FALSE(ex.ec_) << ex.ec_.message() << ex.detail_;
   EXPECT_EQ(ex.answer_.status(), 413);
