@@ -3,6 +3,7 @@
 #include "hawser/http/standard_policies.hpp"
 #include "hawser/policy/fallback.hpp"
 #include "hawser/policy/timeout.hpp"
+#include "hawser/run/execute.hpp"
 #include "hawser/testing/event_recorder.hpp"
 #include "hawser/testing/fake_transport.hpp"
 #include "hawser/testing/manual_environment.hpp"
