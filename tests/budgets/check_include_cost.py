@@ -44,9 +44,9 @@ BUDGETS = {
     "hawser/policy/retry_budget.hpp": (120, 435),
     "hawser/policy/backoff.hpp": (120, 430),
     "hawser/run/pipeline.hpp": (200, 440),
-    "hawser/run/async.hpp": (380, 630),
-    "hawser/http/client.hpp": (400, 655),
-    "hawser/hawser.hpp": (450, 653),
+    "hawser/run/async.hpp": (430, 630),
+    "hawser/http/client.hpp": (470, 655),
+    "hawser/hawser.hpp": (550, 653),
 }
 
 
