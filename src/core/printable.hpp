@@ -28,6 +28,16 @@ namespace hawser::inline v0::detail {
   return size;
 }
 
+/// Whether all of it is UTF-8.
+[[nodiscard]] inline bool is_utf8(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const std::size_t size = utf8_length(text);
+    if (size == 0) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
 /// Whether a character breaks a line, or is one that terminals act on: the controls, C1's (NEL and
 /// CSI) among them, and the separators of lines and paragraphs.
 [[nodiscard]] inline bool is_control(std::string_view character) noexcept {

@@ -84,29 +84,6 @@ inline constexpr std::array<std::uint8_t, 256> table = make_table();
   return text.size() > most ? out + "..." : out;
 }
 
-/// Whether a text is UTF-8 (RFC 3629): no surrogates, nothing over U+10FFFF, nothing longer than
-/// it need be.
-[[nodiscard]] inline bool is_utf8(std::string_view text) noexcept {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t more = lead < 0x80   ? 0
-                             : lead < 0xC2 ? text.size()
-                             : lead < 0xE0 ? 1
-                             : lead < 0xF0 ? 2
-                             : lead < 0xF5 ? 3
-                                           : text.size();
-    if (more >= text.size() - i) return false;
-    for (std::size_t k = 1; k <= more; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      const unsigned least = k > 1 ? 0x80 : lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-      const unsigned last = k > 1 ? 0xBF : lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-      if (next < least || next > last) return false;
-    }
-    i += more + 1;
-  }
-  return true;
-}
-
 /// Where the first control byte other than HTAB is, or npos. Eight bytes at a time, since every
 /// header value of every answer passes here.
 [[nodiscard]] inline std::size_t first_control(std::string_view text) noexcept {

@@ -2,6 +2,8 @@
 
 #include "hawser/http/json.hpp"
 #include "hawser/http/method.hpp"
+
+#include "core/printable.hpp"
 #include "http/bytes.hpp"
 
 #include <openssl/evp.h>
@@ -26,7 +28,8 @@ error bad_key(const idempotency_profile& profile, std::string text) {
 // The place that a profile names in bodies; nothing when it is none. Not all profiles came through
 // validate().
 std::optional<nlohmann::json::json_pointer> place_of(const idempotency_profile& profile) {
-  if (!profile.body_field || profile.body_field->empty() || !bytes::is_utf8(*profile.body_field))
+  if (!profile.body_field || profile.body_field->empty() ||
+      !hawser::detail::is_utf8(*profile.body_field))
     return std::nullopt;
   try {
     return nlohmann::json::json_pointer(*profile.body_field);
@@ -223,7 +226,8 @@ idempotency_profile idempotency_profile::square() {
 
 void validate(const idempotency_profile& profile) {
   if (profile.name.empty()) throw config_error("idempotency_profile.name", "", "must not be empty");
-  if (bytes::first_control(profile.name) != std::string_view::npos || !bytes::is_utf8(profile.name))
+  if (bytes::first_control(profile.name) != std::string_view::npos ||
+      !hawser::detail::is_utf8(profile.name))
     throw config_error("idempotency_profile.name", profile.name,
                        "must be UTF-8 without control characters");
   if (profile.header.empty() && !profile.body_field)

@@ -3,7 +3,8 @@
 #include "hawser/http/json.hpp"
 
 #include "hawser/run/detail/value.hpp"
-#include "http/bytes.hpp"
+
+#include "core/printable.hpp"
 
 #include <algorithm>
 #include <array>
@@ -487,8 +488,8 @@ error unsendable(const json_place& where) {
 
 error not_utf8(const json& value) {
   json_place where = find_flaw(value, most_levels_sent, [](const json& v, const std::string* key) {
-    const bool good = (key == nullptr || bytes::is_utf8(*key)) &&
-                      (!v.is_string() || bytes::is_utf8(v.get_ref<const std::string&>()));
+    const bool good = (key == nullptr || hawser::detail::is_utf8(*key)) &&
+                      (!v.is_string() || hawser::detail::is_utf8(v.get_ref<const std::string&>()));
     return good ? json_flaw::none : json_flaw::not_utf8;
   });
   where.what = json_flaw::not_utf8;
