@@ -140,7 +140,7 @@ time_point circuit_core::lease_end(time_point now, time_point deadline) const no
 settlement circuit_core::alive(const circuit_permit& p, time_point now) noexcept {
   if (!is_current(p)) return late();
   if (p.kind_ == circuit_permit::kind::unjudged) return settlement::uncounted;
-  if (p.kind_ == circuit_permit::kind::probe)
+  if (p.kind_ == circuit_permit::kind::probe)  // it is not known how long a good one takes
     return settle(p, {}, duration::max(), now, duration::min());
   window_->answered(now);
   return settlement::uncounted;

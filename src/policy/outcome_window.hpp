@@ -100,11 +100,6 @@ class outcome_window {
     }
     append(result);
   }
-  /// Something else than a failure came.
-  void end_row(time_point now) noexcept {
-    consecutive_ = 0;
-    last_answer_ = now;
-  }
   /// How long nothing but failures has come while calls were made: since the first attempt of the
   /// row began, and as much longer as five of the gaps between them: who calls rarely has had a
   /// success due in these. Not since the last answer: in a lull nobody called. Zero without a row.
@@ -135,6 +130,11 @@ class outcome_window {
   }
 
  private:
+  /// Something else than a failure came.
+  void end_row(time_point now) noexcept {
+    consecutive_ = 0;
+    last_answer_ = now;
+  }
   void collect(time_point now) noexcept {
     const std::uint64_t fresh = successes_.collect();
     const bool answered = answered_.load(std::memory_order_relaxed) &&

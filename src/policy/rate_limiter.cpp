@@ -36,6 +36,7 @@ using ns = std::int64_t;
 constexpr duration longest_span = std::chrono::hours(24 * 366);
 constexpr duration probe_patience = std::chrono::seconds(1);
 constexpr duration count_every = std::chrono::seconds(10);
+constexpr duration count_at_least = std::chrono::milliseconds(100);
 
 using detail::in_seconds;
 using detail::text_of;
@@ -569,10 +570,7 @@ bool rate_limiter_policy::pause_is_due_locked(time_point now) noexcept {
   const auto most = p.turned_away.size();
   p.turned_away[p.turned_away_in_all++ % most] = out;
   if (server_pause_ || options_.pause_share == 0) return true;
-  if (free_since_ != never && remaining(now, free_since_) >= count_every / 100) {
-    note_rate_locked(now);
-    rate_is_free_locked(now);
-  }
+  if (free_since_ != never && remaining(now, free_since_) >= count_at_least) note_rate_locked(now);
   const double calls = std::min(second / p.usual.apart(std::numeric_limits<double>::infinity()),
                                 static_cast<double>(most));
   const auto needed = static_cast<std::uint64_t>(std::ceil(options_.pause_share * calls));
@@ -596,13 +594,13 @@ void rate_limiter_policy::note_rate(time_point now) noexcept {
   count_at_.store(count_of(later(now, count_every)), std::memory_order_relaxed);
   if (server_pause_ || ramping_) return;
   note_rate_locked(now);
-  rate_is_free_locked(now);
 }
 
+/// How fast tokens went out since the last time it was asked; from here on it is counted anew.
 void rate_limiter_policy::note_rate_locked(time_point now) noexcept {
-  if (free_since_ == never) return;
   const std::uint64_t out = handed_out_.load(std::memory_order_relaxed) - out_before_;
-  pace_->usual.saw(static_cast<double>(out), remaining(now, free_since_));
+  if (free_since_ != never) pace_->usual.saw(static_cast<double>(out), remaining(now, free_since_));
+  rate_is_free_locked(now);
 }
 
 void rate_limiter_policy::rate_is_free_locked(time_point now) noexcept {
