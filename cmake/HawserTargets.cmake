@@ -77,6 +77,7 @@ function(hawser_library target)
     EXPORT_NAME ${arg_EXPORT_NAME}
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    POSITION_INDEPENDENT_CODE ON  # static ones go into plugins, too
     UNITY_BUILD OFF  # in pieces of our own size, or not at all: see HAWSER_UNITY
     INSTALL_RPATH "$ORIGIN"  # the shared libraries find each other wherever they are installed
     DEFINE_SYMBOL ""  # no header asks for it, and precompiled headers could not be shared

@@ -59,6 +59,10 @@ constexpr entry table[] = {
      "a blocking call on a thread that runs the environment's executor would wait for itself; use "
      "an asynchronous form there"},
     {errc::client_closed, "client_closed", "the client is closed; make a new one"},
+    {errc::forked, "forked",
+     "made before fork(), and this is the child; nothing was sent; make pipelines and clients "
+     "after "
+     "fork()"},
     {errc::invalid_options, "invalid_options", "an option is out of its bounds; correct it"},
     {errc::invalid_url, "invalid_url", "the URL cannot be used"},
     {errc::invalid_header, "invalid_header",
@@ -163,8 +167,14 @@ bool is_transient(const error_code& ec) noexcept {
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 #endif
 
+// Categories are told apart by these ids, not by where they stand: a plugin with a copy of the
+// library of its own has the same errors.
+constexpr boost::ulong_long_type id_of_codes = 0x5b1f6c0e9d2a47f3U;
+constexpr boost::ulong_long_type id_of_kinds = 0xa84d03e7c16b925eU;
+
 class code_category final : public boost::system::error_category {
  public:
+  constexpr code_category() noexcept : error_category(id_of_codes) {}
   const char* name() const noexcept override { return "hawser"; }
   std::string message(int value) const override {
     const entry* row = find(value);
@@ -174,6 +184,7 @@ class code_category final : public boost::system::error_category {
 
 class kind_category final : public boost::system::error_category {
  public:
+  constexpr kind_category() noexcept : error_category(id_of_kinds) {}
   const char* name() const noexcept override { return "hawser.condition"; }
 
   std::string message(int value) const override {
@@ -216,12 +227,12 @@ class kind_category final : public boost::system::error_category {
 }  // namespace
 
 const boost::system::error_category& error_category() noexcept {
-  static const code_category instance;
+  static constexpr code_category instance;
   return instance;
 }
 
 const boost::system::error_category& condition_category() noexcept {
-  static const kind_category instance;
+  static constexpr kind_category instance;
   return instance;
 }
 

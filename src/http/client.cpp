@@ -1,5 +1,6 @@
 #include "hawser/http/client.hpp"
 
+#include "hawser/core/forced_unwind.hpp"
 #include "hawser/core/try_make.hpp"
 #include "hawser/http/classify.hpp"
 #include "hawser/http/url.hpp"
@@ -10,12 +11,14 @@
 #include "hawser/run/detail/delivery.hpp"
 #include "hawser/run/detail/value.hpp"
 
+#include "core/process.hpp"
 #include "http/judgement.hpp"
 #include "http/literal_routes.hpp"
 #include "http/retry_hint.hpp"
 #include "http/single_fields.hpp"
 #include "run/brief_clients.hpp"
 #include "run/cancel_link.hpp"
+#include "run/end_listener.hpp"
 #include "run/resume.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -159,6 +162,10 @@ class client::state {
   /// Its client goes.
   void retire() noexcept;
   [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+  /// Whether this is a child of fork(), and the client was made before.
+  [[nodiscard]] bool is_the_parents() const noexcept {
+    return policies.plan()->made_in != hawser::detail::process_generation();
+  }
 
   environment env;
   url base;
@@ -557,6 +564,8 @@ class client::call final : public hawser::detail::async_operation, private excha
       if (o.result != by_status.result || o.error != by_status.error)
         answer_->set_judgement(o.error);
       return o;
+    } catch (const hawser::detail::forced_unwind&) {
+      throw;
     } catch (...) {
       answered_ = false;
       failure_ = hawser::detail::describe(std::current_exception(), masks());
@@ -715,6 +724,8 @@ void client::state::tell_of_short_lives(time_point now) const {
   for (const auto& listener : policies.plan()->observers) {
     try {
       listener->on_event(e);
+    } catch (const hawser::detail::forced_unwind&) {
+      throw;
     } catch (...) {  // an observer's trouble is not the client's
     }
   }
@@ -741,20 +752,25 @@ client::client(client&& other) noexcept = default;
 
 client& client::operator=(client&& other) noexcept {
   if (this != &other) {
-    close();
-    if (state_) state_->retire();
+    let_go();
     state_ = std::move(other.state_);
   }
   return *this;
 }
 
-client::~client() {
-  close();
-  if (state_) state_->retire();
+client::~client() { let_go(); }
+
+/// In a child of fork() locks of the parent's client may be locked for ever, and its connections
+/// are the parent's.
+void client::let_go() noexcept {
+  if (!state_) return;
+  if (state_->is_the_parents()) return hawser::detail::keep_for_ever(std::move(state_));
+  state_->close();
+  state_->retire();
 }
 
 void client::close() noexcept {
-  if (state_) state_->close();
+  if (state_ && !state_->is_the_parents()) state_->close();
 }
 
 const environment& client::env() const& noexcept { return state_->env; }
@@ -765,11 +781,31 @@ environment client::env() && { return state_->env; }
 
 hawser::pipeline client::policies() && { return state_->policies; }
 
-transport_stats client::stats() const noexcept { return state_->carrier->stats(); }
+transport_stats client::stats() const noexcept {
+  return state_->is_the_parents() ? transport_stats{} : state_->carrier->stats();
+}
+
+namespace {
+
+/// Ends a call that never began, by its handler.
+template <class T, class Handler, class Out>
+void refuse_in_child(error why, Handler handler, Out out) {
+  const asio::cancellation_slot slot = asio::get_associated_cancellation_slot(handler);
+  hawser::detail::send_off(
+      out.executor,
+      hawser::detail::delivery<Handler, std::tuple<result<T>>>{
+          std::move(handler), std::tuple<result<T>>(std::move(why)), slot, out.foreign},
+      true);
+}
+
+}  // namespace
 
 void client::start(request&& what, const call_options& options, send_handler handler,
                    way_out out) const {
   forget_earlier_call(options);
+  if (state_->is_the_parents())
+    return refuse_in_child<response>(refuse(errc::forked, what, options), std::move(handler),
+                                     std::move(out));
   auto made = std::make_unique<call>(state_, std::move(what), options,
                                      call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
@@ -781,6 +817,9 @@ void client::start_to(const request& what, response& answer, const call_options&
                       send_to_handler handler, way_out out) const {
   forget_earlier_call(options);
   answer.clear();
+  if (state_->is_the_parents())
+    return refuse_in_child<void>(refuse(errc::forked, what, options), std::move(handler),
+                                 std::move(out));
   auto made = std::make_unique<call>(state_, what, answer, options,
                                      call::handler_type(std::move(handler)), std::move(out));
   if (made->problem()) return made->refuse();
@@ -798,58 +837,103 @@ namespace {
 
 /// Where a blocking call waits for its asynchronous self.
 template <class T>
-class waiting_room {
+class waiting_room final : public hawser::detail::end_listener {
  public:
   void put(result<T>&& r) {
     const std::lock_guard lock(mutex_);
+    if (value_) return;  // the process ends; the call had been given up
     value_.emplace(std::move(r));
     arrived_.notify_one();
+  }
+  void over() noexcept override {
+    put(error(errc::client_closed, "the process ends, and the environment's thread has stopped"));
+  }
+  /// `lent`: the call works on what is the caller's, so that a caller whose thread is cancelled as
+  /// it waits may not go before the call has ended.
+  result<T> wait(time_source& source, bool lent) {
+    while (!arrived() && source.run_one()) {
+    }
+    const struct listening {
+      listening(time_source& to, waiting_room& who, bool stays)
+          : source(to), room(who), lent(stays) {
+        source.hear_of_end(room);
+      }
+      ~listening() {
+        if (lent) room.wait_for_arrival();
+        source.forget(room);
+      }
+      time_source& source;
+      waiting_room& room;
+      bool lent;
+    } here(source, *this, lent);
+    wait_for_arrival();
+    return std::move(*value_);
+  }
+
+ private:
+  void wait_for_arrival() {
+    std::unique_lock lock(mutex_);
+    arrived_.wait(lock, [this] { return value_.has_value(); });
   }
   [[nodiscard]] bool arrived() {
     const std::lock_guard lock(mutex_);
     return value_.has_value();
   }
-  result<T> wait(time_source& source) {
-    while (!arrived() && source.run_one()) {
-    }
-    std::unique_lock lock(mutex_);
-    arrived_.wait(lock, [this] { return value_.has_value(); });
-    return std::move(*value_);
-  }
 
- private:
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::optional<result<T>> value_;
 };
 
+/// A blocking call's handler. Destroyed without having run means that the executor's context went.
+template <class T>
+class arrival {
+ public:
+  explicit arrival(std::shared_ptr<waiting_room<T>> room) noexcept : room_(std::move(room)) {}
+  arrival(arrival&&) noexcept = default;
+  arrival(const arrival&) = delete;
+  arrival& operator=(const arrival&) = delete;
+  arrival& operator=(arrival&&) = delete;
+  ~arrival() {
+    if (room_)
+      room_->put(error(errc::client_closed, "the context of its environment was destroyed"));
+  }
+  void operator()(result<T> r) { std::exchange(room_, nullptr)->put(std::move(r)); }
+
+ private:
+  std::shared_ptr<waiting_room<T>> room_;
+};
+
 }  // namespace
 
-error client::would_deadlock(const request& what, const call_options& options) const {
+/// The report of a call that never began, and its error.
+error client::refuse(errc why, const request& what, const call_options& options) const {
+  if (options.report != nullptr) state_->tell_refusal(*options.report, options, what, why);
+  return why;
+}
+
+std::optional<error> client::refusal_to_block(const request& what,
+                                              const call_options& options) const {
+  const errc why = state_->is_the_parents() ? errc::forked : errc::would_deadlock;
+  if (why == errc::would_deadlock && !env().runs_here()) return {};
   forget_earlier_call(options);
-  if (options.report != nullptr)
-    state_->tell_refusal(*options.report, options, what, errc::would_deadlock);
-  return errc::would_deadlock;
+  return refuse(why, what, options);
 }
 
 result<response> client::send(request what, const call_options& options) const {
-  if (env().runs_here()) return would_deadlock(what, options);
+  if (auto refused = refusal_to_block(what, options)) return *std::move(refused);
   auto room = std::make_shared<waiting_room<response>>();
-  start(std::move(what), options,
-        send_handler([room](result<response> r) { room->put(std::move(r)); }),
-        way_out{env().executor()});
-  return room->wait(env().source());
+  start(std::move(what), options, send_handler(arrival<response>(room)), way_out{env().executor()});
+  return room->wait(env().source(), false);
 }
 
 result<void> client::send(const request& what, response& answer,
                           const call_options& options) const {
   answer.clear();
-  if (env().runs_here()) return would_deadlock(what, options);
+  if (auto refused = refusal_to_block(what, options)) return *std::move(refused);
   auto room = std::make_shared<waiting_room<void>>();
-  start_to(what, answer, options,
-           send_to_handler([room](result<void> r) { room->put(std::move(r)); }),
-           way_out{env().executor()});
-  return room->wait(env().source());
+  start_to(what, answer, options, send_to_handler(arrival<void>(room)), way_out{env().executor()});
+  return room->wait(env().source(), true);
 }
 
 prepared client::get(std::string_view target, const route_values& params) const {

@@ -262,7 +262,10 @@ result<url> url::parse(std::string_view text) {
     if (end == npos) return bad_url("the host's '[' is not closed; write [IPv6 address]");
     const std::string_view inside = authority.substr(1, end - 1);
     if (inside.find('%') != npos)
-      return bad_url("the IPv6 address has a zone, which means nothing to the server; remove it");
+      return bad_url(
+          "the IPv6 address has a zone, and link-local addresses cannot be used; give one that is "
+          "valid beyond the link, global (2000::/3) or unique local (fd00::/8), or a name that has "
+          "one");
     if (!is_ipv6(inside))
       return bad_url(
           "what stands in '[' and ']' is no IPv6 address; write one such as [2001:db8::1]");

@@ -1,6 +1,7 @@
 #include "hawser/log/log_observer.hpp"
 
 #include "hawser/core/error.hpp"
+#include "hawser/core/forced_unwind.hpp"
 
 #include "core/brief.hpp"
 #include "core/printable.hpp"
@@ -135,6 +136,8 @@ void log_observer::on_event(const event& what) {
   try {
     // As text, not as a format: braces in it are just braces.
     logger_->log(level, spdlog::string_view_t(line_of(what, *masks_)));
+  } catch (const hawser::detail::forced_unwind&) {
+    throw;
   } catch (...) {
     // Logging must not end a call; spdlog has told its error handler.
   }

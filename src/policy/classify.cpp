@@ -1,5 +1,7 @@
 #include "hawser/policy/classify.hpp"
 
+#include "core/shortage.hpp"
+
 #include <string_view>
 
 namespace hawser::inline v0 {
@@ -12,7 +14,7 @@ bool never_left(const error_code& ec) noexcept {
   if (ec == errc::tls_broken) return false;  // alone of its kind: the handshake was over
   return ec == boost::system::errc::connection_refused || ec == errc::resolve_timeout ||
          ec == errc::connect_timeout || ec == errc::tls_timeout || ec == condition::tls_failure ||
-         ec == condition::invalid_input ||
+         ec == condition::invalid_input || ec == errc::forked ||
          std::string_view(ec.category().name()).ends_with(".netdb");
 }
 
@@ -47,7 +49,7 @@ outcome classify(const error_code& ec) noexcept {
   o.delivery = never_left(ec)     ? evidence::never_sent
                : was_answered(ec) ? evidence::answered
                                   : evidence::maybe_applied;
-  const bool neutral = ec == condition::canceled || ec == errc::client_error;
+  const bool neutral = ec == condition::canceled || ec == errc::client_error || ec == errc::forked;
   o.result = neutral ? verdict::ignored : verdict::failed;
   // The caller's own mistake, a broken trust and an answer that means the same the next time do not
   // mend by themselves. Of an error that we do not know it is assumed that it does.
@@ -55,8 +57,10 @@ outcome classify(const error_code& ec) noexcept {
                        ((ec == condition::tls_failure || ec == condition::bad_response) &&
                         ec != condition::transient);
   o.transient = !lasting;
-  o.countable =
-      ec != errc::client_error && ec != condition::invalid_input && ec != errc::outcome_unknown;
+  // What this process lacks says nothing of the other side, but may be there the next time.
+  o.countable = ec != errc::client_error && ec != condition::invalid_input &&
+                ec != errc::outcome_unknown && ec != errc::forked &&
+                detail::shortage_remedy(ec).empty();
   return o;
 }
 

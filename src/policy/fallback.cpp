@@ -1,6 +1,7 @@
 #include "hawser/policy/fallback.hpp"
 
 #include "hawser/core/error.hpp"
+#include "hawser/core/forced_unwind.hpp"
 
 namespace hawser::inline v0 {
 
@@ -94,9 +95,11 @@ class fallback_policy::on_call final : public stage {
     return !shared_.options_.handles || shared_.options_.handles(o);
   }
 
-  static bool produced(substitute_source& source, const outcome& o, tick& t) noexcept {
+  static bool produced(substitute_source& source, const outcome& o, tick& t) {
     try {
       return t.substitute(source, o);
+    } catch (const detail::forced_unwind&) {
+      throw;
     } catch (...) {  // a source that throws has no value; the next may have one
       return false;
     }

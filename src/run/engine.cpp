@@ -4,6 +4,7 @@
 #include "hawser/run/detail/value.hpp"
 
 #include "core/printable.hpp"
+#include "core/process.hpp"
 #include "run/decision.hpp"
 
 #include <algorithm>
@@ -43,6 +44,7 @@ void engine::leave_all() noexcept {
 
 void engine::begin(time_point now) {
   now_ = started_ = now;
+  if (plan_.made_in != process_generation()) return end_in_child();
   if (options_.within) {
     const time_point until = later(now, *options_.within);
     levels_[outside] = {nullptr, until, until};
@@ -77,6 +79,17 @@ void engine::end_without_time() {
   slot_.why = {plan_.name, reason::limit_elapsed, 0,
                std::chrono::duration<double>(*options_.within).count(), never};
   conclude();
+}
+
+/// In a child of fork(): policies and observers are not asked, as other threads of the parent's may
+/// have locked them.
+void engine::end_in_child() {
+  slot_ = not_of_this_process();
+  where_ = place::finished;
+  if (options_.report == nullptr) return;
+  options_.report->clear();
+  options_.report->error = slot_.error;
+  if_memory_allows([&] { options_.report->pipeline = plan_.name; });
 }
 
 /// The way down of a healthy call: every stage lets it through. `perform` takes over where one does
@@ -349,6 +362,10 @@ bool engine::start_operation() {
     slot_ = cut_off();
     return true;
   }
+  if (attempts_ != 0 && plan_.made_in != process_generation()) {
+    slot_ = not_of_this_process();
+    return true;
+  }
   ++attempts_;
   attempt_started_ = now_;
   if (observed_) say(event_kind::attempt_started, {}, outcome{});
@@ -518,6 +535,16 @@ outcome engine::cut_off() const noexcept {
   return o;
 }
 
+/// The outcome of what may not be done in a child of fork(): the parent does it.
+outcome engine::not_of_this_process() const noexcept {
+  outcome o;
+  o.result = verdict::ignored;
+  o.from = origin::policy;
+  o.delivery = known_delivery();
+  o.error = errc::forked;
+  return o;
+}
+
 /// The outermost level left: what the caller gets.
 void engine::conclude() {
   where_ = place::finished;
@@ -635,6 +662,8 @@ void engine::deliver(event& what) {
   for (const auto& listener : plan_.observers) {
     try {
       listener->on_event(what);
+    } catch (const forced_unwind&) {
+      throw;
     } catch (...) {  // an observer's trouble is not the call's
     }
   }

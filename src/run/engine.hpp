@@ -2,6 +2,7 @@
 // feed it events one at a time and carry its waits out.
 #pragma once
 
+#include "hawser/core/forced_unwind.hpp"
 #include "hawser/run/detail/operation.hpp"
 
 #include <cstddef>
@@ -88,6 +89,8 @@ class engine : public tick {
   [[nodiscard, gnu::always_inline]] inline step guarded(Ask ask) {
     try {
       return ask();
+    } catch (const forced_unwind&) {
+      throw;
     } catch (...) {
       return threw();
     }
@@ -100,6 +103,7 @@ class engine : public tick {
   [[gnu::noinline]] void tell_start();
   [[gnu::noinline]] void tell_end();
   [[gnu::noinline]] void end_without_time();
+  [[gnu::noinline]] void end_in_child();
   [[gnu::noinline]] void limits_passed(time_point now);
   [[gnu::noinline]] void failed();
   [[nodiscard]] bool had_fair_time() const noexcept;
@@ -130,6 +134,7 @@ class engine : public tick {
   }
   [[gnu::noinline]] bool note_that_caller_left() noexcept;
   [[nodiscard]] outcome cut_off() const noexcept;
+  [[nodiscard]] outcome not_of_this_process() const noexcept;
   /// What the attempts so far prove, for an ending that is not their own.
   [[nodiscard]] evidence known_delivery() const noexcept {
     return unresolved_ ? evidence::maybe_applied : delivery_of_last_;

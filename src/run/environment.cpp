@@ -3,25 +3,27 @@
 #include "hawser/core/error.hpp"
 #include "hawser/run/detail/operation_memory.hpp"
 
+#include "core/process.hpp"
 #include "run/brief_clients.hpp"
-#include "run/process_end.hpp"
+#include "run/own_thread.hpp"
+#include "run/real_time.hpp"
+#include "run/side_threads.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
+#include <cstddef>
+#include <cstring>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <thread>
 #include <utility>
-#include <vector>
 
 namespace hawser::inline v0 {
 
@@ -30,7 +32,8 @@ namespace asio = boost::asio;
 time_source::time_source(asio::any_io_executor executor, std::unique_ptr<entropy> random)
     : executor_(std::make_unique<const asio::any_io_executor>(std::move(executor))),
       random_(std::move(random)),
-      brief_clients_(std::make_unique<detail::brief_clients>()) {
+      brief_clients_(std::make_unique<detail::brief_clients>()),
+      side_threads_(std::make_unique<detail::side_threads>()) {
   if (!*executor_)
     throw config_error("environment.executor", "empty",
                        "give an executor, such as an io_context's");
@@ -44,7 +47,22 @@ bool time_source::skip_to(time_point /*until*/) { return false; }
 
 bool time_source::run_one() { return false; }
 
-namespace {
+void time_source::hear_of_end(detail::end_listener& /*who*/) {}
+
+void time_source::forget(detail::end_listener& /*who*/) noexcept {}
+
+void time_source::begin_anew_after_fork() noexcept {}
+
+void time_source::forsake_timers() { detail::renew(timers_); }
+
+void time_source::forsake_the_rest() {
+  auto brief = std::make_unique<detail::brief_clients>();
+  auto side = std::make_unique<detail::side_threads>();
+  detail::keep_for_ever(std::shared_ptr(std::exchange(brief_clients_, std::move(brief))));
+  detail::keep_for_ever(std::shared_ptr(std::exchange(side_threads_, std::move(side))));
+}
+
+namespace detail {
 
 // While timers are armed the driver looks at least this often whether they still are. It bounds how
 // long a disarmed timer keeps io_context::run() from returning, and spares a cancellation of the
@@ -63,6 +81,14 @@ class driver : public std::enable_shared_from_this<driver> {
     source_ = nullptr;
     timer_.cancel();
     fired_.wait(lock, [this] { return !firing_ || firing_thread_ == std::this_thread::get_id(); });
+  }
+
+  /// The owner goes away in a child of fork(), where the lock may be locked for ever by a thread of
+  /// the parent's; then nobody fires either. The context is not touched: its descriptors may be the
+  /// parent's, too.
+  void forsake() noexcept {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (lock) source_ = nullptr;
   }
 
   void reschedule() {
@@ -187,183 +213,77 @@ class driver : public std::enable_shared_from_this<driver> {
   std::condition_variable fired_;
 };
 
-class real_time : public time_source {
- public:
-  explicit real_time(asio::any_io_executor executor)
-      : time_source(executor, std::make_unique<system_entropy>()),
-        driver_(std::make_shared<driver>(executor, *this)) {}
-  ~real_time() override { stop_timers(); }
+real_time::real_time(asio::any_io_executor executor)
+    : time_source(executor, std::make_unique<system_entropy>()),
+      driver_(std::make_shared<driver>(executor, *this)) {}
 
-  time_point now() const noexcept override {
-    return time_point(std::chrono::steady_clock::now().time_since_epoch());
-  }
-  void reschedule() override {
-    if (driver_) driver_->reschedule();
-  }
-  bool runs_here() const noexcept override {
-    const auto* io = executor().target<asio::io_context::executor_type>();
-    return io != nullptr && io->running_in_this_thread();
-  }
+real_time::~real_time() { stop_timers(); }
 
- protected:
-  void stop_timers() {
-    if (const auto d = std::exchange(driver_, nullptr)) d->detach();
-  }
-
- private:
-  std::shared_ptr<driver> driver_;
-};
-
-/// The thread of `environment{}`. The context lives as long as the thread and the source both.
-struct own_context {
-  asio::io_context io;
-  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
-};
-
-/// Comes once; may be waited for.
-class moment {
- public:
-  void come() {
-    const std::lock_guard lock(mutex_);
-    came_ = true;
-    changed_.notify_all();
-  }
-  [[nodiscard]] bool comes_before(std::chrono::steady_clock::time_point until) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_until(lock, until, [this] { return came_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool came_ = false;
-};
-
-/// The threads of all environments, for the end of the process: what a thread still does then (the
-/// last handle may go there) must not meet destroyed globals, OpenSSL's among them. Never destroyed
-/// itself: environments may be globals, too.
-class own_threads {
- public:
-  static own_threads& instance() {
-    static auto& all = *new own_threads;
-    return all;
-  }
-
-  void started(const std::shared_ptr<own_context>& context, std::shared_ptr<moment> end) {
-    const std::lock_guard lock(mutex_);
-    forget_ended_locked();
-    threads_.push_back({std::weak_ptr<own_context>(context), std::move(end), {}});
-  }
-  /// It outlives its environment.
-  void left_alone(std::thread thread, const std::shared_ptr<moment>& end) noexcept {
-    {
-      const std::lock_guard lock(mutex_);
-      const auto it = std::find_if(threads_.begin(), threads_.end(),
-                                   [&](const entry& e) { return e.end == end; });
-      it->thread = std::move(thread);
-    }
-    detail::wait_for_own_threads_at_exit();
-  }
-  void joined(const std::shared_ptr<moment>& end) noexcept {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(threads_, [&](const entry& e) { return e.end == end; });
-  }
-
-  /// Not for ever: a handler may hang.
-  void wait() noexcept {
-    try {
-      wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(2));
-    } catch (const std::bad_alloc&) {
-    }
-  }
-
- private:
-  struct entry {
-    std::weak_ptr<own_context> context;
-    std::shared_ptr<moment> end;
-    std::thread thread;  // once it was left alone
-  };
-
-  own_threads() { detail::wait_for_own_threads_at_exit(); }
-
-  void wait_until(std::chrono::steady_clock::time_point until) {
-    std::vector<std::shared_ptr<moment>> pauses;
-    {
-      const std::lock_guard lock(mutex_);
-      for (const entry& e : threads_) pauses.push_back(pause_of(e));
-    }
-    for (const auto& pause : pauses) (void)pause->comes_before(until);
-    const std::lock_guard lock(mutex_);
-    for (const entry& e : threads_)
-      if (e.thread.joinable()) (void)e.end->comes_before(until);
-    forget_ended_locked();
-  }
-
-  /// When the thread has done what it is at; at once where it is the one that asks.
-  static std::shared_ptr<moment> pause_of(const entry& e) {
-    const auto context = e.context.lock();
-    if (context == nullptr || context->io.stopped()) return e.end;
-    auto pause = std::make_shared<moment>();
-    if (context->io.get_executor().running_in_this_thread())
-      pause->come();
-    else
-      asio::post(context->io, [pause] { pause->come(); });
-    return pause;
-  }
-  void forget_ended_locked() {
-    std::erase_if(threads_, [](entry& e) {
-      if (!e.end->comes_before({})) return false;
-      if (e.thread.joinable()) e.thread.join();
-      return true;
-    });
-  }
-
-  std::mutex mutex_;
-  std::vector<entry> threads_;
-};
-
-class own_thread final : public real_time {
- public:
-  explicit own_thread(const std::shared_ptr<own_context>& context)
-      : real_time(context->io.get_executor()), context_(context) {
-    own_threads::instance().started(context, end_);
-    thread_ = std::thread([kept = context, end = end_]() mutable {
-      kept->io.run();
-      kept.reset();  // with the handlers that did not run
-      end->come();
-    });
-  }
-
-  ~own_thread() override {
-    context_->work.reset();
-    context_->io.stop();
-    // The last handle may go in a handler on the thread itself; then the thread outlives us.
-    if (thread_.get_id() == std::this_thread::get_id()) {
-      own_threads::instance().left_alone(std::move(thread_), end_);
-    } else {
-      thread_.join();
-      own_threads::instance().joined(end_);
-    }
-    stop_timers();  // while the context is still there
-  }
-
- private:
-  std::shared_ptr<own_context> context_;
-  std::shared_ptr<moment> end_ = std::make_shared<moment>();
-  std::thread thread_;
-};
-
-}  // namespace
-
-void detail::wait_for_own_threads_at_exit() noexcept {
-  std::atexit([] { own_threads::instance().wait(); });
+time_point real_time::now() const noexcept {
+  return time_point(std::chrono::steady_clock::now().time_since_epoch());
 }
 
-environment::environment()
-    : source_(std::make_shared<own_thread>(std::make_shared<own_context>())) {}
+void real_time::reschedule() {
+  if (driver_) driver_->reschedule();
+}
+
+bool real_time::runs_here() const noexcept {
+  const auto* io = executor().target<asio::io_context::executor_type>();
+  return io != nullptr && io->running_in_this_thread();
+}
+
+void real_time::stop_timers() noexcept {
+  auto d = std::exchange(driver_, nullptr);
+  if (!d) return;
+  if (made_here()) {
+    d->detach();
+  } else {
+    d->forsake();
+    keep_for_ever(std::move(d));
+  }
+}
+
+void real_time::begin_anew_after_fork() noexcept {
+  // Whoever of the child's threads comes first does it. The spin lock bears the process's mark, so
+  // that no thread of the parent's can have left it locked.
+  while (!made_here()) {
+    const std::uint32_t me = process_generation();
+    std::uint32_t holder = anew_in_.load();
+    if (holder == me) {
+      std::this_thread::yield();
+      continue;
+    }
+    if (!anew_in_.compare_exchange_weak(holder, me)) continue;
+    const bool done = made_here() || begin_anew();
+    if (done) made_in_.store(me);
+    anew_in_.store(0);
+    if (!done) return;
+  }
+}
+
+bool real_time::begin_anew() noexcept try {
+  forsake_the_rest();
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+void real_time::drive_anew() {
+  auto mine = std::make_shared<driver>(time_source::executor(), *this);
+  keep_for_ever(std::exchange(driver_, std::move(mine)));
+}
+
+}  // namespace detail
+
+environment::environment() : source_(detail::make_own_thread()) {}
 
 environment::environment(asio::any_io_executor executor)
-    : source_(std::make_shared<real_time>(std::move(executor))) {}
+    : source_(std::make_shared<detail::real_time>(std::move(executor))) {}
+
+const asio::any_io_executor& environment::executor() const& noexcept {
+  source_->begin_anew_after_fork();
+  return source_->executor();
+}
 
 environment::environment(std::shared_ptr<time_source> source) : source_(std::move(source)) {
   if (source_ == nullptr) throw config_error("environment.source", "null", "give a time source");

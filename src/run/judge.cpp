@@ -1,6 +1,7 @@
 #include "hawser/run/detail/judge.hpp"
 
 #include "hawser/core/error.hpp"
+#include "hawser/core/forced_unwind.hpp"
 
 #include "run/nested.hpp"
 
@@ -16,12 +17,14 @@ namespace {
 
 /// What a judge throws is no verdict: the library's own reading stands.
 template <class Ask>
-bool ask_each(const judges& all, outcome& o, Ask ask) noexcept {
+bool ask_each(const judges& all, outcome& o, Ask ask) {
   const outcome usual = o;
   bool decided = false;
   o.transient = o.transient || o.ok();  // as of any failure, should it become one
   try {
     for (auto one = all.begin(); one != all.end() && !decided; ++one) decided = ask(**one);
+  } catch (const forced_unwind&) {
+    throw;
   } catch (...) {
     o = usual;
     return true;
@@ -71,7 +74,7 @@ bool judge_told(const judge& one, const std::exception_ptr& thrown, outcome& o) 
 
 }  // namespace
 
-bool judge_thrown(const judges& all, const std::exception_ptr& thrown, outcome& o) noexcept {
+bool judge_thrown(const judges& all, const std::exception_ptr& thrown, outcome& o) {
   std::exception_ptr e = thrown;
   for (int depth = 0; e != nullptr && depth < deepest_nested; ++depth) {
     const error_code code = code_in(e);
@@ -85,7 +88,7 @@ bool judge_thrown(const judges& all, const std::exception_ptr& thrown, outcome& 
 }
 
 bool judge_seen(const judges& all, const std::type_info& what, const void* seen, outcome& o,
-                const error_code* code) noexcept {
+                const error_code* code) {
   if (what == typeid(error_code)) code = static_cast<const error_code*>(seen);
   return ask_each(all, o, [&](const judge& one) {
     return one.judge_seen(what, seen, o) || (code != nullptr && one.judge_code(*code, o));

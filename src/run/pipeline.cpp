@@ -2,6 +2,7 @@
 
 #include "hawser/core/error.hpp"
 
+#include "core/process.hpp"
 #include "policy/option_check.hpp"
 
 namespace hawser::inline v0 {
@@ -76,8 +77,17 @@ pipeline pipeline_builder::build(environment env) const {
     throw config_error("pipeline.name", name_,
                        "must not be empty: events, metrics and logs are told apart by it");
   detail::require_name("pipeline.name", name_);
-  auto how = std::make_shared<detail::plan>(
-      detail::plan{name_, std::move(env), {}, observers_, 0, 1, -1, masks_, calls_, judges_});
+  auto how = std::make_shared<detail::plan>(detail::plan{name_,
+                                                         std::move(env),
+                                                         {},
+                                                         observers_,
+                                                         0,
+                                                         1,
+                                                         -1,
+                                                         masks_,
+                                                         calls_,
+                                                         judges_,
+                                                         detail::process_generation()});
   bool repeatable = false;
   for (const auto& p : policies_) {
     detail::require_name("pipeline." + name_ + "." + std::string(p->kind()) + ".name", p->name());

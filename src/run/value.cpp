@@ -15,8 +15,8 @@
 namespace hawser::inline v0::detail {
 
 std::string masked(std::string_view text, const redactor* masks) {
-  static const std::shared_ptr<const redactor> built_in = make_redactor({});
-  return masks == nullptr ? built_in->text(text) : built_in->text(masks->text(text));
+  static const auto& built_in = *new redactor;  // threads may still ask as the process ends
+  return masks == nullptr ? built_in.text(text) : built_in.text(masks->text(text));
 }
 
 error failure_with_text(error_code code, std::string_view text, const redactor* masks) noexcept {

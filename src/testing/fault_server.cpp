@@ -14,6 +14,7 @@
 
 #include <openssl/ssl.h>
 
+#include <fcntl.h>
 #include <algorithm>
 #include <atomic>
 #include <future>
@@ -109,8 +110,14 @@ class fault_server::core {
   void bind_to(std::uint16_t port) {
     const tcp::endpoint where(asio::ip::address_v4::loopback(), port);
     acceptor_.open(where.protocol());
+    keep_from_programs(acceptor_.native_handle());
     acceptor_.set_option(tcp::acceptor::reuse_address(true));
     acceptor_.bind(where);
+  }
+
+  /// A program that the test starts would hold it open.
+  static void keep_from_programs(int socket) noexcept {
+    (void)::fcntl(socket, F_SETFD, FD_CLOEXEC);
   }
 
   void run() noexcept {
@@ -165,6 +172,7 @@ class fault_server::core {
   }
 
   void start_session(tcp::socket socket) {
+    keep_from_programs(socket.native_handle());
     state_.count(&fault_counters::open_connections);
     state_.count(&fault_counters::connections);
     auto made = std::make_shared<detail::session>(std::move(socket), host_, ++connections_);

@@ -41,6 +41,7 @@ const row rows[] = {
     {errc::operation_threw, {}, "threw an exception", "look at"},
     {errc::would_deadlock, {}, "would wait for itself", "use an asynchronous form"},
     {errc::client_closed, {condition::canceled}, "client is closed", "make a new one"},
+    {errc::forked, {}, "made before fork()", "after fork()"},
     {errc::invalid_options, mistake, "out of its bounds", "correct"},
     {errc::invalid_url, mistake, "URL cannot be used", ""},
     {errc::invalid_header, mistake, "such a header field", "leave it out"},

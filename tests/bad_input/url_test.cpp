@@ -93,7 +93,7 @@ const bad_url bad_urls[] = {
     {"http://[1:2:3:4:5:6:7:8:9]/", "no IPv6 address", "such as [2001:db8::1]"},
     {"http://[::256.1.1.1]/", "no IPv6 address", "such as [2001:db8::1]"},
     {"http://[127.0.0.1]/", "no IPv6 address", "such as [2001:db8::1]"},
-    {"http://[fe80::1%25eth0]/", "has a zone", "remove it"},
+    {"http://[fe80::1%25eth0]/", "has a zone", "give one that is valid beyond the link"},
     {"http://[v1.x]/", "no IPv6 address", "such as [2001:db8::1]"},
     // Ports.
     {"http://a.test:0/", "not a number from 1 to 65535", "leave it out"},

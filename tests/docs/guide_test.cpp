@@ -15,6 +15,8 @@
 #include "hawser/testing/manual_environment.hpp"
 #include "hawser/testing/scripted_operation.hpp"
 
+#include "support/sanitizers.hpp"
+
 #include <gtest/gtest.h>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -25,6 +27,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <sys/wait.h>
+#include <unistd.h>
 #include <atomic>
 #include <chrono>
 #include <future>
@@ -525,6 +529,23 @@ TEST(threads, a_blocking_send_on_the_environments_thread_would_deadlock) {
   });
   io.run();
   EXPECT_TRUE(refused);
+}
+
+TEST(processes, a_forked_child_makes_clients_of_its_own) {
+  if (hawser::test::under_tsan) GTEST_SKIP();
+  hawser::testing::fault_server server;
+  int status = 1;
+  hawser::environment env;
+  hawser::http::client before{env, server.url()};
+  if (const pid_t pid = fork(); pid == 0) {
+    const auto refused = before.get("/quotes").send();  // errc::forked
+    hawser::http::client after{env, server.url()};      // the child's own
+    const auto answered = after.get("/quotes").send();
+    _exit(refused.error() == hawser::errc::forked && answered ? 0 : 1);
+  } else {
+    waitpid(pid, &status, 0);
+  }
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

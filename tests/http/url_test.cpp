@@ -67,7 +67,7 @@ TEST(Url, KnowsAddresses) {
     expect_error(url::parse("http://[" + std::string(bad) + "]/").error(), errc::invalid_url,
                  condition::invalid_input, {"IPv6", "write"});
   expect_error(url::parse("http://[fe80::1%25eth0]/").error(), errc::invalid_url,
-               condition::invalid_input, {"zone", "remove"});
+               condition::invalid_input, {"zone", "valid beyond the link"});
 }
 
 struct bad_url_case {

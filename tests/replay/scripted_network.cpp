@@ -221,7 +221,8 @@ class network::line_channel final : public beast::channel {
   }
   ~line_channel() override { --world_->held; }
 
-  void async_resolve(const std::string& /*host*/, const std::string& /*port*/) override {
+  void async_resolve(const std::string& /*host*/, const std::string& /*port*/,
+                     hawser::detail::side_threads& /*threads*/) override {
     const not_counted mine;
     std::vector<tcp::endpoint> found{{asio::ip::make_address("192.0.2.1"), 443},
                                      {asio::ip::make_address("192.0.2.2"), 443}};

@@ -52,6 +52,7 @@ enum class errc {
   operation_threw,       ///< The wrapped callable threw something that carries no error code.
   would_deadlock,        ///< A blocking call on the only thread that could complete it.
   client_closed,         ///< The client was destroyed or closed.
+  forked,                ///< Pipeline or client are of the process that forked this one.
 
   // What the caller passed in. condition::invalid_input.
   invalid_options = 60,     ///< An option out of its bounds.

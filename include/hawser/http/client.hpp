@@ -201,7 +201,10 @@ class HAWSER_API client {
   void start_to(const request& what, response& answer, const call_options& options,
                 send_to_handler handler, way_out out) const;
 
-  [[nodiscard]] error would_deadlock(const request& what, const call_options& options) const;
+  void let_go() noexcept;
+  [[nodiscard]] std::optional<error> refusal_to_block(const request& what,
+                                                      const call_options& options) const;
+  [[nodiscard]] error refuse(errc why, const request& what, const call_options& options) const;
 
   /// Through the handler's own executor, whose context is kept running until then.
   [[nodiscard]] way_out way_through(boost::asio::any_io_executor theirs) const;

@@ -7,6 +7,7 @@
 //   connect([](error_code ec, asio::ip::tcp::endpoint ep) { ... });
 #pragma once
 
+#include "hawser/core/forced_unwind.hpp"
 #include "hawser/core/result.hpp"
 #include "hawser/policy/classify.hpp"
 #include "hawser/run/attempt.hpp"
@@ -296,6 +297,7 @@ class wrapped_call final : public stranded_operation {
   };
 
   bool start(const attempt_start& about, outcome& o) override {
+    std::exception_ptr thrown;
     try {
       if constexpr (wants_attempt<Init>) {
         if (stop_.stop_requested()) stop_ = std::stop_source();
@@ -303,14 +305,17 @@ class wrapped_call final : public stranded_operation {
       }
       init_(attempt_handler(*this));
       return false;
+    } catch (const forced_unwind&) {
+      throw;
     } catch (...) {  // the initiating function itself threw: nothing is under way
-      const error why = describe(std::current_exception(), masks());
-      if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
-        o = take_in(with_exception(std::current_exception()));
-      else
-        o = take_in(traits::failure(why));
-      return true;
+      thrown = std::current_exception();
     }
+    const error why = describe(thrown, masks());
+    if constexpr (std::is_same_v<std::tuple_element_t<0, arguments>, std::exception_ptr>)
+      o = take_in(with_exception(std::move(thrown)));
+    else
+      o = take_in(traits::failure(why));
+    return true;
   }
 
   void cancel(bool finally) noexcept override {

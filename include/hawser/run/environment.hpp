@@ -20,7 +20,9 @@ namespace hawser::inline v0 {
 
 namespace detail {
 class brief_clients;
-}
+class end_listener;
+class side_threads;
+}  // namespace detail
 
 /// What stands behind an environment: the real clock, or a test's.
 class HAWSER_API time_source {
@@ -46,6 +48,16 @@ class HAWSER_API time_source {
   /// Whether the calling thread is one that runs the executor, as far as can be known.
   [[nodiscard]] virtual bool runs_here() const noexcept = 0;
 
+  // For parts of the library; the defaults do nothing.
+
+  /// `who` is told when nothing more will run on the executor, as the process ends: at once when
+  /// that is so. Thread-safe.
+  virtual void hear_of_end(detail::end_listener& who);
+  /// It is told no more. Thread-safe.
+  virtual void forget(detail::end_listener& who) noexcept;
+  /// Begins anew in a child of fork() what the parent has kept, its thread.
+  virtual void begin_anew_after_fork() noexcept;
+
   /// The timers that this clock drives. Thread-safe.
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
   /// Where timers and handlers run.
@@ -54,21 +66,32 @@ class HAWSER_API time_source {
   [[nodiscard]] entropy& random() const noexcept { return *random_; }
   /// For parts of the library: clients that came and went. Thread-safe.
   [[nodiscard]] detail::brief_clients& brief_clients() noexcept { return *brief_clients_; }
+  /// For parts of the library: threads for what may block. Thread-safe.
+  [[nodiscard]] detail::side_threads& side_threads() noexcept { return *side_threads_; }
+
+ protected:
+  // In a child of fork(), for what other threads of the parent's may have locked: begins without
+  // timers, or without the rest. The parent's are kept for ever. Throws std::bad_alloc.
+  void forsake_timers();
+  void forsake_the_rest();
 
  private:
   std::unique_ptr<const boost::asio::any_io_executor> executor_;
   std::unique_ptr<entropy> random_;
   std::unique_ptr<detail::brief_clients> brief_clients_;
+  std::unique_ptr<detail::side_threads> side_threads_;
   timer_queue timers_;
 };
 
 /// Thread-safe. The executor's context must outlive every environment, pipeline and client made on
-/// it, as with any Asio object.
+/// it, as with any Asio object. Processes: see docs/guide/threads.md on exit() and fork().
 class HAWSER_API environment {
  public:
-  /// Starts a thread of its own. Destroying the last copy (pipelines, clients and running calls
-  /// hold copies) stops and joins it. When that happens in a handler on the thread itself, the
-  /// thread ends soon afterwards, and the end of the process waits for it, two seconds at most.
+  /// Starts a thread of its own, on which the process's signals are blocked. Destroying the last
+  /// copy (pipelines, clients and running calls hold copies) stops and joins it; in a handler on
+  /// the thread itself, it ends soon afterwards. An exception that leaves a handler on this thread
+  /// ends the process by std::terminate, as nobody could catch it. Throws std::system_error when
+  /// the thread cannot be started.
   environment();
   /// Runs on `executor`: an io_context's, a strand, a thread pool's. Starts no thread. Throws
   /// `config_error` for an empty one. Include <boost/asio/any_io_executor.hpp>.
@@ -78,9 +101,7 @@ class HAWSER_API environment {
   explicit environment(std::shared_ptr<time_source> source);
 
   /// Where timers run, and handlers without an executor of their own.
-  [[nodiscard]] const boost::asio::any_io_executor& executor() const& noexcept {
-    return source_->executor();
-  }
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const& noexcept;
   /// A temporary may be the last copy, with which its thread goes: give it a name.
   const boost::asio::any_io_executor& executor() && = delete;
   /// The moment on this environment's time line. Thread-safe.

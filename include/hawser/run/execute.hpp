@@ -4,6 +4,7 @@
 //   int v = p.execute_or_throw([] { return risky(); });
 #pragma once
 
+#include "hawser/core/forced_unwind.hpp"
 #include "hawser/core/result.hpp"
 #include "hawser/core/try_make.hpp"
 #include "hawser/run/attempt.hpp"
@@ -111,6 +112,7 @@ class callable final : public operation {
  private:
   template <class Call>
   void run(outcome& o, Call call) {
+    std::exception_ptr thrown;
     try {
       if constexpr (std::is_void_v<returned>) {
         call();
@@ -142,11 +144,15 @@ class callable final : public operation {
         kept_.emplace(boost::system::in_place_value, call());
         accept(o);
       }
+    } catch (const forced_unwind&) {  // the thread ends: no outcome
+      throw;
     } catch (...) {
-      const std::exception_ptr thrown = std::current_exception();
-      if (fail(o, describe(thrown, how_.masks.get()))) thrown_ = thrown;
-      if (!how_.judges.empty()) judge_thrown(how_.judges, thrown, o);
+      thrown = std::current_exception();
     }
+    if (thrown == nullptr) return;
+    // Not in the handler, from which no user's code may end its thread.
+    if (fail(o, describe(thrown, how_.masks.get()))) thrown_ = thrown;
+    if (!how_.judges.empty()) judge_thrown(how_.judges, thrown, o);
   }
 
   /// A failure; but a refusal by a local policy inside is none, and hides none that came before it:

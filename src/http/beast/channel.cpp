@@ -1,19 +1,26 @@
 #include "http/beast/channel.hpp"
 
 #include "hawser/run/detail/operation_memory.hpp"
-#include "hawser/run/detail/value.hpp"
+
+#include "core/process.hpp"
+#include "http/beast/name_lookup.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/defer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/basic_resolver.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
-#include <new>
-#include <optional>
+#include <cerrno>
+#include <chrono>
+#include <memory>
 #include <utility>
 
 namespace hawser::inline v0::http::beast {
@@ -93,40 +100,42 @@ struct connect_handler : handler_base {
   void operator()(const error_code& ec) { take()->on_connected(ec, attempt); }
   unsigned attempt;
 };
+/// Over: a look-up of a name.
 struct resolve_handler : handler_base {
-  using handler_base::handler_base;
-  void operator()(const error_code& ec, const tcp::resolver::results_type& found) {
-    std::vector<tcp::endpoint> endpoints;
-    error_code why = ec;
-    try {
-      if (!ec)
-        for (const auto& entry : found) endpoints.push_back(entry.endpoint());
-    } catch (const std::bad_alloc&) {
-      why = hawser::detail::out_of_memory();
-    }
-    take()->on_resolved(why, std::move(endpoints));
+  resolve_handler(channel_owner& owner, channel_memory& memory,
+                  std::shared_ptr<name_lookup> of) noexcept
+      : handler_base(owner, memory), lookup(std::move(of)) {}
+  void operator()(const error_code& /*aborted*/) {
+    error_code ec;
+    std::vector<tcp::endpoint> found = lookup->take(ec);
+    take()->on_resolved(ec, std::move(found));
   }
+  std::shared_ptr<name_lookup> lookup;
 };
 
 /// Over an io_context's own executor it spares the copies and hops of an erased one.
 template <class Executor>
 class channel_on final : public channel {
  public:
-  channel_on(const Executor& executor, channel_owner& owner) : owner_(owner), socket_(executor) {}
+  channel_on(const Executor& executor, channel_owner& owner)
+      : owner_(owner), socket_(executor), resolved_(executor) {}
+  ~channel_on() override { close(); }
 
-  void async_resolve(const std::string& host, const std::string& port) override {
-    resolver_.emplace(socket_.get_executor());
+  /// Asio's own resolver has one thread for a context, which its destructor waits for. Here a timer
+  /// that never expires stands for the look-up, and is cancelled when that is over.
+  void async_resolve(const std::string& host, const std::string& port,
+                     hawser::detail::side_threads& threads) override {
+    lookup_ = std::make_shared<name_lookup>(host, port, [this] { resolved_.cancel(); });
+    resolved_.expires_at(std::chrono::steady_clock::time_point::max());
     const start_of now(write_memory_);
-    resolver_->async_resolve(host, port, asio::ip::resolver_base::numeric_service,
-                             resolve_handler(owner_, write_memory_));
+    resolved_.async_wait(resolve_handler(owner_, write_memory_, lookup_));
+    name_lookup::begin(lookup_, threads);
   }
 
   void async_connect(const tcp::endpoint& to, unsigned attempt) override {
     error_code ec;
-    resolver_.reset();
-    socket_.close(ec);
-    socket_.open(to.protocol(), ec);
-    if (!ec) socket_.non_blocking(true, ec);
+    close();
+    open(to.protocol(), ec);
     if (!ec) socket_.set_option(tcp::no_delay(true), ec);
     const start_of now(write_memory_);
     if (ec) {
@@ -164,17 +173,40 @@ class channel_on final : public channel {
     return waits ? line::quiet : line::ended;
   }
   void close() noexcept override {
+    if (lookup_) std::exchange(lookup_, nullptr)->abandon();
+    if (resolved_.expiry() != std::chrono::steady_clock::time_point()) resolved_.cancel();
+    if (!socket_.is_open()) return;
+    hawser::detail::no_longer_kept(socket_.native_handle());
     error_code ignored;
-    if (resolver_) resolver_->cancel();
     socket_.close(ignored);
   }
 
  private:
+  /// Not by Asio, whose sockets programs that this one starts would have, too.
+  void open(const tcp& protocol, error_code& ec) {
+    const int fd = ::socket(protocol.family(), protocol.type() | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                            protocol.protocol());
+    if (fd < 0) {
+      ec.assign(errno, boost::system::system_category());
+      return;
+    }
+    socket_.assign(protocol, fd, ec);
+    if (ec) {
+      ::close(fd);
+      return;
+    }
+    hawser::detail::keep_from_children(fd);
+    socket_.non_blocking(true, ec);
+  }
+
   channel_owner& owner_;
   channel_memory read_memory_;
   channel_memory write_memory_;  // resolving and connecting come before writing
   asio::basic_stream_socket<tcp, Executor> socket_;
-  std::optional<asio::ip::basic_resolver<tcp, Executor>> resolver_;
+  asio::basic_waitable_timer<std::chrono::steady_clock,
+                             asio::wait_traits<std::chrono::steady_clock>, Executor>
+      resolved_;
+  std::shared_ptr<name_lookup> lookup_;
 };
 
 }  // namespace

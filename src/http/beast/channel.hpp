@@ -20,6 +20,10 @@
 #include <string>
 #include <vector>
 
+namespace hawser::inline v0::detail {
+class side_threads;
+}
+
 namespace hawser::inline v0::http::beast {
 
 /// Who is told. Nothing is called from within the function that started an operation, and each
@@ -58,7 +62,9 @@ class channel {
   channel& operator=(const channel&) = delete;
   virtual ~channel();
 
-  virtual void async_resolve(const std::string& host, const std::string& port) = 0;
+  /// Looks the name up on one of `threads`; closing the channel gives that up.
+  virtual void async_resolve(const std::string& host, const std::string& port,
+                             hawser::detail::side_threads& threads) = 0;
   /// Opens a fresh socket and connects it, with TCP_NODELAY. What was open is closed first, and its
   /// own `on_connected`, if outstanding, still comes: `attempt` tells them apart.
   virtual void async_connect(const boost::asio::ip::tcp::endpoint& to, unsigned attempt) = 0;

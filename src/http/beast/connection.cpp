@@ -29,7 +29,7 @@ bool would_block(const error_code& ec) noexcept {
 }
 
 const headers& or_none(const headers* h) noexcept {
-  static const headers none;
+  static const auto& none = *new headers;  // threads may still ask as the process ends
   return h != nullptr ? *h : none;
 }
 
@@ -86,7 +86,8 @@ connection::ending connection::open_locked(time_point now) {
   }
   phase_ = phase::resolving;
   limit_locked(settings_.times.resolve, errc::resolve_timeout, now);
-  channel_->async_resolve(settings_.origin.host, settings_.origin.port);
+  channel_->async_resolve(settings_.origin.host, settings_.origin.port,
+                          env_->source().side_threads());
   return {};
 }
 
@@ -101,7 +102,8 @@ connection::ending connection::resolved_locked(error_code ec,
   if (!ec && found.empty()) ec = asio::error::host_not_found;
   if (ec)
     return fail_locked(ec, "resolving '" + settings_.origin.host + "' for " +
-                               settings_.origin.text + "; check the name, and DNS");
+                               settings_.origin.text + "; " +
+                               std::string(remedy(ec, nullptr, "check the name, and DNS")));
   const time_point now = env_->now();
   const auto& limit = settings_.times.connect;
   addresses_.start(std::move(found), limit ? later(now, *limit) : never);
@@ -131,9 +133,12 @@ connection::ending connection::connected_locked(error_code ec) {
   if (ec) {
     addresses_.failed(ec);
     if (addresses_.has_next()) return connect_next_locked(now);
-    return fail_locked(ec, "connecting to " + settings_.origin.text + " at " +
-                               addresses_.place_of_last_error() +
-                               "; check that the service runs there and can be reached from here");
+    return fail_locked(
+        ec, "connecting to " + settings_.origin.text + " at " + addresses_.place_of_last_error() +
+                "; " +
+                std::string(remedy(ec, &addresses_.last(),
+                                   "check that the service runs there and can be reached from "
+                                   "here")));
   }
   if (settings_.tls) {
     tls_.emplace(settings_.tls);

@@ -1,5 +1,7 @@
 #include "http/beast/connector.hpp"
 
+#include "core/shortage.hpp"
+
 #include <boost/asio/ip/address.hpp>
 
 #include <algorithm>
@@ -62,6 +64,19 @@ void address_walk::failed(error_code why) {
 std::string address_walk::place_of_last_error() const {
   if (before_last_ == 0) return last_failed_;
   return last_failed_ + " (before: " + story_.substr(0, before_last_) + ")";
+}
+
+std::string_view remedy(const error_code& ec, const address_walk::endpoint* to,
+                        std::string_view usual) noexcept {
+  if (const auto local = hawser::detail::shortage_remedy(ec); !local.empty()) return local;
+  if (ec == boost::system::errc::resource_unavailable_try_again)
+    return "this process may have no more threads; raise its limit (ulimit -u)";
+  const bool link_local =
+      to != nullptr && to->address().is_v6() && to->address().to_v6().is_link_local();
+  if (link_local && ec == boost::system::errc::invalid_argument)
+    return "a link-local address leads nowhere by itself; give one that is valid beyond the link, "
+           "global (2000::/3) or unique local (fd00::/8), or a name that has one";
+  return usual;
 }
 
 std::string in_words(duration d) {

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hawser::inline v0::http::beast {
@@ -49,6 +50,8 @@ class address_walk {
   [[nodiscard]] const error_code& last_error() const noexcept { return last_; }
   /// "[::1]:443: Connection refused; 127.0.0.1:443: Connection refused".
   [[nodiscard]] const std::string& story() const noexcept { return story_; }
+  /// The address handed out last.
+  [[nodiscard]] const endpoint& last() const noexcept { return addresses_[next_ - 1]; }
   /// The same for who tells the last error anyway: "127.0.0.1:443 (before: [::1]:443: No route)".
   [[nodiscard]] std::string place_of_last_error() const;
 
@@ -61,6 +64,11 @@ class address_walk {
   std::string last_failed_;
   std::size_t before_last_ = 0;  // so much of the story is of those before
 };
+
+/// What to do about `ec`, to be put behind "; ": `usual` unless it is our own side that lacks
+/// something, or the address leads nowhere.
+[[nodiscard]] std::string_view remedy(const error_code& ec, const address_walk::endpoint* to,
+                                      std::string_view usual) noexcept;
 
 /// "2 s", "250 ms", "1500 us".
 [[nodiscard]] std::string in_words(duration d);

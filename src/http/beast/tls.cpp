@@ -2,8 +2,8 @@
 
 #include "hawser/run/detail/value.hpp"
 
+#include "http/beast/openssl_use.hpp"
 #include "http/bytes.hpp"
-#include "run/process_end.hpp"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -361,8 +361,6 @@ tls_context::tls_context(const tls_options& options, tls_peer peer)
       min_version_(options.min_version),
       bio_method_(bio_glue::method()),
       ctx_(SSL_CTX_new(TLS_client_method())) {
-  // OpenSSL's globals are there now, and go at the end of the process.
-  [[maybe_unused]] static const bool told = (hawser::detail::wait_for_own_threads_at_exit(), true);
   // "api.test." is the same host; neither SNI nor certificates spell the last dot (RFC 6066).
   if (!peer_.is_address && peer_.host.size() > 1 && peer_.host.back() == '.') peer_.host.pop_back();
   if (!bio_method_ || !ctx_) bad_credentials("TLS", openssl_reason());
@@ -394,6 +392,14 @@ tls_context::tls_context(const tls_options& options, tls_peer peer)
                         : X509_VERIFY_PARAM_set1_host(verify, peer_.host.data(), peer_.host.size());
   if (named != 1) bad_credentials("TLS", "cannot verify the host '" + peer_.host + "'");
   tickets_.reserve(max_tickets);
+}
+
+tls_context::~tls_context() {
+  const openssl_use use;
+  if (use) return;
+  for (ssl_session_ptr& ticket : tickets_) (void)ticket.release();
+  (void)ctx_.release();
+  (void)bio_method_.release();
 }
 
 ssl_ptr tls_context::make_ssl() const { return ssl_ptr(SSL_new(ctx_.get())); }
@@ -441,8 +447,13 @@ int tls_context::on_verify(int ok, X509_STORE_CTX* store) {
 
 // --- session -----------------------------------------------------------------------------------
 
-tls_session::tls_session(std::shared_ptr<tls_context> context)
-    : context_(std::move(context)), ssl_(context_->make_ssl()) {
+tls_session::tls_session(std::shared_ptr<tls_context> context) : context_(std::move(context)) {
+  const openssl_use use;
+  if (!use) {
+    (void)process_ends();
+    return;
+  }
+  ssl_ = context_->make_ssl();
   BIO* bio = ssl_ ? BIO_new(context_->bio_method_.get()) : nullptr;
   if (bio == nullptr) {
     broken_ = true;
@@ -460,13 +471,29 @@ tls_session::tls_session(std::shared_ptr<tls_context> context)
 }
 
 tls_session::~tls_session() {
+  const openssl_use use;
+  if (!use) {
+    (void)ssl_.release();
+    return;
+  }
   // SSL_free would otherwise mark the session as not resumable when no close_notify came, as most
   // servers send none. Whether an answer was complete is judged by its framing, not by this.
   if (ssl_ && !broken_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  ssl_.reset();
+  context_.reset();
+}
+
+/// OpenSSL is gone, or about to go.
+tls_session::result tls_session::process_ends() {
+  broken_ = true;
+  failure_ = error(make_error_code(errc::client_closed), "the process ends");
+  return result::failed;
 }
 
 tls_session::result tls_session::handshake() {
   if (broken_) return result::failed;
+  const openssl_use use;
+  if (!use) return process_ends();
   ERR_clear_error();
   const int r = SSL_do_handshake(ssl_.get());
   if (r == 1) {
@@ -480,6 +507,8 @@ tls_session::result tls_session::handshake() {
 tls_session::result tls_session::encrypt(std::string_view plain) {
   if (broken_) return result::failed;
   if (plain.empty()) return result::done;
+  const openssl_use use;
+  if (!use) return process_ends();
   ERR_clear_error();
   std::size_t taken = 0;
   const int r = SSL_write_ex(ssl_.get(), plain.data(), plain.size(), &taken);
@@ -489,6 +518,8 @@ tls_session::result tls_session::encrypt(std::string_view plain) {
 tls_session::result tls_session::decrypt(char* into, std::size_t room, std::size_t& n) {
   n = 0;
   if (broken_) return result::failed;
+  const openssl_use use;
+  if (!use) return process_ends();
   ERR_clear_error();
   const int r = SSL_read_ex(ssl_.get(), into, room, &n);
   if (r == 1) return result::done;
@@ -501,6 +532,8 @@ tls_session::result tls_session::decrypt(char* into, std::size_t room, std::size
 
 void tls_session::end() noexcept {
   if (broken_ || !handshaken_) return;
+  const openssl_use use;
+  if (!use) return;
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
 }

@@ -46,6 +46,7 @@ class tls_context {
   tls_context(const tls_options& options, tls_peer peer);
   tls_context(const tls_context&) = delete;
   tls_context& operator=(const tls_context&) = delete;
+  ~tls_context();
 
   [[nodiscard]] const tls_peer& peer() const noexcept { return peer_; }
 
@@ -114,6 +115,7 @@ class tls_session {
   friend struct bio_glue;
 
   result fail();
+  result process_ends();
   [[nodiscard]] error explain_verification() const;
 
   std::shared_ptr<tls_context> context_;

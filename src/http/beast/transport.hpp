@@ -8,6 +8,8 @@
 
 #include "http/beast/pool.hpp"
 
+#include <cstdint>
+
 namespace hawser::inline v0::http::beast {
 
 class beast_transport final : public transport {
@@ -21,7 +23,10 @@ class beast_transport final : public transport {
   [[nodiscard]] transport_stats stats() const noexcept override;
 
  private:
-  const pool_ptr pool_;
+  [[nodiscard]] bool is_the_parents() const noexcept;
+
+  const std::uint32_t made_in_;
+  pool_ptr pool_;
 };
 
 }  // namespace hawser::inline v0::http::beast

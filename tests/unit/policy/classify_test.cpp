@@ -60,6 +60,12 @@ const row failures[] = {
     {errc::body_too_large, maybe, false, true},
     {errc::outcome_unknown, maybe, false, false},
     {errc::operation_threw, maybe, true, true},
+    // What this side lacks says nothing of the other.
+    {make_error_code(sys::too_many_files_open), maybe, true, false},
+    {make_error_code(sys::too_many_files_open_in_system), maybe, true, false},
+    {make_error_code(sys::not_enough_memory), maybe, true, false},
+    {make_error_code(sys::no_buffer_space), maybe, true, false},
+    {make_error_code(sys::address_not_available), maybe, true, false},
 };
 
 TEST(classify, gives_each_error_its_meaning) {
@@ -90,6 +96,14 @@ TEST(classify, a_client_error_and_a_cancellation_say_nothing_about_the_dependenc
     EXPECT_EQ(o.delivery, maybe) << ec.message();
     EXPECT_FALSE(o.transient) << ec.message();
   }
+}
+
+TEST(classify, what_a_forked_child_may_not_do_was_never_sent_and_mends_not) {
+  const outcome o = classify(errc::forked);
+  EXPECT_EQ(o.result, verdict::ignored);
+  EXPECT_EQ(o.delivery, never_sent);
+  EXPECT_FALSE(o.transient);
+  EXPECT_FALSE(o.countable);
 }
 
 TEST(classify, a_rejection_by_another_pipeline_mends_unless_it_was_isolated_by_hand) {

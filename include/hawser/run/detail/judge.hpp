@@ -3,6 +3,7 @@
 
 #include "hawser/core/error.hpp"
 #include "hawser/core/export.hpp"
+#include "hawser/core/forced_unwind.hpp"
 #include "hawser/policy/policy.hpp"
 
 #include <exception>
@@ -36,14 +37,20 @@ class typed_judge final : public judge {
   explicit typed_judge(F correct) : correct_(std::move(correct)) {}
 
   bool judge_thrown(const std::exception_ptr& thrown, outcome& o) const override {
+    const T* seen = nullptr;
     try {
       std::rethrow_exception(thrown);
     } catch (const T& e) {
-      correct_(e, o);
-      return true;
+      if constexpr (std::is_pointer_v<T>) {  // perhaps converted for this handler only
+        correct_(e, o);
+        return true;
+      }
+      seen = &e;  // stays, as `thrown` does
     } catch (...) {
       return false;
     }
+    correct_(*seen, o);
+    return true;
   }
   bool judge_seen(const std::type_info& what, const void* seen, outcome& o) const override {
     if (what != typeid(T)) return false;
@@ -90,9 +97,8 @@ using judges = std::vector<std::shared_ptr<const judge>>;
 /// The first judge whose type it is corrects `o`, which arrives as the library's own reading. False
 /// when it is nobody's. Of what was thrown the codes are looked at, too, and what is nested in it;
 /// `code`: what was seen stands for that. An `error_code` stands for itself.
-HAWSER_API bool judge_thrown(const judges& all, const std::exception_ptr& thrown,
-                             outcome& o) noexcept;
+HAWSER_API bool judge_thrown(const judges& all, const std::exception_ptr& thrown, outcome& o);
 HAWSER_API bool judge_seen(const judges& all, const std::type_info& what, const void* seen,
-                           outcome& o, const error_code* code = nullptr) noexcept;
+                           outcome& o, const error_code* code = nullptr);
 
 }  // namespace hawser::inline v0::detail

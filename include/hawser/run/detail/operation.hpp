@@ -9,6 +9,7 @@
 #include "hawser/run/report.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <optional>
@@ -204,6 +205,7 @@ struct plan {
   std::shared_ptr<const redactor> masks{};  ///< For the texts that leave a call; may be null.
   std::optional<effect> calls{};            ///< What `pipeline_builder::calls_are` said.
   std::vector<std::shared_ptr<const judge>> judges{};  ///< Of `pipeline_builder::classify`.
+  std::uint32_t made_in = 0;  ///< The process that built it: see core/process.hpp.
 };
 
 /// Runs a call whose attempts all end inline, on this thread.
