@@ -9,6 +9,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <unistd.h>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -62,6 +63,9 @@ class own_thread;
 /// child has one of its own, since the parent's threads, and perhaps its lock, are not there.
 class own_threads {
  public:
+  // Short of what a person notices, long enough for a handler that waits for nothing.
+  static constexpr auto most_patience = std::chrono::milliseconds(100);
+
   static own_threads& instance() {
     static std::atomic<own_threads*> current{nullptr};
     own_threads* all = current.load();
@@ -96,6 +100,8 @@ class own_threads {
     }
     std::atexit([] { instance().wait(); });
   }
+  /// Then threads stop where they are, and are not joined.
+  [[nodiscard]] bool process_ends() const noexcept { return process_ends_.load(); }
   void is_gone(const std::shared_ptr<moment>& end) noexcept {
     const std::lock_guard lock(mutex_);
     std::erase_if(threads_, [&](const entry& e) { return e.end == end; });
@@ -109,9 +115,6 @@ class own_threads {
     std::thread::id thread;
   };
 
-  // Short of what a person notices, long enough for a handler that waits for nothing.
-  static constexpr auto most_patience = std::chrono::milliseconds(100);
-
   /// Stops them all, and lets go who waits for what they would have done.
   void stop() noexcept;
   /// Waits for those that have outlived their sources.
@@ -124,6 +127,7 @@ class own_threads {
   own_threads* before_ = nullptr;  // the parent's, for leak checkers
   std::mutex mutex_;
   std::vector<entry> threads_;
+  std::atomic<bool> process_ends_{false};
 };
 
 class own_thread final : public real_time {
@@ -177,6 +181,11 @@ class own_thread final : public real_time {
           std::shared_ptr<moment> it;
         } told(std::move(end));
         kept->io.run();
+        if (own_threads::instance().process_ends()) {
+          // What libraries keep for a thread would be freed as it ends, while they clean up.
+          told.it->come();
+          for (;;) ::pause();
+        }
         kept.reset();  // with the handlers that did not run
       });
     } catch (...) {
@@ -193,6 +202,10 @@ class own_thread final : public real_time {
     if (thread_.get_id() == std::this_thread::get_id()) {
       own_threads::instance().outlives(end_);
       thread_.detach();
+    } else if (own_threads::instance().process_ends()) {
+      (void)end_->comes_before(std::chrono::steady_clock::now() + own_threads::most_patience);
+      thread_.detach();
+      own_threads::instance().is_gone(end_);
     } else {
       thread_.join();
       own_threads::instance().is_gone(end_);
@@ -237,6 +250,7 @@ class own_thread final : public real_time {
 
 template <class Concern>
 void own_threads::wait_for(Concern concern) {
+  process_ends_.store(true);
   const auto until = std::chrono::steady_clock::now() + most_patience;
   std::vector<entry> all;
   {

@@ -63,9 +63,18 @@ void wait_for_users() noexcept {
 openssl_use::openssl_use() noexcept {
   mine().fetch_add(1);
   allowed_ = !gone.load();
+  if (allowed_) return;
+  // The clean-up does not bear a thread of users that ends meanwhile, as this one might. It says
+  // when it begins, and not when it is over, so that is left some time.
+  mine().fetch_sub(1);
+  farewell& end = farewell::instance();
+  std::unique_lock lock(end.mutex);
+  end.left.notify_one();
+  (void)end.left.wait_for(lock, std::chrono::milliseconds(20), [] { return false; });
 }
 
 openssl_use::~openssl_use() {
+  if (!allowed_) return;
   mine().fetch_sub(1);
   if (!gone.load()) return;
   const std::lock_guard lock(farewell::instance().mutex);
