@@ -1,14 +1,39 @@
 #include "hawser/core/entropy.hpp"
 
+#include "core/process.hpp"
+
+#include <sys/random.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstddef>
 #include <random>
 
 namespace hawser::inline v0 {
 
 namespace {
 
-std::uint64_t from_system() {
-  std::random_device device;
-  return (static_cast<std::uint64_t>(device()) << 32) | device();
+/// False where the system has none to give: before Linux 3.17, or in some sandboxes.
+bool from_system(std::uint64_t& word) noexcept {
+  for (std::size_t got = 0; got < sizeof word;) {
+    const ssize_t n = ::getrandom(reinterpret_cast<char*>(&word) + got, sizeof word - got, 0);
+    if (n > 0)
+      got += static_cast<std::size_t>(n);
+    else if (errno != EINTR)
+      return false;
+  }
+  return true;
+}
+
+std::uint64_t seed_of_this_process() noexcept {
+  std::uint64_t word = 0;
+  if (from_system(word)) return word;
+  try {
+    std::random_device device;
+    return (static_cast<std::uint64_t>(device()) << 32U) | device();
+  } catch (...) {  // what differs from process to process is all there is then
+    return (static_cast<std::uint64_t>(::getpid()) << 40U) ^
+           reinterpret_cast<std::uintptr_t>(&word);
+  }
 }
 
 }  // namespace
@@ -25,14 +50,21 @@ std::uint64_t seeded_entropy::next() noexcept {
   return z ^ (z >> 31);
 }
 
-system_entropy::system_entropy() : seeded_entropy(from_system()) {}
+system_entropy::system_entropy() noexcept
+    : seeded_entropy(seed_of_this_process()), seeded_in_(detail::process_generation()) {}
+
+std::uint64_t system_entropy::next() noexcept {
+  const std::uint32_t here = detail::process_generation();
+  if (seeded_in_.load(std::memory_order_relaxed) != here) {
+    seed(seed_of_this_process());
+    seeded_in_.store(here, std::memory_order_relaxed);
+  }
+  return seeded_entropy::next();
+}
 
 std::uint64_t system_entropy::unique() noexcept {
-  try {
-    return from_system();
-  } catch (...) {
-    return next();  // the device is gone: still seeded by it, still never repeating
-  }
+  std::uint64_t word = 0;
+  return from_system(word) ? word : next();
 }
 
 }  // namespace hawser::inline v0

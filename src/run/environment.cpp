@@ -47,6 +47,8 @@ bool time_source::skip_to(time_point /*until*/) { return false; }
 
 bool time_source::run_one() { return false; }
 
+bool time_source::runs_by_itself() const noexcept { return false; }
+
 void time_source::hear_of_end(detail::end_listener& /*who*/) {}
 
 void time_source::forget(detail::end_listener& /*who*/) noexcept {}

@@ -145,6 +145,7 @@ class own_thread final : public real_time {
     stop_timers();  // while the context is still there
   }
 
+  bool runs_by_itself() const noexcept override { return true; }
   void hear_of_end(end_listener& who) override {
     {
       const std::lock_guard lock(listeners_mutex_);

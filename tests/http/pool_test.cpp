@@ -346,14 +346,72 @@ TEST_F(pool, one_past_its_time_is_closed_while_another_is_in_use) {
 
 TEST_F(pool, a_connection_is_used_until_max_age) {
   transport_rig::pool.max_age = 50s;
+  transport_rig::pool.idle_for = std::nullopt;
   auto net = make(server.url());
   get(*net);
-  advance(25s);
+  advance(40s - 1ns);
   get(*net);
   EXPECT_EQ(last_connection(), 1u);
-  advance(25s);
+  advance(10s + 1ns);
   get(*net);
   EXPECT_EQ(last_connection(), 2u);
+}
+
+TEST_F(pool, connections_of_one_age_are_not_all_opened_again_at_once) {
+  transport_rig::pool.max_age = 50s;
+  transport_rig::pool.idle_for = std::nullopt;
+  auto net = make(server.url());
+  std::array<one_exchange, 40> ex;
+  const auto burst = [&] {
+    for (auto& e : ex) {
+      e.again();
+      e.get("/");
+      net->start(e);
+    }
+    for (auto& e : ex) ASSERT_TRUE(run_until(e));
+  };
+  burst();
+  std::uint64_t opened = net->stats().opened;
+  ASSERT_EQ(opened, ex.size());
+  advance(40s - 1ns);
+  for (int second = 40; second < 50; ++second) {
+    burst();
+    EXPECT_LE(net->stats().opened - opened, ex.size() / 3) << second;
+    opened = net->stats().opened;
+    advance(1s);
+  }
+  burst();
+  EXPECT_EQ(net->stats().opened, 2 * ex.size());
+}
+
+TEST_F(pool, a_burst_finds_the_connections_of_the_one_before) {
+  auto net = make(server.url());
+  std::array<one_exchange, 64> ex;
+  for (int bursts = 0; bursts < 100; ++bursts) {
+    for (auto& e : ex) {
+      e.again();
+      e.get("/");
+      net->start(e);
+    }
+    for (auto& e : ex) ASSERT_TRUE(run_until(e));
+  }
+  EXPECT_EQ(net->stats().opened, 64u);
+}
+
+/// Nobody asks the pool any more.
+TEST(idle, connections_are_closed_in_time_where_the_executor_runs_by_itself) {
+  fault_server server;
+  const environment own;
+  const auto net = http::make_beast_transport(own, http::url::parse(server.url()).value(),
+                                              {.idle_for = 50ms}, {}, {}, {});
+  std::array<one_exchange, 3> ex;
+  for (auto& e : ex) {
+    e.get("/");
+    net->start(e);
+  }
+  EXPECT_TRUE(server.wait_for(
+      [](const auto& c) { return c.connections >= 1 && c.open_connections == 0; }, 10s));
+  EXPECT_EQ(net->stats().idle, 0u);
 }
 
 TEST_F(pool, the_servers_own_idle_limit_is_respected) {

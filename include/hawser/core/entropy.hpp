@@ -38,15 +38,24 @@ class HAWSER_API seeded_entropy : public entropy {
   explicit seeded_entropy(std::uint64_t seed) noexcept : state_(seed) {}
   [[nodiscard]] std::uint64_t next() noexcept override;
 
+ protected:
+  /// Goes on as if it had been made with `seed`. Thread-safe.
+  void seed(std::uint64_t seed) noexcept { state_.store(seed, std::memory_order_relaxed); }
+
  private:
   std::atomic<std::uint64_t> state_;
 };
 
-/// Seeded by the operating system; `unique()` asks the operating system each time.
+/// Seeded by the operating system, anew in a child of fork(); `unique()` asks the operating system
+/// each time, by getrandom(2).
 class HAWSER_API system_entropy final : public seeded_entropy {
  public:
-  system_entropy();
+  system_entropy() noexcept;
+  [[nodiscard]] std::uint64_t next() noexcept override;
   [[nodiscard]] std::uint64_t unique() noexcept override;
+
+ private:
+  std::atomic<std::uint32_t> seeded_in_;  // the process
 };
 
 }  // namespace hawser::inline v0

@@ -21,15 +21,17 @@ namespace hawser::inline v0::http {
 /// Connections of one origin.
 struct pool_options {
   std::size_t max_connections = 640;  ///< Open at a time, those being opened included. At least 1.
-  std::size_t max_idle = 32;          ///< Kept for reuse. 0 opens a connection for each exchange.
+  /// Kept for reuse: unset, as many as may be open. 0 opens a connection for each exchange.
+  std::optional<std::size_t> max_idle{};
   std::size_t max_pending = 1024;  ///< Exchanges that may wait for a connection; more are refused.
   /// A connection unused for longer is not used again. Keep it below the server's own limit; where
   /// that is less and said in a Keep-Alive field (timeout, max), the server's word counts, a second
-  /// early. Over zero, or off. Closed when the pool is next asked or goes: no timer of it keeps an
-  /// io_context running.
+  /// early. Over zero, or off. On an `environment{}` it is closed then; elsewhere when the pool is
+  /// next asked or goes, as no timer of it may keep an io_context running.
   std::optional<duration> idle_for = std::chrono::seconds(30);
-  /// A connection older than this is not used again, so that changes of DNS are seen. Over zero,
-  /// or off.
+  /// A connection older than this is not used again, so that changes of DNS are seen; each has a
+  /// limit of its own, between four fifths of it and all, lest those that were opened together are
+  /// opened again together. Over zero, or off.
   std::optional<duration> max_age = std::chrono::minutes(5);
 };
 

@@ -50,6 +50,9 @@ class HAWSER_API time_source {
 
   // For parts of the library; the defaults do nothing.
 
+  /// Whether the executor runs whatever waits on it or does not: then timers that nobody waits for
+  /// hold up nobody.
+  [[nodiscard]] virtual bool runs_by_itself() const noexcept;
   /// `who` is told when nothing more will run on the executor, as the process ends: at once when
   /// that is so. Thread-safe.
   virtual void hear_of_end(detail::end_listener& who);

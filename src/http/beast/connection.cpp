@@ -46,9 +46,8 @@ struct connection::ending {
   std::optional<environment> env{};  // dies without the lock: the last copy joins a thread
 };
 
-connection::connection(pool& owner, environment env, time_point now)
-    : born(now),
-      pool_(&owner),
+connection::connection(pool& owner, environment env)
+    : pool_(&owner),
       settings_(owner.config()),
       env_(std::move(env)),
       channel_(settings_.channels(env_->executor(), *this)),

@@ -38,7 +38,7 @@ class connection final : public timer_node, public channel_owner {
     canceled,  ///< The exchange was cancelled before anything happened; the connection is idle.
   };
 
-  connection(pool& owner, environment env, time_point now);
+  connection(pool& owner, environment env);
   ~connection() override;
 
   /// Runs the first exchange.
@@ -57,8 +57,7 @@ class connection final : public timer_node, public channel_owner {
   connection* next = nullptr;
   bool listed = false;
   bool told_to_close = false;
-  const time_point born;
-  time_point idle_since = time_point::min();
+  time_point too_old = never;       ///< Not used again from then on.
   time_point usable_until = never;  ///< Set before the connection is released.
 
   void expired() noexcept override;

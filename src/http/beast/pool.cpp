@@ -30,6 +30,8 @@ namespace beast {
 
 namespace {
 
+constexpr double age_spread = 0.2;  // of max_age: a connection lives for four fifths of it, or more
+
 /// An exchange's end on its way through the executor.
 class posted_end {
  public:
@@ -85,9 +87,13 @@ struct pool::retired {
 };
 
 pool::pool(environment env, settings s)
-    : settings_(std::move(s)), executor_(env.executor()), env_(std::move(env)) {
+    : settings_(std::move(s)),
+      executor_(env.executor()),
+      max_idle_(settings_.pool.max_idle.value_or(settings_.pool.max_connections)),
+      closes_idle_(env.source().runs_by_itself()),
+      env_(std::move(env)) {
   constexpr std::size_t most_reserved = 1024;  // who sets no limit does not have that many
-  idle_.reserve(std::min({settings_.pool.max_idle, settings_.pool.max_connections, most_reserved}));
+  idle_.reserve(std::min({max_idle_, settings_.pool.max_connections, most_reserved}));
 }
 
 pool::~pool() = default;
@@ -242,13 +248,12 @@ void pool::give_back(connection& c, exchange* done, time_point now) noexcept {
     const std::lock_guard lock(mutex_);
     if (done != nullptr) done->running.owner = nullptr;
     if (!c.listed) return;
-    c.idle_since = now;
-    if (!env_ || expired_locked(c, now) ||
-        (pending_ == 0 && idle_.size() >= settings_.pool.max_idle)) {
+    if (!env_ || expired_locked(c, now) || (pending_ == 0 && idle_.size() >= max_idle_)) {
       old.take_locked(*this, c);
       if (env_) next = pop_pending_locked();
     } else if ((next = pop_pending_locked()) == nullptr) {
       idle_.push_back(&c);
+      if (closes_idle_) wake_by_locked(std::min(c.usable_until, c.too_old));
       return;
     } else {
       next->running.owner = &c;
@@ -297,17 +302,35 @@ connection_ptr pool::take_idle_locked(time_point now, retired& old) noexcept {
   return nullptr;
 }
 
+/// Takes out those past their time. When the next will be.
+time_point pool::retire_idle_locked(time_point now, retired& old) noexcept {
+  time_point next = never;
+  for (std::size_t i = 0; i < idle_.size();) {
+    if (expired_locked(*idle_[i], now)) {
+      old.take_locked(*this, *idle_[i]);
+    } else {
+      next = std::min({next, idle_[i]->usable_until, idle_[i]->too_old});
+      ++i;
+    }
+  }
+  return next;
+}
+
 bool pool::expired_locked(const connection& c, time_point now) const noexcept {
-  const auto& age = settings_.pool.max_age;
-  return now >= c.usable_until || (age && now >= later(c.born, *age));
+  return now >= std::min(c.usable_until, c.too_old);
 }
 
 connection_ptr pool::add_locked(time_point now) {
   connection_ptr c;
   try {
-    c.reset(new connection(*this, *env_, now));
+    c.reset(new connection(*this, *env_));
   } catch (const std::bad_alloc&) {
     return c;
+  }
+  if (const auto& age = settings_.pool.max_age) {
+    const double part = 1.0 - age_spread * env_->random().uniform();
+    c->too_old =
+        later(now, duration(static_cast<duration::rep>(static_cast<double>(age->count()) * part)));
   }
   c->listed = true;
   c->next = first_;
@@ -348,11 +371,14 @@ bool pool::enqueue_locked(exchange& what, place where, time_point now) {
   }
   links.owner = this;
   ++pending_;
-  if (links.due < wake_at_) {
-    wake_at_ = links.due;
-    env_->arm(*this, wake_at_);
-  }
+  wake_by_locked(links.due);
   return true;
+}
+
+void pool::wake_by_locked(time_point due) {
+  if (due >= wake_at_) return;
+  wake_at_ = due;
+  env_->arm(*this, due);
 }
 
 void pool::unqueue_locked(exchange& what) noexcept {
@@ -360,7 +386,7 @@ void pool::unqueue_locked(exchange& what) noexcept {
   (links.previous != nullptr ? links.previous->running.next : head_) = links.next;
   (links.next != nullptr ? links.next->running.previous : tail_) = links.previous;
   links.owner = nullptr;
-  if (--pending_ != 0 || wake_at_ == never) return;
+  if (--pending_ != 0 || wake_at_ == never || closes_idle_) return;
   wake_at_ = never;
   if (env_) env_->disarm(*this);
 }
@@ -383,12 +409,16 @@ void pool::expired() noexcept {
   exchange* late = nullptr;
   std::string detail;
   time_point now{};
+  retired old;
   {
     const std::lock_guard lock(mutex_);
-    if (!env_ || pending_ == 0) return;
+    if (!env_ || (pending_ == 0 && idle_.empty())) {
+      wake_at_ = never;
+      return;
+    }
     now = env_->now();
-    detail = load_locked();
-    time_point due = never;
+    time_point due = closes_idle_ ? retire_idle_locked(now, old) : never;
+    if (pending_ != 0) detail = load_locked();
     exchange** last = &late;
     for (exchange* e = head_; e != nullptr;) {
       exchange* const following = e->running.next;

@@ -82,6 +82,8 @@ class pool final : public timer_node {
   /// Null without memory for one.
   [[nodiscard]] connection_ptr add_locked(time_point now);
   void unlink_locked(connection& c) noexcept;
+  [[nodiscard]] time_point retire_idle_locked(time_point now, retired& old) noexcept;
+  void wake_by_locked(time_point due);
   [[nodiscard]] bool expired_locked(const connection& c, time_point now) const noexcept;
   /// False when the queue is full.
   [[nodiscard]] bool enqueue_locked(exchange& what, place where, time_point now);
@@ -93,6 +95,8 @@ class pool final : public timer_node {
 
   const settings settings_;
   const boost::asio::any_io_executor executor_;
+  const std::size_t max_idle_;
+  const bool closes_idle_;  // by a timer: those that nobody uses any more
   std::atomic<std::size_t> references_{0};
 
   mutable std::mutex mutex_;
@@ -103,7 +107,7 @@ class pool final : public timer_node {
   exchange* head_ = nullptr;       // the queue
   exchange* tail_ = nullptr;
   std::size_t pending_ = 0;
-  time_point wake_at_ = never;  // the earliest end of a wait in the queue
+  time_point wake_at_ = never;  // the earliest end of a wait in the queue, or of an idle one's time
   std::uint64_t opened_ = 0;
   std::uint64_t reused_ = 0;
 };
