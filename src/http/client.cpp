@@ -20,6 +20,7 @@
 #include "run/cancel_link.hpp"
 #include "run/end_listener.hpp"
 #include "run/resume.hpp"
+#include "run/shared_parts.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -706,7 +707,8 @@ void client::state::retire() noexcept {
   }
   try {
     const std::uint64_t origin = std::hash<std::string>{}(base.origin());
-    if (env.source().brief_clients().gone(origin, now)) tell_of_short_lives(now);
+    if (env.source().shared_parts().of<hawser::detail::brief_clients>().gone(origin, now))
+      tell_of_short_lives(now);
   } catch (const std::bad_alloc&) {  // it can do without
   }
 }

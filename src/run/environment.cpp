@@ -4,10 +4,9 @@
 #include "hawser/run/detail/operation_memory.hpp"
 
 #include "core/process.hpp"
-#include "run/brief_clients.hpp"
 #include "run/own_thread.hpp"
 #include "run/real_time.hpp"
-#include "run/side_threads.hpp"
+#include "run/shared_parts.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
@@ -32,8 +31,7 @@ namespace asio = boost::asio;
 time_source::time_source(asio::any_io_executor executor, std::unique_ptr<entropy> random)
     : executor_(std::make_unique<const asio::any_io_executor>(std::move(executor))),
       random_(std::move(random)),
-      brief_clients_(std::make_unique<detail::brief_clients>()),
-      side_threads_(std::make_unique<detail::side_threads>()) {
+      shared_parts_(std::make_unique<detail::shared_parts>()) {
   if (!*executor_)
     throw config_error("environment.executor", "empty",
                        "give an executor, such as an io_context's");
@@ -57,11 +55,9 @@ void time_source::begin_anew_after_fork() noexcept {}
 
 void time_source::forsake_timers() { detail::renew(timers_); }
 
-void time_source::forsake_the_rest() {
-  auto brief = std::make_unique<detail::brief_clients>();
-  auto side = std::make_unique<detail::side_threads>();
-  detail::keep_for_ever(std::shared_ptr(std::exchange(brief_clients_, std::move(brief))));
-  detail::keep_for_ever(std::shared_ptr(std::exchange(side_threads_, std::move(side))));
+void time_source::forsake_parts() {
+  auto none = std::make_unique<detail::shared_parts>();
+  detail::keep_for_ever(std::shared_ptr(std::exchange(shared_parts_, std::move(none))));
 }
 
 namespace detail {
@@ -264,7 +260,7 @@ void real_time::begin_anew_after_fork() noexcept {
 }
 
 bool real_time::begin_anew() noexcept try {
-  forsake_the_rest();
+  forsake_parts();
   return true;
 } catch (const std::bad_alloc&) {
   return false;

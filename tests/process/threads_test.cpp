@@ -152,15 +152,6 @@ TEST(name_lookup, ends_with_its_context) {
     io.run_for(20ms);
     EXPECT_FALSE(called);
   }
-  {
-    auto io = std::make_unique<asio::io_context>();
-    const environment env(io->get_executor());
-    const http::client api(env, "http://silent.test", pipeline_builder("p"));
-    api.async_send(http::request::get("/"), [](auto) { FAIL(); });
-    io->run_for(20ms);
-    io.reset();
-    EXPECT_EQ(api.stats().connections, 0U);
-  }
   let_name_server_speak(true);
 }
 

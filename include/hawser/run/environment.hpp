@@ -19,9 +19,8 @@
 namespace hawser::inline v0 {
 
 namespace detail {
-class brief_clients;
 class end_listener;
-class side_threads;
+class shared_parts;
 }  // namespace detail
 
 /// What stands behind an environment: the real clock, or a test's.
@@ -67,22 +66,19 @@ class HAWSER_API time_source {
   [[nodiscard]] const boost::asio::any_io_executor& executor() const noexcept { return *executor_; }
   /// Thread-safe; lives as long as this object.
   [[nodiscard]] entropy& random() const noexcept { return *random_; }
-  /// For parts of the library: clients that came and went. Thread-safe.
-  [[nodiscard]] detail::brief_clients& brief_clients() noexcept { return *brief_clients_; }
-  /// For parts of the library: threads for what may block. Thread-safe.
-  [[nodiscard]] detail::side_threads& side_threads() noexcept { return *side_threads_; }
+  /// For parts of the library. Thread-safe.
+  [[nodiscard]] detail::shared_parts& shared_parts() noexcept { return *shared_parts_; }
 
  protected:
   // In a child of fork(), for what other threads of the parent's may have locked: begins without
-  // timers, or without the rest. The parent's are kept for ever. Throws std::bad_alloc.
+  // timers, or shared parts. The parent's are kept for ever. Throws std::bad_alloc.
   void forsake_timers();
-  void forsake_the_rest();
+  void forsake_parts();
 
  private:
   std::unique_ptr<const boost::asio::any_io_executor> executor_;
   std::unique_ptr<entropy> random_;
-  std::unique_ptr<detail::brief_clients> brief_clients_;
-  std::unique_ptr<detail::side_threads> side_threads_;
+  std::unique_ptr<detail::shared_parts> shared_parts_;
   timer_queue timers_;
 };
 

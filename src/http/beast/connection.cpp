@@ -7,6 +7,8 @@
 
 #include "http/wire/keep_alive.hpp"
 #include "http/wire/request_writer.hpp"
+#include "run/shared_parts.hpp"
+#include "run/side_threads.hpp"
 
 #include <boost/asio/error.hpp>
 
@@ -86,7 +88,7 @@ connection::ending connection::open_locked(time_point now) {
   phase_ = phase::resolving;
   limit_locked(settings_.times.resolve, errc::resolve_timeout, now);
   channel_->async_resolve(settings_.origin.host, settings_.origin.port,
-                          env_->source().side_threads());
+                          env_->source().shared_parts().of<hawser::detail::side_threads>());
   return {};
 }
 

@@ -128,18 +128,36 @@ std::vector<x509_ptr> parse_certificates(const pem_text& pem) {
   return found;
 }
 
-void trust(SSL_CTX* ctx, const pem_text& pem) {
-  X509_STORE* store = SSL_CTX_get_cert_store(ctx);
+/// As it may go after OpenSSL has.
+void free_store(X509_STORE* store) noexcept {
+  const openssl_use use;
+  if (use) X509_STORE_free(store);
+}
+
+void trust(X509_STORE* store, const pem_text& pem) {
   for (const x509_ptr& one : parse_certificates(pem))
     if (X509_STORE_add_cert(store, one.get()) != 1) bad_credentials(pem.what, openssl_reason());
 }
 
-void load_trust(SSL_CTX* ctx, const tls_options& options) {
-  if (options.ca_file) trust(ctx, read_pem("ca_file", *options.ca_file));
-  if (options.ca_pem) trust(ctx, {"tls.ca_pem", *options.ca_pem});
-  if (options.ca_file || options.ca_pem) return;
-  if (SSL_CTX_set_default_verify_paths(ctx) != 1)
+/// As OpenSSL does by itself, but for a want of memory, which it takes for a want of roots.
+void trust_the_systems(X509_STORE* store) {
+  const system_roots from = system_roots::here();
+  ERR_clear_error();
+  const bool loaded = X509_STORE_load_file(store, from.file.c_str()) == 1;
+  if (!loaded && ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE)
+    throw std::bad_alloc();
+  ERR_clear_error();  // there may be no such file
+  if (X509_STORE_load_path(store, from.directory.c_str()) != 1)
     bad_credentials("the system's store of authorities", openssl_reason());
+}
+
+root_store load_trust(const tls_options& options) {
+  const root_store store(X509_STORE_new(), free_store);
+  if (!store) throw std::bad_alloc();
+  if (options.ca_file) trust(store.get(), read_pem("ca_file", *options.ca_file));
+  if (options.ca_pem) trust(store.get(), {"tls.ca_pem", *options.ca_pem});
+  if (!options.ca_file && !options.ca_pem) trust_the_systems(store.get());
+  return store;
 }
 
 void load_own_certificate(SSL_CTX* ctx, const tls_options& options) {
@@ -356,7 +374,7 @@ struct bio_glue {
 
 // --- context -----------------------------------------------------------------------------------
 
-tls_context::tls_context(const tls_options& options, tls_peer peer)
+tls_context::tls_context(const tls_options& options, tls_peer peer, trusted_roots* shared)
     : peer_(std::move(peer)),
       min_version_(options.min_version),
       bio_method_(bio_glue::method()),
@@ -381,7 +399,9 @@ tls_context::tls_context(const tls_options& options, tls_peer peer)
   SSL_CTX_sess_set_new_cb(ctx, on_new_session);
   static constexpr unsigned char protocols[] = "\x08http/1.1";
   SSL_CTX_set_alpn_protos(ctx, protocols, sizeof protocols - 1);
-  load_trust(ctx, options);
+  const auto load = [&] { return load_trust(options); };
+  roots_ = shared != nullptr ? shared->find(options, load) : load();
+  SSL_CTX_set1_cert_store(ctx, roots_.get());
   load_own_certificate(ctx, options);
 
   X509_VERIFY_PARAM* verify = SSL_CTX_get0_param(ctx);
@@ -396,7 +416,12 @@ tls_context::tls_context(const tls_options& options, tls_peer peer)
 
 tls_context::~tls_context() {
   const openssl_use use;
-  if (use) return;
+  if (use) {
+    tickets_.clear();
+    ctx_.reset();
+    bio_method_.reset();
+    return;
+  }
   for (ssl_session_ptr& ticket : tickets_) (void)ticket.release();
   (void)ctx_.release();
   (void)bio_method_.release();

@@ -9,6 +9,8 @@
 #include "hawser/core/error.hpp"
 #include "hawser/http/transport_options.hpp"
 
+#include "http/beast/trusted_roots.hpp"
+
 #include <openssl/ssl.h>
 
 #include <cstddef>
@@ -42,8 +44,9 @@ struct tls_peer {
 /// Thread-safe after construction.
 class tls_context {
  public:
-  /// Throws call_error with errc::tls_bad_credentials, naming the option and the file.
-  tls_context(const tls_options& options, tls_peer peer);
+  /// Throws call_error with errc::tls_bad_credentials, naming the option and the file. `shared`:
+  /// where others may have read the same roots; null: nowhere.
+  tls_context(const tls_options& options, tls_peer peer, trusted_roots* shared = nullptr);
   tls_context(const tls_context&) = delete;
   tls_context& operator=(const tls_context&) = delete;
   ~tls_context();
@@ -62,6 +65,7 @@ class tls_context {
   tls_version min_version_;
   bio_method_ptr bio_method_;
   ssl_ctx_ptr ctx_;
+  root_store roots_;  // shared with other contexts
   std::mutex mutex_;
   // The newest last. One of TLS 1.3 is used once (RFC 8446 appendix C.4).
   std::vector<ssl_session_ptr> tickets_;

@@ -4,6 +4,7 @@
 
 #include "core/process.hpp"
 #include "http/beast/openssl_use.hpp"
+#include "run/shared_parts.hpp"
 
 #include <memory>
 #include <utility>
@@ -62,7 +63,8 @@ std::shared_ptr<transport> make_beast_transport(environment env, url origin, poo
     const beast::openssl_use use;
     if (!use) throw call_error(error(errc::client_closed, "the process ends"));
     context = std::make_shared<beast::tls_context>(
-        tls, beast::tls_peer{name.host, name.literal.has_value()});
+        tls, beast::tls_peer{name.host, name.literal.has_value()},
+        &env.source().shared_parts().of<beast::trusted_roots>());
   }
   return std::make_shared<beast::beast_transport>(
       std::move(env), beast::settings{std::move(name), pool, bounds, times, std::move(context),
