@@ -16,6 +16,7 @@ struct limit {
   std::string_view name;
   std::string_view why;
   call what;
+  std::vector<ending> endings;
   /// One that is found in the functions at one of the places, each in one of them.
   std::vector<std::string_view> functions;
 };
@@ -24,7 +25,7 @@ struct limit {
 
 /// The one that explains how a point ended; null for none. `places` are the functions of each place
 /// where something failed, innermost first, those of a crash among them.
-[[nodiscard]] const limit* explains(const failure& how,
+[[nodiscard]] const limit* explains(const failure& how, ending end,
                                     const std::vector<std::vector<std::string>>& places);
 
 }  // namespace hawser::test

@@ -67,6 +67,7 @@ ending point::how_it_ended() const noexcept {
   if (late_) return ending::hang;
   if (!WIFEXITED(status_) || WEXITSTATUS(status_) != 0 || !report_->done) return ending::crash;
   if (report_->ended != report_->started) return ending::lost;
+  if (report_->fresh_failed) return ending::spoilt;
   if (report_->next_failed) return ending::unusable;
   return report_->escaped != 0 ? ending::escaped : ending::good;
 }

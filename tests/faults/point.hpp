@@ -17,6 +17,7 @@ enum class ending {
   hang,      ///< It did not end.
   lost,      ///< A handler was never called, or called twice.
   unusable,  ///< The call afterwards failed, with nothing failing any more.
+  spoilt,    ///< And so did one of a client that was made afterwards.
   escaped,   ///< All is well, but an exception came out of the caller's io_context::run().
 };
 

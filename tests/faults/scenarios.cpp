@@ -79,14 +79,25 @@ std::string words(const result<T>& r) {
   return r ? std::string() : r.error().message();
 }
 
-/// The call after the trouble goes well.
-void next_call(stage& s, const client& api) { s.next(words(api.get("/next").send())); }
+/// Whether a client that is made after the trouble is better off than the one that went through it.
+void try_fresh_client(stage& s, const std::string& url) {
+  if (s.next_went_well()) return;
+  const environment env;
+  if (!make_client(env, s, url).get("/fresh").send()) s.spoilt();
+}
 
-void next_call(stage& s, const client& api, asio::io_context& io) {
+/// The call after the trouble goes well.
+void next_call(stage& s, const client& api, const std::string& url) {
+  s.next(words(api.get("/next").send()));
+  try_fresh_client(s, url);
+}
+
+void next_call(stage& s, const client& api, const std::string& url, asio::io_context& io) {
   std::optional<result<response>> got;
   api.async_send(request::get("/next"), [&](result<response> r) { got.emplace(std::move(r)); });
   run(s, io);
   s.next(got ? words(*got) : "no handler was called");
+  try_fresh_client(s, url);
 }
 
 // --- with a thread of the library's own --------------------------------------------------------
@@ -100,7 +111,7 @@ void set_up(stage& s, const std::string& url) {
   });
   s.end();
   const environment env;
-  next_call(s, make_client(env, s, url));
+  next_call(s, make_client(env, s, url), url);
 }
 void plain_set_up(stage& s) { set_up(s, s.at().plain); }
 void tls_set_up(stage& s) { set_up(s, s.at().tls); }
@@ -111,7 +122,7 @@ void send(stage& s, const std::string& url) {
   s.begin();
   s.start([&] { s.ended(api.get("/quotes/{id}", {{"id", "7"}}).send().has_value()); });
   s.end();
-  next_call(s, api);
+  next_call(s, api, url);
 }
 void plain_send(stage& s) { send(s, s.at().plain); }
 void tls_send(stage& s) { send(s, s.at().tls); }
@@ -136,7 +147,7 @@ void payment(stage& s) {
     s.ended(r.has_value());
   });
   s.end();
-  next_call(s, api);
+  next_call(s, api, s.at().plain);
 }
 
 /// A server that says nothing: only time ends these calls.
@@ -146,7 +157,7 @@ void silent_server(stage& s, const std::string& url) {
   s.begin();
   s.start([&] { s.ended(api.get("/stall").send({.within = 150ms}).has_value()); });
   s.end();
-  next_call(s, api);
+  next_call(s, api, url);
 }
 void plain_silence(stage& s) { silent_server(s, s.at().plain); }
 void tls_silence(stage& s) { silent_server(s, s.at().tls); }
@@ -167,7 +178,7 @@ void future(stage& s, const std::string& url) {
     s.ended(good);
   });
   s.end();
-  next_call(s, api);
+  next_call(s, api, url);
 }
 void plain_future(stage& s) { future(s, s.at().plain); }
 void tls_future(stage& s) { future(s, s.at().tls); }
@@ -185,7 +196,7 @@ void crowd(stage& s, const std::string& url) {
     });
   s.wait();
   s.end();
-  next_call(s, api);
+  next_call(s, api, url);
 }
 void plain_crowd(stage& s) { crowd(s, s.at().plain); }
 
@@ -196,7 +207,7 @@ void second_call(stage& s, const std::string& url) {
   s.begin();
   s.start([&] { s.ended(api.get("/quotes").send().has_value()); });
   s.end();
-  next_call(s, api);
+  next_call(s, api, url);
 }
 void plain_second_call(stage& s) { second_call(s, s.at().plain); }
 void tls_second_call(stage& s) { second_call(s, s.at().tls); }
@@ -233,7 +244,7 @@ void callback(stage& s, const std::string& url) {
   });
   run(s, io);
   s.end();
-  next_call(s, api, io);
+  next_call(s, api, url, io);
 }
 void plain_callback(stage& s) { callback(s, s.at().plain); }
 void tls_callback(stage& s) { callback(s, s.at().tls); }
@@ -251,7 +262,7 @@ void slow_callback(stage& s) {
   });
   run(s, io);
   s.end();
-  next_call(s, api, io);
+  next_call(s, api, s.at().plain, io);
 }
 
 void canceled(stage& s, const std::string& url) {
@@ -272,7 +283,7 @@ void canceled(stage& s, const std::string& url) {
   });
   run(s, io);
   s.end();
-  next_call(s, api, io);
+  next_call(s, api, url, io);
 }
 void plain_canceled(stage& s) { canceled(s, s.at().plain); }
 void tls_canceled(stage& s) { canceled(s, s.at().tls); }
@@ -295,7 +306,7 @@ void coroutine(stage& s, const std::string& url) {
   });
   run(s, io);
   s.end();
-  next_call(s, api, io);
+  next_call(s, api, url, io);
 }
 void plain_coroutine(stage& s) { coroutine(s, s.at().plain); }
 void tls_coroutine(stage& s) { coroutine(s, s.at().tls); }

@@ -30,7 +30,8 @@ struct report {
   std::atomic<int> escaped{0};  ///< Exceptions out of the caller's own io_context::run().
   std::atomic<bool> set_up{false};
   std::atomic<bool> over{false};
-  std::atomic<bool> next_failed{false};  ///< The call after the trouble.
+  std::atomic<bool> next_failed{false};   ///< The call after the trouble.
+  std::atomic<bool> fresh_failed{false};  ///< And one of another client, made after it.
   std::atomic<bool> done{false};
   std::array<char, 160> words{};  ///< Of that failure.
 };
@@ -98,6 +99,10 @@ class stage {
     to_.next_failed = true;
     failure.copy(to_.words.data(), to_.words.size() - 1);
   }
+
+  [[nodiscard]] bool next_went_well() const noexcept { return !to_.next_failed; }
+  /// Nor does it go well for somebody who begins anew.
+  void spoilt() noexcept { to_.fresh_failed = true; }
 
  private:
   report& to_;

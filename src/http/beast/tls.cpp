@@ -67,9 +67,25 @@ std::string openssl_reason(unsigned long code = ERR_peek_error()) {
   return "OpenSSL error " + std::to_string(code);
 }
 
+bool is_about_memory(unsigned long code) noexcept {
+  return ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+}
+
+/// Whether OpenSSL complains about memory among others, or about nothing, as it does where it found
+/// none to complain with. Takes the complaints away.
+bool openssl_lacks_memory() noexcept {
+  unsigned long code = ERR_get_error();
+  bool lacks = code == 0;
+  for (; code != 0; code = ERR_get_error()) lacks = lacks || is_about_memory(code);
+  return lacks;
+}
+
 // --- own files ---------------------------------------------------------------------------------
 
+/// Of an error of OpenSSL's, before the complaints are taken away.
 [[noreturn]] void bad_credentials(const std::string& what, const std::string& why) {
+  if (is_about_memory(ERR_peek_error()) || is_about_memory(ERR_peek_last_error()))
+    throw std::bad_alloc();
   throw call_error(error(make_error_code(errc::tls_bad_credentials), what + ": " + why));
 }
 
@@ -132,6 +148,18 @@ void trust(SSL_CTX* ctx, const pem_text& pem) {
   X509_STORE* store = SSL_CTX_get_cert_store(ctx);
   for (const x509_ptr& one : parse_certificates(pem))
     if (X509_STORE_add_cert(store, one.get()) != 1) bad_credentials(pem.what, openssl_reason());
+}
+
+/// OpenSSL reads a root's extensions when it first needs them, and distrusts it for ever if it finds
+/// no memory just then; so they are read now.
+void read_extensions(X509_STORE* store) {
+  const STACK_OF(X509_OBJECT)* all = X509_STORE_get0_objects(store);
+  ERR_clear_error();
+  for (int i = 0; i < sk_X509_OBJECT_num(all); ++i)
+    if (X509* root = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i)))
+      X509_check_purpose(root, -1, 0);
+  if (is_about_memory(ERR_peek_last_error())) throw std::bad_alloc();
+  ERR_clear_error();
 }
 
 void load_trust(SSL_CTX* ctx, const tls_options& options) {
@@ -382,6 +410,7 @@ tls_context::tls_context(const tls_options& options, tls_peer peer)
   static constexpr unsigned char protocols[] = "\x08http/1.1";
   SSL_CTX_set_alpn_protos(ctx, protocols, sizeof protocols - 1);
   load_trust(ctx, options);
+  read_extensions(SSL_CTX_get_cert_store(ctx));
   load_own_certificate(ctx, options);
 
   X509_VERIFY_PARAM* verify = SSL_CTX_get0_param(ctx);
@@ -457,7 +486,7 @@ tls_session::tls_session(std::shared_ptr<tls_context> context) : context_(std::m
   BIO* bio = ssl_ ? BIO_new(context_->bio_method_.get()) : nullptr;
   if (bio == nullptr) {
     broken_ = true;
-    failure_ = error(make_error_code(errc::tls_handshake_failed), "OpenSSL: " + openssl_reason());
+    failure_ = hawser::detail::out_of_memory();  // there is no other reason
     return;
   }
   BIO_set_data(bio, this);
@@ -540,13 +569,14 @@ void tls_session::end() noexcept {
 
 tls_session::result tls_session::fail() {
   broken_ = true;
-  if (out_of_memory_) {
+  const unsigned long first = ERR_peek_error();
+  const unsigned long last = ERR_peek_last_error();
+  if (openssl_lacks_memory() || out_of_memory_ || verify_error_ == X509_V_ERR_OUT_OF_MEM) {
     failure_ = hawser::detail::out_of_memory();
-    ERR_clear_error();
     return result::failed;
   }
-  const int reason = ERR_GET_REASON(ERR_peek_error());
-  refused_ = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL && is_refusal(reason);
+  const int reason = ERR_GET_REASON(first);
+  refused_ = ERR_GET_LIB(first) == ERR_LIB_SSL && is_refusal(reason);
   const bool unverified = !handshaken_ && verify_error_ != X509_V_OK;
   // A refusal may come when the handshake is over on our side only.
   const bool stood = handshaken_ && !refused_;
@@ -557,15 +587,14 @@ tls_session::result tls_session::fail() {
     if (unverified)
       failure_ = explain_verification();
     else if (stood)  // the first complaint is the cipher's, the last one what it means for TLS
-      failure_ = error(failure_.code(), "host '" + context_->peer().host +
-                                            "': " + openssl_reason(ERR_peek_last_error()));
+      failure_ =
+          error(failure_.code(), "host '" + context_->peer().host + "': " + openssl_reason(last));
     else
       failure_ =
-          error(failure_.code(), "host '" + context_->peer().host + "': " + openssl_reason() +
+          error(failure_.code(), "host '" + context_->peer().host + "': " + openssl_reason(first) +
                                      std::string(remedy_for(reason)));
   } catch (const std::bad_alloc&) {  // the code alone
   }
-  ERR_clear_error();
   return result::failed;
 }
 
