@@ -11,17 +11,25 @@ std::span<const limit> limits() {
        "without them as long as the process lives; no client can make TLS connections then",
        call::memory,
        {ending::spoilt},
-       {"CRYPTO_"}},
+       {"libcrypto.so"}},
+      {"the C library's look-up of names",
+       "getaddrinfo of glibc 2.36 breaks off, or fails for as long as the process lives, when the "
+       "first look-up finds no memory for what it reads from /etc",
+       call::memory,
+       {ending::crash, ending::spoilt},
+       {"getaddrinfo"}},
   };
   return known;
 }
 
 const limit* explains(const failure& how, ending end,
-                      const std::vector<std::vector<std::string>>& places) {
+                      std::span<const std::vector<std::string>> places) {
+  if (places.empty()) return nullptr;
   for (const limit& l : limits()) {
     if (l.what != how.what || std::find(l.endings.begin(), l.endings.end(), end) == l.endings.end())
       continue;
-    for (const auto& functions : places)
+    // What crashed is where it crashed; of anything else the cause is one that failed.
+    for (const auto& functions : places.first(end == ending::crash ? 1 : places.size()))
       if (std::all_of(l.functions.begin(), l.functions.end(), [&](std::string_view wanted) {
             return std::any_of(functions.begin(), functions.end(), [&](const std::string& f) {
               return f.find(wanted) != std::string::npos;

@@ -26,6 +26,6 @@ struct limit {
 /// The one that explains how a point ended; null for none. `places` are the functions of each place
 /// where something failed, innermost first, those of a crash among them.
 [[nodiscard]] const limit* explains(const failure& how, ending end,
-                                    const std::vector<std::vector<std::string>>& places);
+                                    std::span<const std::vector<std::string>> places);
 
 }  // namespace hawser::test

@@ -64,10 +64,9 @@ std::string symbols::name_of(const void* address) const {
   if (it != functions_.begin() && at - std::prev(it)->begin < std::prev(it)->size)
     return demangled(std::prev(it)->name.c_str());
   Dl_info about{};
-  if (::dladdr(reinterpret_cast<const void*>(at), &about) != 0 && about.dli_sname != nullptr)
-    return demangled(about.dli_sname);
-  if (about.dli_fname != nullptr) return "? in " + std::string(about.dli_fname);
-  return "?";
+  if (::dladdr(reinterpret_cast<const void*>(at), &about) == 0) return "?";
+  const std::string name = about.dli_sname != nullptr ? demangled(about.dli_sname) : "?";
+  return about.dli_fname != nullptr ? name + " in " + about.dli_fname : name;
 }
 
 }  // namespace hawser::test

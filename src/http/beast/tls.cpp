@@ -7,6 +7,8 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -78,6 +80,20 @@ bool openssl_lacks_memory() noexcept {
   bool lacks = code == 0;
   for (; code != 0; code = ERR_get_error()) lacks = lacks || is_about_memory(code);
   return lacks;
+}
+
+/// OpenSSL makes its algorithms of one sort when the first is asked for, and when it finds no memory
+/// just then the process is without them for ever. So that is done before there are calls.
+void make_algorithms() {
+  ERR_clear_error();
+  EVP_KDF_free(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
+  EVP_MAC_free(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
+  EVP_RAND_free(EVP_RAND_fetch(nullptr, "CTR-DRBG", nullptr));
+  EVP_KEYEXCH_free(EVP_KEYEXCH_fetch(nullptr, "X25519", nullptr));
+  EVP_SIGNATURE_free(EVP_SIGNATURE_fetch(nullptr, "RSA", nullptr));
+  if (is_about_memory(ERR_peek_error()) || is_about_memory(ERR_peek_last_error()))
+    throw std::bad_alloc();
+  ERR_clear_error();
 }
 
 // --- own files ---------------------------------------------------------------------------------
@@ -392,6 +408,7 @@ tls_context::tls_context(const tls_options& options, tls_peer peer)
   // "api.test." is the same host; neither SNI nor certificates spell the last dot (RFC 6066).
   if (!peer_.is_address && peer_.host.size() > 1 && peer_.host.back() == '.') peer_.host.pop_back();
   if (!bio_method_ || !ctx_) bad_credentials("TLS", openssl_reason());
+  make_algorithms();
   SSL_CTX* ctx = ctx_.get();
   SSL_CTX_set_app_data(ctx, this);
   SSL_CTX_set_security_level(ctx, 2);
