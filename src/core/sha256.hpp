@@ -4,6 +4,8 @@
 //   hawser::digest256 mac = keyed.of("message");
 #pragma once
 
+#include "hawser/core/export.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +17,7 @@ namespace hawser::inline v0 {
 using digest256 = std::array<unsigned char, 32>;
 
 /// FIPS 180-4 section 6.2. Wipes itself when destroyed, since it may have taken in a key.
-class sha256 {
+class HAWSER_API sha256 {
  public:
   sha256() noexcept = default;
   sha256(const sha256&) noexcept = default;
@@ -49,6 +51,6 @@ class hmac_sha256 {
 };
 
 /// The first `bytes` of a digest in lower-case hexadecimal.
-[[nodiscard]] std::string hex(const digest256& digest, std::size_t bytes = 32);
+[[nodiscard]] HAWSER_API std::string hex(const digest256& digest, std::size_t bytes = 32);
 
 }  // namespace hawser::inline v0

@@ -897,12 +897,17 @@ class arrival {
   arrival& operator=(const arrival&) = delete;
   arrival& operator=(arrival&&) = delete;
   ~arrival() {
-    if (room_)
-      room_->put(error(errc::client_closed, "the context of its environment was destroyed"));
+    if (room_) room_->put(gone());
   }
   void operator()(result<T> r) { std::exchange(room_, nullptr)->put(std::move(r)); }
 
  private:
+  static error gone() noexcept try {
+    return {errc::client_closed, "the context of its environment was destroyed"};
+  } catch (const std::bad_alloc&) {  // as when the call could not be begun for want of it
+    return errc::client_closed;
+  }
+
   std::shared_ptr<waiting_room<T>> room_;
 };
 

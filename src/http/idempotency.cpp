@@ -4,13 +4,11 @@
 #include "hawser/http/method.hpp"
 
 #include "core/printable.hpp"
+#include "core/sha256.hpp"
 #include "http/bytes.hpp"
-
-#include <openssl/evp.h>
 
 #include <array>
 #include <optional>
-#include <stdexcept>
 #include <utility>
 
 namespace hawser::inline v0::http {
@@ -312,17 +310,7 @@ result<void> apply_idempotency_key(const idempotency_profile& profile, std::stri
 
 std::string fingerprint(std::string_view key) {
   constexpr std::size_t bytes_shown = 6;
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  if (EVP_Digest(key.data(), key.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
-      size < bytes_shown)
-    throw std::runtime_error("hawser: OpenSSL has no SHA-256");
-  std::string out;
-  for (std::size_t i = 0; i < bytes_shown; ++i) {
-    out += hex_digits[digest[i] >> 4];
-    out += hex_digits[digest[i] & 15];
-  }
-  return out;
+  return hawser::hex(sha256::of(key), bytes_shown);
 }
 
 }  // namespace hawser::inline v0::http

@@ -10,6 +10,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -67,6 +69,9 @@ namespace detail {
 // executor's timer, the dearest part, on every call.
 constexpr auto tick_length = std::chrono::milliseconds(50);
 
+// Between tries to begin a wait for which there was no memory.
+constexpr auto pause_between_tries = std::chrono::milliseconds(1);
+
 /// One Asio timer that drives the queue. Destroyed with its owner; pending waits hold no reference.
 class driver : public std::enable_shared_from_this<driver> {
  public:
@@ -107,8 +112,10 @@ class driver : public std::enable_shared_from_this<driver> {
     wait(std::shared_ptr<detail::operation_memory> memory, std::weak_ptr<driver> who,
          std::uint64_t turn)
         : memory_(std::move(memory)), who_(std::move(who)), turn_(turn) {}
+    // The memory stays with the other one, too: when starting fails, Asio gives it back through the
+    // handler that was moved from.
     wait(wait&& other) noexcept
-        : memory_(std::move(other.memory_)),
+        : memory_(other.memory_),
           who_(std::move(other.who_)),
           turn_(other.turn_),
           live_(std::exchange(other.live_, false)) {}
@@ -117,7 +124,12 @@ class driver : public std::enable_shared_from_this<driver> {
     wait& operator=(wait&&) = delete;
     ~wait() {
       if (!live_) return;
-      if (const auto d = who_.lock(); d && !d->starting_.load()) d->abandon();
+      const auto d = who_.lock();
+      if (!d || d->starting_.load()) return;
+      if (std::uncaught_exceptions() > unwinding_)
+        d->wait_lost();
+      else
+        d->abandon();
     }
     [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(*memory_); }
     void operator()(const boost::system::error_code& ec) {
@@ -135,6 +147,34 @@ class driver : public std::enable_shared_from_this<driver> {
     std::weak_ptr<driver> who_;
     std::uint64_t turn_;
     bool live_ = true;
+    int unwinding_ = std::uncaught_exceptions();
+  };
+
+  /// Comes in a later turn of the executor, when there may be memory again.
+  class another_try {
+   public:
+    using allocator_type = detail::operation_allocator<void>;
+
+    another_try(std::shared_ptr<detail::operation_memory> memory, std::weak_ptr<driver> who)
+        : memory_(std::move(memory)), who_(std::move(who)) {}
+    another_try(another_try&& other) noexcept
+        : memory_(other.memory_), who_(std::exchange(other.who_, {})) {}
+    another_try(const another_try&) = delete;
+    another_try& operator=(const another_try&) = delete;
+    another_try& operator=(another_try&&) = delete;
+    ~another_try() {
+      if (std::uncaught_exceptions() > unwinding_) return;  // whoever posted it has another
+      if (const auto d = who_.lock()) d->abandon();
+    }
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(*memory_); }
+    void operator()() {
+      if (const auto d = std::exchange(who_, {}).lock()) d->try_again();
+    }
+
+   private:
+    std::shared_ptr<detail::operation_memory> memory_;
+    std::weak_ptr<driver> who_;
+    int unwinding_ = std::uncaught_exceptions();
   };
 
   void wait_locked(time_point next) {
@@ -148,10 +188,46 @@ class driver : public std::enable_shared_from_this<driver> {
       timer_.async_wait(wait(memory_, weak_from_this(), ++turn_));
       waiting_ = true;
     } catch (const std::bad_alloc&) {
-      // An earlier wait has our memory; it was cancelled just now, and looks again when it ends.
       waiting_ = false;
     }
     starting_.store(false);
+    if (!waiting_) try_later_locked();
+  }
+
+  /// A wait that could not begin is tried again until it can: nobody else would. Other executors
+  /// than an io_context's need memory to take a handler, and are asked until they find some.
+  void try_later_locked() noexcept {
+    if (std::exchange(trying_, true)) return;
+    const asio::any_io_executor executor = timer_.get_executor();
+    if (const auto* io = executor.target<asio::io_context::executor_type>()) {
+      asio::post(*io, another_try(memory_of_try_, weak_from_this()));
+      return;
+    }
+    for (;;) {
+      try {
+        asio::post(executor, another_try(memory_of_try_, weak_from_this()));
+        return;
+      } catch (const std::bad_alloc&) {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+  /// Time goes on without the executor's timer, too: what is due meanwhile expires here.
+  void try_again() {
+    {
+      std::unique_lock lock(mutex_);
+      fired_.wait_for(lock, pause_between_tries, [this] { return source_ == nullptr; });
+      trying_ = false;
+    }
+    fire(no_turn);
+  }
+
+  /// The executor, which is none of an io_context's own, had no memory for the end of a wait.
+  void wait_lost() noexcept {
+    const std::lock_guard lock(mutex_);
+    waiting_ = false;
+    if (source_ != nullptr) try_later_locked();
   }
 
   void look_again() {
@@ -202,9 +278,13 @@ class driver : public std::enable_shared_from_this<driver> {
   time_source* source_;
   asio::steady_timer timer_;
   std::shared_ptr<detail::operation_memory> memory_ = std::make_shared<detail::operation_memory>();
+  std::shared_ptr<detail::operation_memory> memory_of_try_ =
+      std::make_shared<detail::operation_memory>();
   time_point armed_for_ = never;
-  std::uint64_t turn_ = 0;
+  static constexpr std::uint64_t no_turn = 0;
+  std::uint64_t turn_ = no_turn;
   bool waiting_ = false;
+  bool trying_ = false;                // another try is on its way
   std::atomic<bool> starting_{false};  // a wait; one that dies meanwhile died for want of memory
   bool firing_ = false;
   std::thread::id firing_thread_;

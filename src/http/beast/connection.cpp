@@ -13,7 +13,9 @@
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace hawser::inline v0::http::beast {
@@ -31,7 +33,9 @@ bool would_block(const error_code& ec) noexcept {
 }
 
 const headers& or_none(const headers* h) noexcept {
-  static const auto& none = *new headers;  // threads may still ask as the process ends
+  // Never destroyed: threads may still ask as the process ends. Nor does it take memory.
+  alignas(headers) static std::byte room[sizeof(headers)];
+  static const headers& none = *new (room) headers;
   return h != nullptr ? *h : none;
 }
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <new>
 
 namespace hawser::inline v0::http::beast {
 
@@ -43,7 +44,8 @@ struct farewell {
   std::condition_variable left;
 
   static farewell& instance() {
-    static auto& only = *new farewell;
+    alignas(farewell) static std::byte room[sizeof(farewell)];
+    static auto& only = *new (room) farewell;
     return only;
   }
 };
@@ -82,8 +84,11 @@ openssl_use::~openssl_use() {
 }
 
 void openssl_use::begin() noexcept {
-  [[maybe_unused]] static const bool told =
-      (farewell::instance(), OPENSSL_atexit(wait_for_users) == 1);
+  static std::atomic<bool> told{false};  // not for want of memory: then the next one may be
+  if (!told.exchange(true)) {
+    (void)farewell::instance();
+    if (OPENSSL_atexit(wait_for_users) != 1) told.store(false);
+  }
   const std::uint32_t here = hawser::detail::process_generation();
   if (counted_in.exchange(here) == here) return;
   for (shard& s : shards) s.users.store(0);  // of a parent's threads, which are not here

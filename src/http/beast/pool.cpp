@@ -38,9 +38,14 @@ class posted_end {
   using allocator_type = hawser::detail::operation_allocator<void>;
 
   posted_end(exchange& who, error_code ec, evidence delivery, std::string detail) noexcept
-      : who_(&who), ec_(ec), delivery_(delivery), detail_(std::move(detail)) {}
+      : who_(&who),
+        memory_(&who.running.memory),
+        ec_(ec),
+        delivery_(delivery),
+        detail_(std::move(detail)) {}
   posted_end(posted_end&& other) noexcept
       : who_(std::exchange(other.who_, nullptr)),
+        memory_(other.memory_),
         ec_(other.ec_),
         delivery_(other.delivery_),
         detail_(std::move(other.detail_)) {}
@@ -52,12 +57,13 @@ class posted_end {
     if (who_ != nullptr && std::uncaught_exceptions() <= unwinding_) who_->on_abandoned();
   }
   [[nodiscard]] allocator_type get_allocator() const noexcept {
-    return allocator_type(who_->running.memory);
+    return allocator_type(*memory_);  // also of one that was moved from
   }
   void operator()() { std::exchange(who_, nullptr)->on_done(ec_, delivery_, std::move(detail_)); }
 
  private:
   exchange* who_;
+  hawser::detail::operation_memory* memory_;
   error_code ec_;
   evidence delivery_;
   std::string detail_;

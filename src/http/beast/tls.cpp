@@ -7,6 +7,8 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -67,9 +69,39 @@ std::string openssl_reason(unsigned long code = ERR_peek_error()) {
   return "OpenSSL error " + std::to_string(code);
 }
 
+bool is_about_memory(unsigned long code) noexcept {
+  return ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+}
+
+/// Whether OpenSSL complains about memory among others, or about nothing, as it does where it found
+/// none to complain with. Takes the complaints away.
+bool openssl_lacks_memory() noexcept {
+  unsigned long code = ERR_get_error();
+  bool lacks = code == 0;
+  for (; code != 0; code = ERR_get_error()) lacks = lacks || is_about_memory(code);
+  return lacks;
+}
+
+/// OpenSSL makes its algorithms of one sort when the first is asked for, and when it finds no memory
+/// just then the process is without them for ever. So that is done before there are calls.
+void make_algorithms() {
+  ERR_clear_error();
+  EVP_KDF_free(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
+  EVP_MAC_free(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
+  EVP_RAND_free(EVP_RAND_fetch(nullptr, "CTR-DRBG", nullptr));
+  EVP_KEYEXCH_free(EVP_KEYEXCH_fetch(nullptr, "X25519", nullptr));
+  EVP_SIGNATURE_free(EVP_SIGNATURE_fetch(nullptr, "RSA", nullptr));
+  if (is_about_memory(ERR_peek_error()) || is_about_memory(ERR_peek_last_error()))
+    throw std::bad_alloc();
+  ERR_clear_error();
+}
+
 // --- own files ---------------------------------------------------------------------------------
 
+/// Of an error of OpenSSL's, before the complaints are taken away.
 [[noreturn]] void bad_credentials(const std::string& what, const std::string& why) {
+  if (is_about_memory(ERR_peek_error()) || is_about_memory(ERR_peek_last_error()))
+    throw std::bad_alloc();
   throw call_error(error(make_error_code(errc::tls_bad_credentials), what + ": " + why));
 }
 
@@ -144,11 +176,22 @@ void trust_the_systems(X509_STORE* store) {
   const system_roots from = system_roots::here();
   ERR_clear_error();
   const bool loaded = X509_STORE_load_file(store, from.file.c_str()) == 1;
-  if (!loaded && ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE)
-    throw std::bad_alloc();
+  if (!loaded && is_about_memory(ERR_peek_last_error())) throw std::bad_alloc();
   ERR_clear_error();  // there may be no such file
   if (X509_STORE_load_path(store, from.directory.c_str()) != 1)
     bad_credentials("the system's store of authorities", openssl_reason());
+}
+
+/// OpenSSL reads a root's extensions when it first needs them, and distrusts it for ever if it finds
+/// no memory just then; so they are read now.
+void read_extensions(X509_STORE* store) {
+  const STACK_OF(X509_OBJECT)* all = X509_STORE_get0_objects(store);
+  ERR_clear_error();
+  for (int i = 0; i < sk_X509_OBJECT_num(all); ++i)
+    if (X509* root = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i)))
+      X509_check_purpose(root, -1, 0);
+  if (is_about_memory(ERR_peek_last_error())) throw std::bad_alloc();
+  ERR_clear_error();
 }
 
 root_store load_trust(const tls_options& options) {
@@ -157,6 +200,7 @@ root_store load_trust(const tls_options& options) {
   if (options.ca_file) trust(store.get(), read_pem("ca_file", *options.ca_file));
   if (options.ca_pem) trust(store.get(), {"tls.ca_pem", *options.ca_pem});
   if (!options.ca_file && !options.ca_pem) trust_the_systems(store.get());
+  read_extensions(store.get());
   return store;
 }
 
@@ -382,6 +426,7 @@ tls_context::tls_context(const tls_options& options, tls_peer peer, trusted_root
   // "api.test." is the same host; neither SNI nor certificates spell the last dot (RFC 6066).
   if (!peer_.is_address && peer_.host.size() > 1 && peer_.host.back() == '.') peer_.host.pop_back();
   if (!bio_method_ || !ctx_) bad_credentials("TLS", openssl_reason());
+  make_algorithms();
   SSL_CTX* ctx = ctx_.get();
   SSL_CTX_set_app_data(ctx, this);
   SSL_CTX_set_security_level(ctx, 2);
@@ -482,7 +527,7 @@ tls_session::tls_session(std::shared_ptr<tls_context> context) : context_(std::m
   BIO* bio = ssl_ ? BIO_new(context_->bio_method_.get()) : nullptr;
   if (bio == nullptr) {
     broken_ = true;
-    failure_ = error(make_error_code(errc::tls_handshake_failed), "OpenSSL: " + openssl_reason());
+    failure_ = hawser::detail::out_of_memory();  // there is no other reason
     return;
   }
   BIO_set_data(bio, this);
@@ -565,13 +610,14 @@ void tls_session::end() noexcept {
 
 tls_session::result tls_session::fail() {
   broken_ = true;
-  if (out_of_memory_) {
+  const unsigned long first = ERR_peek_error();
+  const unsigned long last = ERR_peek_last_error();
+  if (openssl_lacks_memory() || out_of_memory_ || verify_error_ == X509_V_ERR_OUT_OF_MEM) {
     failure_ = hawser::detail::out_of_memory();
-    ERR_clear_error();
     return result::failed;
   }
-  const int reason = ERR_GET_REASON(ERR_peek_error());
-  refused_ = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_SSL && is_refusal(reason);
+  const int reason = ERR_GET_REASON(first);
+  refused_ = ERR_GET_LIB(first) == ERR_LIB_SSL && is_refusal(reason);
   const bool unverified = !handshaken_ && verify_error_ != X509_V_OK;
   // A refusal may come when the handshake is over on our side only.
   const bool stood = handshaken_ && !refused_;
@@ -582,15 +628,14 @@ tls_session::result tls_session::fail() {
     if (unverified)
       failure_ = explain_verification();
     else if (stood)  // the first complaint is the cipher's, the last one what it means for TLS
-      failure_ = error(failure_.code(), "host '" + context_->peer().host +
-                                            "': " + openssl_reason(ERR_peek_last_error()));
+      failure_ =
+          error(failure_.code(), "host '" + context_->peer().host + "': " + openssl_reason(last));
     else
       failure_ =
-          error(failure_.code(), "host '" + context_->peer().host + "': " + openssl_reason() +
+          error(failure_.code(), "host '" + context_->peer().host + "': " + openssl_reason(first) +
                                      std::string(remedy_for(reason)));
   } catch (const std::bad_alloc&) {  // the code alone
   }
-  ERR_clear_error();
   return result::failed;
 }
 
