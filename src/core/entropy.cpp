@@ -55,9 +55,9 @@ system_entropy::system_entropy() noexcept
 
 std::uint64_t system_entropy::next() noexcept {
   const std::uint32_t here = detail::process_generation();
-  if (seeded_in_.load(std::memory_order_relaxed) != here) {
+  if (seeded_in_.load(std::memory_order_acquire) != here) {
     seed(seed_of_this_process());
-    seeded_in_.store(here, std::memory_order_relaxed);
+    seeded_in_.store(here, std::memory_order_release);
   }
   return seeded_entropy::next();
 }

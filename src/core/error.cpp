@@ -105,6 +105,8 @@ constexpr entry table[] = {
      "the server asks for fewer calls (429); wait as long as it says, and call less often"},
     {errc::json_malformed, "json_malformed", "the text is not one JSON value"},
     {errc::json_too_deep, "json_too_deep", "the JSON is nested deeper than limits.json_depth"},
+    {errc::json_too_large, "json_too_large",
+     "the JSON would take more memory than limits.json_bytes"},
     {errc::json_wrong_type, "json_wrong_type", "the JSON has another shape than was asked for"},
     {errc::no_content, "no_content", "the answer has no content to read a value from"},
     {errc::tls_handshake_failed, "tls_handshake_failed",

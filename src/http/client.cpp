@@ -309,7 +309,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     std::optional<response> given;
     if (!source.produce(typeid(response), &given, failed) || !given) return false;
     *answer_ = std::move(*given);
-    answer_->set_json_depth(state_->options.bounds.json_depth);
+    answer_->set_json_limits(state_->options.bounds);
     answer_->set_masks(state_->policies.plan()->masks);
     answer_->set_story({});  // another call's, and the next
     answer_->set_judgement({});
@@ -376,7 +376,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     exchange::method = &request_.method();
     exchange::default_headers = &state_->options.default_headers;
     exchange::answer = answer_;
-    answer_->set_json_depth(state_->options.bounds.json_depth);
+    answer_->set_json_limits(state_->options.bounds);
     answer_->set_masks(state_->policies.plan()->masks);
     if (options_.name.empty()) options_.name = request_.name();
     if (options_.key.empty() && is_route()) options_.key = request_.name();
@@ -594,7 +594,7 @@ class client::call final : public hawser::detail::async_operation, private excha
     earlier_->failure = std::move(failure_);
     if (!answered_) return;
     earlier_->answer = std::move(*answer_);
-    answer_->set_json_depth(state_->options.bounds.json_depth);
+    answer_->set_json_limits(state_->options.bounds);
     answer_->set_masks(state_->policies.plan()->masks);
   }
 

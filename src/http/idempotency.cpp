@@ -8,6 +8,7 @@
 #include "http/bytes.hpp"
 
 #include <array>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -140,7 +141,8 @@ class json_text {
   std::size_t at_ = 0;
 };
 
-constexpr limits as_deep_as_we_send{.json_depth = detail::most_levels_sent};
+constexpr limits as_deep_as_we_send{.json_depth = detail::most_levels_sent,
+                                    .json_bytes = std::numeric_limits<std::size_t>::max()};
 
 // The body with the key in it.
 result<std::string> with_key(const idempotency_profile& profile, std::string_view key,

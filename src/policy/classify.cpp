@@ -22,7 +22,8 @@ bool never_left(const error_code& ec) noexcept {
 /// its status it may be a gateway's, which does not know what became of the request.
 bool was_answered(const error_code& ec) noexcept {
   return ec == errc::client_error || ec == errc::unexpected_status || ec == errc::json_malformed ||
-         ec == errc::json_too_deep || ec == errc::json_wrong_type || ec == errc::no_content;
+         ec == errc::json_too_deep || ec == errc::json_too_large || ec == errc::json_wrong_type ||
+         ec == errc::no_content;
 }
 
 }  // namespace

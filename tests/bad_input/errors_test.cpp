@@ -66,6 +66,7 @@ const row rows[] = {
     {errc::too_many_requests, broken_off, "asks for fewer calls (429)", "wait as long as it says"},
     {errc::json_malformed, broken, "not one JSON value", ""},
     {errc::json_too_deep, broken, "nested deeper", "limits.json_depth"},
+    {errc::json_too_large, broken, "more memory", "limits.json_bytes"},
     {errc::json_wrong_type, broken, "another shape", ""},
     {errc::no_content, broken, "no content", ""},
     {errc::tls_handshake_failed, insecure, "handshake failed", "check versions"},

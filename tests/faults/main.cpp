@@ -8,6 +8,7 @@
 #include "faults/symbols.hpp"
 
 #include <netdb.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -123,7 +124,7 @@ class loop {
 
   [[nodiscard]] std::array<std::size_t, calls> dry_run(const scenario& what) {
     point p(what, servers_.at(), {}, 20s);
-    while (!p.ended()) ::usleep(1000);
+    while (!p.ended()) ::poll(nullptr, 0, 1);
     if (p.how_it_ended() != ending::good)
       throw std::runtime_error(std::string(what.name) + " ends with " + text(p.how_it_ended()) +
                                " where nothing fails: " + p.said().words.data());
@@ -159,7 +160,7 @@ class loop {
         if (reached || it->how_it_ended() != ending::good) judge(what, *it, sum);
         it = running.erase(it);
       }
-      if (!some) ::usleep(300);
+      if (!some) ::poll(nullptr, 0, 1);
     }
     return sum;
   }
@@ -184,7 +185,7 @@ class loop {
   /// The machine may be busy.
   [[nodiscard]] bool is_merely_slow(const scenario& what, const failure& how) {
     point again(what, servers_.at(), how, 12s);
-    while (!again.ended()) ::usleep(1000);
+    while (!again.ended()) ::poll(nullptr, 0, 1);
     return again.how_it_ended() == ending::good;
   }
 

@@ -1,7 +1,11 @@
 #include "hawser/http/json.hpp"
 
 #include "http/expect_error.hpp"
+#include "support/allocations.hpp"
+#include "support/sanitizers.hpp"
 
+#include <malloc.h>
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <optional>
@@ -116,6 +120,92 @@ TEST(Json, SurvivesAHundredThousandLevels) {
     expect_error(parse_json(text).error(), errc::json_too_deep, condition::bad_response,
                  {"64 levels", "limits.json_depth", "raise"});
   }
+}
+
+namespace shapes {
+
+std::string repeated(std::string_view one, std::size_t times) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < times; ++i) text.append(i == 0 ? "" : ",").append(one);
+  return text + "]";
+}
+
+std::string members(std::size_t times, std::size_t key_size) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < times; ++i) {
+    std::string key = std::to_string(i);
+    key.insert(0, key_size - std::min(key_size, key.size()), 'k');
+    text.append(i == 0 ? "\"" : ",\"").append(key).append("\":0");
+  }
+  return text + "}";
+}
+
+const std::vector<std::string>& all() {
+  static const std::vector<std::string> texts = {
+      repeated("{}", 50000),
+      repeated("[]", 50000),
+      repeated("0", 70000),
+      repeated("1.5", 70000),
+      repeated("[0]", 50000),
+      repeated("\"\"", 50000),
+      repeated("\"123456789012345\"", 50000),
+      repeated("\"1234567890123456\"", 50000),
+      repeated("{\"a\":{}}", 30000),
+      repeated("{\"a_long_key_of_30_characters___\":\"a\"}", 30000),
+      members(50000, 5),
+      members(50000, 40),
+      "\"" + std::string(100000, 'x') + "\"",
+  };
+  return texts;
+}
+
+}  // namespace shapes
+
+/// By `[{},{},...]` 15 MB of text would take half a gigabyte.
+TEST(Json, ARefusedTextHasNotTakenMoreThanItsLimit) {
+  if (!allocations_are_counted()) GTEST_SKIP();
+  static std::size_t taken;
+  for (const std::string& text : shapes::all()) {
+    SCOPED_TRACE(text.substr(0, 30));
+    constexpr std::size_t most = 100'000;
+    taken = 0;
+    ask_at_allocations([](std::size_t size) noexcept {
+      taken += size;
+      return false;
+    });
+    const auto parsed = parse_json(text, {.json_bytes = most});
+    ask_at_allocations(nullptr);
+    expect_error(parsed.error(), errc::json_too_large, condition::bad_response,
+                 {"limits.json_bytes", "100000 bytes of memory", "raise it"});
+    // The parser's own buffer for a string or number beside it, as it grows.
+    EXPECT_LE(taken, 3 * most + 4 * std::min<std::size_t>(text.size(), 110'000));
+  }
+}
+
+TEST(Json, CountsAtLeastWhatTheValuesTake) {
+  if (under_asan || under_tsan) GTEST_SKIP() << "another malloc";
+  const auto in_use = [] {
+    const struct mallinfo2 all = ::mallinfo2();
+    return all.uordblks + all.hblkhd;
+  };
+  for (const std::string& text : shapes::all()) {
+    SCOPED_TRACE(text.substr(0, 30));
+    const std::size_t before = in_use();
+    const auto parsed = parse_json(text);
+    ASSERT_TRUE(parsed) << parsed.error().message();
+    const std::size_t takes = in_use() - before;
+    EXPECT_EQ(parse_json(text, {.json_bytes = takes - 64}).error(), errc::json_too_large) << takes;
+  }
+}
+
+TEST(Json, SizeCountsAtBothEdges) {
+  EXPECT_TRUE(parse_json("[]", {.json_bytes = 32}));
+  EXPECT_EQ(parse_json("[]", {.json_bytes = 31}).error(), errc::json_too_large);
+  EXPECT_TRUE(parse_json("1", {.json_bytes = 0}));
+  EXPECT_TRUE(parse_json("[1,2]", {.json_bytes = 32 + 2 * 48}));
+  EXPECT_EQ(parse_json("[1,2]", {.json_bytes = 31 + 2 * 48}).error(), errc::json_too_large);
+  EXPECT_EQ(parse_json(shapes::repeated("{}", 2'000'000)).error(), errc::json_too_large)
+      << "by default";
 }
 
 TEST(Json, DepthCountsAtBothEdges) {

@@ -83,6 +83,7 @@ enum class errc {
   // JSON. condition::bad_response.
   json_malformed = 110,  ///< Not JSON (RFC 8259), or bytes after it.
   json_too_deep,         ///< `limits::json_depth`.
+  json_too_large,        ///< `limits::json_bytes`.
   json_wrong_type,       ///< JSON of another shape than asked for.
   no_content,            ///< An answer without a body, where a value was asked for.
 

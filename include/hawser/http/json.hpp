@@ -26,7 +26,8 @@
 namespace hawser::inline v0::http {
 
 /// Reads one JSON value (RFC 8259) that takes up all of `text`. errc::json_malformed with the byte
-/// where reading stopped, errc::json_too_deep beyond `l.json_depth`. The text is never quoted.
+/// where reading stopped, errc::json_too_deep beyond `l.json_depth`, errc::json_too_large beyond
+/// `l.json_bytes`, of which no more is taken before it is known. The text is never quoted.
 [[nodiscard]] HAWSER_API result<nlohmann::json> parse_json(std::string_view text,
                                                            const limits& l = {});
 

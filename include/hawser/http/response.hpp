@@ -73,22 +73,23 @@ class HAWSER_API response {
   /// Whether the status is 2xx.
   [[nodiscard]] bool ok() const noexcept { return status_ >= 200 && status_ < 300; }
 
-  /// The body as JSON, of any status, at most as deep as its client's `limits::json_depth` says.
-  /// errc::json_malformed, errc::json_too_deep; errc::no_content for an answer without a body.
+  /// The body as JSON, of any status, at most as deep and large as its client's
+  /// `limits::json_depth` and `limits::json_bytes` say. errc::json_malformed, errc::json_too_deep,
+  /// errc::json_too_large; errc::no_content for an answer without a body.
   [[nodiscard]] result<nlohmann::json> json() const;
-  /// The same, at most as deep as `l.json_depth` says.
+  /// The same, at most as deep and large as `l` says.
   [[nodiscard]] result<nlohmann::json> json(const limits& l) const;
   /// The body of a success as a type that nlohmann/json converts; needs <hawser/http/json.hpp>.
   /// Another answer is the error that `ensure_success()` makes of it, whatever T is: what it has to
-  /// say is read by `json()`. errc::json_malformed, errc::json_too_deep; errc::json_wrong_type,
-  /// naming the field; errc::no_content for 204, 205 and any answer without a body. Where one may
+  /// say is read by `json()`. errc::json_malformed, errc::json_too_deep, errc::json_too_large;
+  /// errc::json_wrong_type, naming the field; errc::no_content for 204, 205 and any answer without a body. Where one may
   /// have none, ask for `std::optional<T>`: nullopt, as for a JSON null. `as<void>()` reads
   /// nothing. The errors know the `status()`.
   template <class T>
   [[nodiscard]] result<T> as() const {
     return as<T>(own_limits());
   }
-  /// The same, at most as deep as `l.json_depth` says.
+  /// The same, at most as deep and large as `l` says.
   template <class T>
   [[nodiscard]] result<T> as([[maybe_unused]] const limits& l) const {
     if constexpr (std::is_void_v<T>)
@@ -132,8 +133,12 @@ class HAWSER_API response {
     effect_ = what;
     evidence_ = seen;
   }
-  /// How deep JSON may be when read without limits; 64 until set, and kept by `clear()`.
-  void set_json_depth(std::size_t levels) noexcept { json_depth_ = levels; }
+  /// How deep and large JSON may be when read without limits; the defaults of `limits` until set,
+  /// and kept by `clear()`.
+  void set_json_limits(const limits& l) noexcept {
+    json_depth_ = l.json_depth;
+    json_bytes_ = l.json_bytes;
+  }
   /// Masks what errors quote of the answer, on top of the built-in rules; null until set, and kept
   /// by `clear()`. The client gives its pipeline's.
   void set_masks(const std::shared_ptr<const redactor>& masks) noexcept {
@@ -152,10 +157,13 @@ class HAWSER_API response {
   [[nodiscard]] error status_error() const;
   [[nodiscard]] error_code status_code() const noexcept;
 
-  [[nodiscard]] limits own_limits() const noexcept { return {.json_depth = json_depth_}; }
+  [[nodiscard]] limits own_limits() const noexcept {
+    return {.json_depth = json_depth_, .json_bytes = json_bytes_};
+  }
 
   int status_ = 0;
   std::size_t json_depth_ = limits{}.json_depth;
+  std::size_t json_bytes_ = limits{}.json_bytes;
   hawser::effect effect_ = hawser::effect::safe;
   hawser::evidence evidence_ = hawser::evidence::answered;
   std::string reason_;

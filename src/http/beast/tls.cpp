@@ -82,8 +82,8 @@ bool openssl_lacks_memory() noexcept {
   return lacks;
 }
 
-/// OpenSSL makes its algorithms of one sort when the first is asked for, and when it finds no memory
-/// just then the process is without them for ever. So that is done before there are calls.
+/// OpenSSL makes its algorithms of one sort when the first is asked for, and when it finds no
+/// memory just then the process is without them for ever. So that is done before there are calls.
 void make_algorithms() {
   ERR_clear_error();
   EVP_KDF_free(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
@@ -182,8 +182,8 @@ void trust_the_systems(X509_STORE* store) {
     bad_credentials("the system's store of authorities", openssl_reason());
 }
 
-/// OpenSSL reads a root's extensions when it first needs them, and distrusts it for ever if it finds
-/// no memory just then; so they are read now.
+/// OpenSSL reads a root's extensions when it first needs them, and distrusts it for ever if it
+/// finds no memory just then; so they are read now.
 void read_extensions(X509_STORE* store) {
   const STACK_OF(X509_OBJECT)* all = X509_STORE_get0_objects(store);
   ERR_clear_error();

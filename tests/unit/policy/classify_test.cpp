@@ -38,6 +38,7 @@ const row failures[] = {
     {errc::unexpected_status, answered, false, true},
     {errc::json_malformed, answered, false, true},
     {errc::json_too_deep, answered, false, true},
+    {errc::json_too_large, answered, false, true},
     {errc::json_wrong_type, answered, false, true},
     {errc::no_content, answered, false, true},
     {errc::too_many_requests, evidence::refused, true, false},
