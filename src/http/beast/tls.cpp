@@ -171,12 +171,17 @@ void trust(X509_STORE* store, const pem_text& pem) {
     if (X509_STORE_add_cert(store, one.get()) != 1) bad_credentials(pem.what, openssl_reason());
 }
 
-/// As OpenSSL does by itself, but for a want of memory, which it takes for a want of roots.
+/// As OpenSSL does by itself, but for a want of memory, which it takes for a want of roots, or for
+/// the end of the file.
 void trust_the_systems(X509_STORE* store) {
   const system_roots from = system_roots::here();
   ERR_clear_error();
   const bool loaded = X509_STORE_load_file(store, from.file.c_str()) == 1;
-  if (!loaded && is_about_memory(ERR_peek_last_error())) throw std::bad_alloc();
+  // A want of memory is seldom the last error, as each outer layer adds its own, and may leave no
+  // other than an outer layer's. Of the file's end it makes a good reading of too few.
+  const unsigned long first = ERR_peek_error();
+  const bool untold = !loaded && ERR_GET_REASON(first) == ERR_R_PEM_LIB;
+  if (untold || ((!loaded || first != 0) && openssl_lacks_memory())) throw std::bad_alloc();
   ERR_clear_error();  // there may be no such file
   if (X509_STORE_load_path(store, from.directory.c_str()) != 1)
     bad_credentials("the system's store of authorities", openssl_reason());
