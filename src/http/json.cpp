@@ -22,9 +22,10 @@ constexpr std::size_t of_array = block(sizeof(json::array_t));
 constexpr std::size_t of_object = block(sizeof(json::object_t));
 constexpr std::size_t of_string = block(sizeof(std::string));
 
-/// Beside the string itself, which has room for the short ones.
+/// Beside the string itself, which has room for the short ones. The parser's own goes into the value
+/// as it is, with the room that it had grown to.
 std::size_t of_text(const std::string& s) noexcept {
-  return s.size() < 16 ? 0 : block(s.size() + 1);
+  return s.capacity() < 16 ? 0 : block(s.capacity() + 1);
 }
 
 // Builds the document value by value, so that depth and size are known before they are used.

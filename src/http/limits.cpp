@@ -29,6 +29,9 @@ void validate(const time_limits& l) {
   check("tls", l.tls);
   check("first_byte", l.first_byte);
   check("between_bytes", l.between_bytes);
+  if (l.least_per_minute == std::size_t{0})
+    throw config_error("time_limits.least_per_minute", "0",
+                       "must be at least 1; std::nullopt turns it off");
 }
 
 }  // namespace hawser::inline v0::http

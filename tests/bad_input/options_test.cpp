@@ -564,6 +564,9 @@ TEST(BadOptions, OfTimeLimits) {
   for (const auto& [field, member] : all)
     rows.push_back(edges(field, "over zero; std::nullopt turns it off", member,
                          {1ns, longest, std::nullopt}, {0ns, -1ns, most_negative}));
+  rows.push_back(edges("time_limits.least_per_minute", "at least 1; std::nullopt turns it off",
+                       &time_limits::least_per_minute, {std::size_t{1}, endless, std::nullopt},
+                       {std::size_t{0}}));
   run(rows);
 }
 

@@ -2,6 +2,7 @@
 
 #include "http/beast/connector.hpp"
 #include "http/transport_support.hpp"
+#include "support/allocations.hpp"
 
 #include <gtest/gtest.h>
 #include <boost/asio/ip/tcp.hpp>
@@ -446,8 +447,67 @@ TEST_F(transport, a_stalled_write_has_the_limit_between_bytes) {
   EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
 }
 
+/// Each byte comes long before `between_bytes`.
+TEST_F(transport, an_answer_that_trickles_is_given_up_after_a_minute) {
+  asio::io_context other;
+  tcp::acceptor acceptor(other, {asio::ip::address_v4::loopback(), 0});
+  const std::string url = "http://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
+  for (const bool trickles : {true, false}) {
+    auto net = make(url);
+    one_exchange ex;
+    ex.get("/");
+    net->start(ex);
+    tcp::socket peer = acceptor.accept();
+    ASSERT_TRUE(run_until([&] { return peer.available() > 0; }));
+    char request[1024];
+    (void)peer.receive(asio::buffer(request));
+    asio::write(peer,
+                asio::buffer(std::string("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")));
+    ASSERT_TRUE(run_until([&] { return ex.answer_.status() == 200; }));
+    const std::string bytes(trickles ? 1 : 80, 'x');  // 20 or 1,600 bytes a second
+    std::size_t sent = 0;
+    for (int i = 0; i < 1250 && !ex.done() && sent < 100'000; ++i) {
+      (void)peer.send(asio::buffer(bytes));
+      sent += bytes.size();
+      ASSERT_TRUE(run_until([&] { return ex.done() || ex.answer_.body().size() == sent; }));
+      advance(50ms);
+    }
+    if (trickles) {
+      ASSERT_TRUE(run_until(ex));
+      EXPECT_EQ(ex.ec_, errc::between_bytes_timeout);
+      EXPECT_EQ(ex.delivery_, evidence::maybe_applied);
+      EXPECT_NE(ex.detail_.find("time_limits.least_per_minute"), std::string::npos) << ex.detail_;
+      EXPECT_NEAR(static_cast<double>(sent), 1200, 3);
+    } else {
+      ASSERT_TRUE(run_until(ex));
+      EXPECT_FALSE(ex.ec_) << ex.detail_;
+    }
+  }
+}
+
+/// A body of 100 MB took 206.
+TEST_F(transport, a_large_body_is_not_held_twice_and_leaves_nothing_behind) {
+  if (!allocations_are_counted()) GTEST_SKIP();
+  static std::size_t taken;
+  auto net = make(server.url());
+  one_exchange ex(http::method::post, "/", std::string(2 * 1024 * 1024, 'x'));
+  taken = 0;
+  ask_at_allocations([](std::size_t size) noexcept {
+    taken += size;
+    return false;
+  });
+  net->start(ex);
+  const bool ended = run_until(ex);
+  ask_at_allocations(nullptr);
+  ASSERT_TRUE(ended);
+  EXPECT_FALSE(ex.ec_) << ex.detail_;
+  EXPECT_LE(taken, 256U * 1024U);
+  EXPECT_EQ(server.requests().back().request.body.size(), 64U * 1024U) << "what it remembers";
+}
+
 TEST_F(transport, limits_that_are_off_never_fire) {
-  times = {std::nullopt, std::nullopt, std::nullopt, std::nullopt, std::nullopt, std::nullopt};
+  times = {std::nullopt, std::nullopt, std::nullopt, std::nullopt,
+           std::nullopt, std::nullopt, std::nullopt};
   server.script({plan::stall()});
   auto net = make(server.url());
   one_exchange ex;

@@ -52,6 +52,21 @@ TEST(shortage, of_descriptors_is_told_as_our_own_and_opens_no_breaker) {
   EXPECT_TRUE(api.get("/").send().has_value());
 }
 
+TEST(shortage, of_descriptors_makes_no_client_that_trusts_nobody) {
+  if (under_asan) GTEST_SKIP() << "the sanitizer opens pipes to look at memory";
+  const environment env;
+  {
+    const no_descriptors now;
+    const auto refused = http::client::try_make(env, "https://api.example", pipeline_builder("p"));
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error(), errc::tls_bad_credentials);
+    EXPECT_NE(refused.error().message().find("Too many open files"), std::string::npos)
+        << refused.error().message();
+  }
+  EXPECT_TRUE(
+      http::client::try_make(env, "https://api.example", pipeline_builder("p")).has_value());
+}
+
 TEST(shortage, of_descriptors_is_told_by_an_environment) {
   const no_descriptors now;
   EXPECT_THROW(environment(), std::exception);

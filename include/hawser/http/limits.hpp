@@ -49,6 +49,9 @@ struct time_limits {
   std::optional<duration> first_byte = std::chrono::seconds(30);
   /// Between two reads of an answer or two writes of a request. errc::between_bytes_timeout.
   std::optional<duration> between_bytes = std::chrono::seconds(15);
+  /// Bytes: an answer, or a request on its way, that moves fewer in a minute is given up, so that
+  /// one which trickles does not outlive `between_bytes`. errc::between_bytes_timeout.
+  std::optional<std::size_t> least_per_minute = 6000;
 };
 
 /// Throws hawser::config_error, naming the field, unless: header_bytes at least 64, header_count at

@@ -26,6 +26,7 @@ namespace {
 
 // TLS: plain text is encrypted in pieces, so that a large body is not held twice.
 constexpr std::size_t piece = 64 * 1024;
+constexpr std::size_t most_kept = 64 * 1024;      // of each buffer, while a connection is idle
 constexpr std::size_t most_at_once = 256 * 1024;  // without TLS: handed to the system
 
 bool would_block(const error_code& ec) noexcept {
@@ -279,8 +280,11 @@ connection::ending connection::send_request_locked(time_point now) {
   received_ = 0;
   request_sent_ = false;
   write_error_ = {};
-  write_request(*ex.method, ex.target, settings_.origin.host_header, or_none(ex.default_headers),
-                or_none(ex.own_headers), ex.body, ex.has_body, request_);
+  minute_from_ = now;
+  minute_bytes_ = 0;
+  unwritten_body_ = write_request(*ex.method, ex.target, settings_.origin.host_header,
+                                  or_none(ex.default_headers), or_none(ex.own_headers), ex.body,
+                                  ex.has_body, request_);
   unwritten_ = request_;
   reader_.begin(*ex.answer, ex.method->which() == method::head);
   ending e = pump_locked(now);
@@ -292,6 +296,7 @@ connection::ending connection::send_request_locked(time_point now) {
 }
 
 std::string_view connection::next_chunk_locked(bool& failed) {
+  if (unwritten_.empty()) unwritten_ = std::exchange(unwritten_body_, {});
   if (!tls_) return unwritten_.substr(0, most_at_once);
   if (phase_ == phase::exchanging && !unwritten_.empty() && tls_->unsent() < piece) {
     const std::string_view plain = unwritten_.substr(0, piece);
@@ -307,7 +312,25 @@ void connection::count_sent_locked(std::size_t n) noexcept {
     tls_->sent(n);
   else
     unwritten_.remove_prefix(n);
-  if (phase_ == phase::exchanging) accepted_ += n;
+  if (phase_ != phase::exchanging) return;
+  accepted_ += n;
+  minute_bytes_ += n;
+}
+
+/// Whether too little has come and gone in the last minute; begins the next.
+bool connection::trickles_locked(time_point now) noexcept {
+  const auto& least = settings_.times.least_per_minute;
+  if (!least || now < later(minute_from_, std::chrono::minutes(1))) return false;
+  minute_from_ = now;
+  return std::exchange(minute_bytes_, 0) < *least;
+}
+
+connection::ending connection::gave_up_trickle_locked() {
+  return fail_locked(
+      errc::between_bytes_timeout,
+      settings_.origin.text + ": fewer than " + std::to_string(*settings_.times.least_per_minute) +
+          " bytes in a minute (time_limits.least_per_minute); " + std::to_string(accepted_) +
+          " bytes were sent, " + std::to_string(received_) + " received");
 }
 
 /// Writes until everything is out or the system takes no more.
@@ -353,7 +376,13 @@ void connection::on_written(error_code ec, std::size_t n) {
     // The read under way will tell what became of the connection.
     return;
   }
-  conclude(lock, try_locked([&] { return pump_locked(env_->now()); }), way::inline_);
+  conclude(lock, try_locked([&] {
+             const time_point now = env_->now();
+             if (phase_ == phase::exchanging && trickles_locked(now))
+               return gave_up_trickle_locked();
+             return pump_locked(now);
+           }),
+           way::inline_);
 }
 
 // --- the answer --------------------------------------------------------------------------------
@@ -383,10 +412,16 @@ connection::ending connection::received_locked(error_code ec, std::string_view b
 }
 
 connection::ending connection::take_locked(std::string_view bytes, time_point now) {
+  if (received_ == 0) {  // what was waited for until now is the server's own time
+    minute_from_ = now;
+    minute_bytes_ = 0;
+  }
   received_ += bytes.size();
+  minute_bytes_ += bytes.size();
   const auto progress = reader_.feed(bytes);
   if (progress.error) return malformed_locked(progress.error);
   if (progress.done) return answered_locked(progress.consumed == bytes.size(), now);
+  if (trickles_locked(now)) return gave_up_trickle_locked();
   if (reader_.begun())
     limit_locked(settings_.times.between_bytes, errc::between_bytes_timeout, now);
   if (!tls_) read_locked();
@@ -463,6 +498,7 @@ connection::ending connection::answered_locked(bool nothing_left, time_point now
   if (reusable) reusable = allows_another_locked(now);
   if (reusable) {
     phase_ = phase::idle;
+    give_memory_back_locked();
     due_ = never;
     env_->disarm(*this);
     e.what = after::release;
@@ -472,10 +508,17 @@ connection::ending connection::answered_locked(bool nothing_left, time_point now
   }
   e.who = std::exchange(current_, nullptr);
   // Whether the system surely never had the end of the request.
-  const bool in_part = tls_ ? !unwritten_.empty() : unwritten_.size() > in_flight_;
+  const bool in_part =
+      !unwritten_body_.empty() || (tls_ ? !unwritten_.empty() : unwritten_.size() > in_flight_);
   e.delivery = in_part ? evidence::maybe_applied : evidence::answered;
   e.now = now;
   return e;
+}
+
+/// An idle connection does not keep what an unusual request has needed.
+void connection::give_memory_back_locked() noexcept {
+  if (request_.capacity() > most_kept) std::string().swap(request_);
+  if (tls_) tls_->give_memory_back(most_kept);
 }
 
 /// Until when this connection may be used again is ours to say and the server's, whichever is less.

@@ -99,6 +99,8 @@ class connection final : public timer_node, public channel_owner {
   [[nodiscard]] ending pump_locked(time_point now);
   [[nodiscard]] std::string_view next_chunk_locked(bool& failed);
   void count_sent_locked(std::size_t n) noexcept;
+  [[nodiscard]] bool trickles_locked(time_point now) noexcept;
+  [[nodiscard]] ending gave_up_trickle_locked();
   [[nodiscard]] bool is_quiet_locked();
   void read_locked();
   [[nodiscard]] ending take_locked(std::string_view bytes, time_point now);
@@ -106,6 +108,7 @@ class connection final : public timer_node, public channel_owner {
   [[nodiscard]] ending stream_ended_locked(bool clean, time_point now);
   [[nodiscard]] ending read_failed_locked(error_code ec, time_point now);
   [[nodiscard]] ending answered_locked(bool nothing_left, time_point now);
+  void give_memory_back_locked() noexcept;
   [[nodiscard]] bool allows_another_locked(time_point now) noexcept;
   [[nodiscard]] ending malformed_locked(error_code ec);
   [[nodiscard]] ending tls_failed_locked();
@@ -138,10 +141,13 @@ class connection final : public timer_node, public channel_owner {
   time_point due_ = never;
   errc due_code_{};
 
-  std::string request_;                   // as it goes out
-  std::string_view unwritten_;            // of request_: not yet handed to TLS, or to the system
-  std::size_t accepted_ = 0;              // bytes of this exchange that the system took
-  std::size_t received_ = 0;              // bytes of this exchange's answer
+  std::string request_;              // as it goes out
+  std::string_view unwritten_;       // of it, or the body: not yet handed to TLS, or the system
+  std::string_view unwritten_body_;  // which comes after it
+  std::size_t accepted_ = 0;         // bytes of this exchange that the system took
+  std::size_t received_ = 0;         // bytes of this exchange's answer
+  time_point minute_from_{};         // see `trickles_locked`
+  std::size_t minute_bytes_ = 0;
   std::size_t exchanges_ = 0;             // begun on this connection, this one included
   std::optional<std::uint32_t> allowed_;  // so many more, by the server's Keep-Alive
   error_code write_error_;

@@ -182,6 +182,10 @@ void trust_the_systems(X509_STORE* store) {
   const unsigned long first = ERR_peek_error();
   const bool untold = !loaded && ERR_GET_REASON(first) == ERR_R_PEM_LIB;
   if (untold || ((!loaded || first != 0) && openssl_lacks_memory())) throw std::bad_alloc();
+  const int why = !loaded && ERR_SYSTEM_ERROR(first) ? ERR_GET_REASON(first) : 0;
+  if (why == EMFILE || why == ENFILE)
+    bad_credentials("the system's store of authorities '" + from.file + "'",
+                    std::string("cannot be opened: ") + std::strerror(why));
   ERR_clear_error();  // there may be no such file
   if (X509_STORE_load_path(store, from.directory.c_str()) != 1)
     bad_credentials("the system's store of authorities", openssl_reason());

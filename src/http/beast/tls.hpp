@@ -107,6 +107,13 @@ class tls_session {
     return out_.size() - out_sent_ + made_.size();
   }
 
+  /// Of buffers larger than `most`; when nothing is left to be sent.
+  void give_memory_back(std::size_t most) noexcept {
+    if (out_.capacity() > most) std::string().swap(out_);
+    if (made_.capacity() > most) std::string().swap(made_);
+    out_sent_ = 0;
+  }
+
   /// Why the last step failed, with everything a person needs to act on it.
   [[nodiscard]] const error& failure() const noexcept { return failure_; }
   /// Whether it failed because the peer turned the handshake down, so that it acted on no request.

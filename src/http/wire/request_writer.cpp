@@ -27,9 +27,10 @@ bool needs_length(const method& how) noexcept {
 
 }  // namespace
 
-void write_request(const method& how, std::string_view target, std::string_view host_header,
-                   const headers& default_headers, const headers& own, std::string_view body,
-                   bool has_body, std::string& out) {
+std::string_view write_request(const method& how, std::string_view target,
+                               std::string_view host_header, const headers& default_headers,
+                               const headers& own, std::string_view body, bool has_body,
+                               std::string& out) {
   out.clear();
   out += how.text();
   out += ' ';
@@ -45,7 +46,10 @@ void write_request(const method& how, std::string_view target, std::string_view 
   else if (needs_length(how))
     write_length(out, 0);
   out += "\r\n";
-  if (has_body) out += body;
+  if (!has_body) return {};
+  if (body.size() > largest_body_copied) return body;
+  out += body;
+  return {};
 }
 
 }  // namespace hawser::inline v0::http
