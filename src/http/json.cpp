@@ -22,8 +22,8 @@ constexpr std::size_t of_array = block(sizeof(json::array_t));
 constexpr std::size_t of_object = block(sizeof(json::object_t));
 constexpr std::size_t of_string = block(sizeof(std::string));
 
-/// Beside the string itself, which has room for the short ones. The parser's own goes into the value
-/// as it is, with the room that it had grown to.
+/// Beside the string itself, which has room for the short ones. The parser's own goes into the
+/// value as it is, with the room that it had grown to.
 std::size_t of_text(const std::string& s) noexcept {
   return s.capacity() < 16 ? 0 : block(s.capacity() + 1);
 }

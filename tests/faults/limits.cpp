@@ -10,8 +10,21 @@ std::span<const limit> limits() {
        "an allocation that fails while OpenSSL makes its algorithms for the first time leaves it "
        "without them as long as the process lives; no client can make TLS connections then",
        call::memory,
-       {ending::spoilt},
+       {ending::spoilt, ending::unusable},
        {"libcrypto.so"}},
+      {"Asio's timer",
+       "Asio does not look whether timerfd_settime has failed, and then waits for a timer that is "
+       "not "
+       "set; Linux documents no state of the machine in which it fails",
+       call::timer_set,
+       {ending::hang},
+       {}},
+      {"Asio's set-up",
+       "Asio does not look whether its own descriptors could be added to epoll, and is then never "
+       "interrupted",
+       call::epoll_control,
+       {ending::hang},
+       {"epoll_reactor::epoll_reactor"}},
       {"the C library's look-up of names",
        "getaddrinfo of glibc 2.36 breaks off, or fails for as long as the process lives, when the "
        "first look-up finds no memory for what it reads from /etc",

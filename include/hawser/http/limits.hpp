@@ -30,7 +30,8 @@ struct limits {
   /// Arrays and objects inside each other. errc::json_too_deep.
   std::size_t json_depth = 64;
   /// What a body may take in memory as nlohmann/json's values, in bytes: an empty object in an
-  /// array counts 112 for 3 of text. Counted before it is taken, never too low. errc::json_too_large.
+  /// array counts 112 for 3 of text. Counted before it is taken, never too low.
+  /// errc::json_too_large.
   std::size_t json_bytes = 128 * 1024 * 1024;
 };
 

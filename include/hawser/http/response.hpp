@@ -82,9 +82,9 @@ class HAWSER_API response {
   /// The body of a success as a type that nlohmann/json converts; needs <hawser/http/json.hpp>.
   /// Another answer is the error that `ensure_success()` makes of it, whatever T is: what it has to
   /// say is read by `json()`. errc::json_malformed, errc::json_too_deep, errc::json_too_large;
-  /// errc::json_wrong_type, naming the field; errc::no_content for 204, 205 and any answer without a body. Where one may
-  /// have none, ask for `std::optional<T>`: nullopt, as for a JSON null. `as<void>()` reads
-  /// nothing. The errors know the `status()`.
+  /// errc::json_wrong_type, naming the field; errc::no_content for 204, 205 and any answer without
+  /// a body. Where one may have none, ask for `std::optional<T>`: nullopt, as for a JSON null.
+  /// `as<void>()` reads nothing. The errors know the `status()`.
   template <class T>
   [[nodiscard]] result<T> as() const {
     return as<T>(own_limits());
