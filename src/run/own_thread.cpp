@@ -203,12 +203,14 @@ class own_thread final : public real_time {
     if (thread_.get_id() == std::this_thread::get_id()) {
       own_threads::instance().outlives(end_);
       thread_.detach();
-    } else if (own_threads::instance().process_ends()) {
-      (void)end_->comes_before(std::chrono::steady_clock::now() + own_threads::most_patience);
-      thread_.detach();
-      own_threads::instance().is_gone(end_);
     } else {
-      thread_.join();
+      // The process may end meanwhile, and then the thread stays.
+      while (!end_->comes_before(std::chrono::steady_clock::now() + own_threads::most_patience))
+        if (own_threads::instance().process_ends()) break;
+      if (own_threads::instance().process_ends())
+        thread_.detach();
+      else
+        thread_.join();
       own_threads::instance().is_gone(end_);
     }
   }

@@ -1,6 +1,6 @@
 // Writes a request into one string, ready for one send; a large body stays where it is.
 //
-//   auto rest = write_request(method::get, "/users/7", "api.example", defaults, own, {}, false, out);
+//   auto rest = write_request(method::get, "/users/7", "api.example", {}, own, {}, false, out);
 //   socket.send(out);
 //   socket.send(rest);       // if it is not empty
 #pragma once
