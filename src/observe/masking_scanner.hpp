@@ -11,8 +11,6 @@
 
 namespace hawser::inline v0::detail {
 
-constexpr bool is_quote(char c) noexcept { return c == '"' || c == '\'' || c == '`'; }
-
 inline constexpr std::size_t name_reach = 96;  // how far back a name is looked for
 
 class scanner {

@@ -59,5 +59,38 @@ TEST(redactor_carriers, escapes_within_a_token) {
                     });
 }
 
+TEST(redactor_carriers, known_values_in_whatever_carries_them) {
+  redaction options;
+  options.literals = {secret{R"(it's "a"&<b>=c\d)"}, secret{"hunter2$x"}, secret{"abcd&lt;e"}};
+  const redactor masks(options);
+  check(masks,
+        {
+            {R"(<v>it&apos;s &quot;a&quot;&amp;&lt;b&gt;=c\d</v>)", "<v>[masked]</v>"},
+            {R"(it&#39;s &#34;a&#x22;&amp;&#60;b&#X3E;=c\d)", "[masked]"},
+            {R"(it&amp;#39;s &amp;quot;a&amp;quot;&amp;amp;&amp;lt;b&amp;gt;=c\d)", "[masked]"},
+            {R"('it'\''s "a"&<b>=c\d')", "'[masked]'"},
+            {R"('it'"'"'s "a"&<b>=c\d')", "'[masked]'"},
+            {R"("'it'\"'\"'s \"a\"&<b>=c\\d'")", R"("'[masked]'")"},
+            {R"(it\'s\ \"a\"\&\<b\>\=c\\d)", "[masked]"},
+            {R"('it''s "a"&<b>=c\d')", "'[masked]'"},
+            {R"("it's ""a""&<b>=c\d",2)", R"("[masked]",2)"},
+            {R"(\&quot;it&#39;s \&quot;a\&quot;&amp;&lt;b&gt;=c\\d\&quot;)",
+             R"(\&quot;[masked]\&quot;)"},
+            {"it's \"a\"&<b>=3Dc\\d", "[masked]"},
+            {"it's \"a\"&<=\r\nb>=3D=\nc\\d", "[masked]"},
+            {"68 75 6e 74 65 72 32 24 78", "[masked]"},
+            {"68:75:6E:74:65:72:32:24:78", "[masked]"},
+            {R"(\x68\x75\x6e\x74\x65\x72\x32\x24\x78)", "[masked]"},
+            {"{0x68, 0x75, 0x6e, 0x74, 0x65, 0x72, 0x32, 0x24, 0x78}", "{0x[masked]}"},
+            {"6875 6e74 6572 3224 78", "[masked]"},
+            {R"(\150\165\156\164\145\162\062\044\170)", "[masked]"},
+            {R"(\u{68}unter2\U00000024x)", "[masked]"},
+            {"%u0068unter2%24x", "[masked]"},
+            {R"(echo hunter2\$x)", "echo [masked]"},
+            {"abcd&amp;amp;lt;e", "[masked]"},
+            {"abcd&amp;lt;e", "[masked]"},
+        });
+}
+
 }  // namespace
 }  // namespace redactor_carriers_test
