@@ -75,38 +75,6 @@ std::size_t iban_length(char first, char second) noexcept {
   return 0;
 }
 
-struct key_shape {
-  std::string_view prefix;
-  std::size_t least;  // characters after the prefix
-  bool dotted = false;
-};
-
-// clang-format off
-// Prefixes that vendors have published for their keys, so that scanners can find them.
-constexpr key_shape key_shapes[] = {
-    {"AKIA", 16}, {"ASIA", 16}, {"AROA", 16}, {"AIza", 30}, {"AGE-SECRET-KEY-1", 20},
-    {"SG.", 20, true}, {"dop_v1_", 20}, {"doo_v1_", 20}, {"dckr_pat_", 16}, {"ghp_", 16},
-    {"gho_", 16}, {"ghu_", 16}, {"ghs_", 16}, {"ghr_", 16}, {"github_pat_", 16}, {"glpat-", 12},
-    {"glptt-", 12}, {"hf_", 20}, {"hvs.", 20}, {"hvb.", 20}, {"lin_api_", 16}, {"npm_", 24},
-    {"pypi-", 40}, {"rk_live_", 8}, {"rk_test_", 8}, {"sk_live_", 8}, {"sk_test_", 8}, {"sk-", 20},
-    {"shpat_", 16}, {"shpca_", 16}, {"shppa_", 16}, {"shpss_", 16}, {"sq0atp-", 16},
-    {"sq0csp-", 16}, {"whsec_", 16}, {"whsk_", 16}, {"xapp-", 10}, {"xoxa-", 8}, {"xoxb-", 8},
-    {"xoxe-", 8}, {"xoxe.", 8, true}, {"xoxo-", 8}, {"xoxp-", 8}, {"xoxr-", 8}, {"xoxs-", 8},
-    {"ya29.", 20, true}};
-// clang-format on
-
-/// Whether a vendor's prefix begins with this byte: most words are done with here.
-constexpr std::array<bool, 256> begins_key = [] {
-  std::array<bool, 256> table{};
-  for (const key_shape& shape : key_shapes)
-    table[static_cast<unsigned char>(shape.prefix[0])] = true;
-  return table;
-}();
-
-constexpr bool is_key_char(char c, bool dotted) noexcept {
-  return is_word(c) || c == '-' || (dotted && c == '.');
-}
-
 constexpr bool is_base64url(char c) noexcept { return is_word(c) || c == '-'; }
 
 // clang-format off
@@ -208,22 +176,6 @@ std::size_t match_uuid(std::string_view text, std::size_t at) noexcept {
   }
   const std::size_t end = at + 36;
   return end < text.size() && is_alnum(text[end]) ? npos : end;
-}
-
-std::size_t match_api_key(std::string_view text, std::size_t at) noexcept {
-  if (!begins_key[static_cast<unsigned char>(text[at])]) return npos;
-  const std::string_view rest = text.substr(at);
-  for (const key_shape& shape : key_shapes) {
-    if (shape.prefix[0] != rest[0] || !rest.starts_with(shape.prefix)) continue;
-    std::size_t end = shape.prefix.size();
-    const std::size_t least = end + shape.least;
-    if (rest.size() < least) continue;
-    while (end < least && is_key_char(rest[end], shape.dotted)) ++end;
-    if (end < least) continue;
-    while (end < rest.size() && is_key_char(rest[end], shape.dotted)) ++end;
-    return at + end;
-  }
-  return npos;
 }
 
 std::size_t match_jwt(std::string_view text, std::size_t at, std::size_t& refuted) noexcept {

@@ -45,7 +45,7 @@ class scanner {
 
   // masking_words.cpp: what has a shape of its own.
   void word();
-  bool key(std::size_t begin);
+  bool key(std::size_t begin, std::size_t end);
   bool jwt(std::size_t begin);
   bool card(std::size_t begin);
   /// Numbers set off by '_': "card_4111111111111111".

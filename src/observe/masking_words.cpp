@@ -13,7 +13,8 @@ void scanner::word() {
   bool all_digits = true;
   for (; end < s_.size() && is_word(s_[end]); ++end) all_digits = all_digits && is_digit(s_[end]);
   const std::string_view w = s_.substr(begin, end - begin);
-  if (is_alpha(w[0]) && (key(begin) || credentials(begin, end) || iban(begin))) return;
+  if (key(begin, end)) return;
+  if (is_alpha(w[0]) && (credentials(begin, end) || iban(begin))) return;
   if (w.size() == 8 && hex_value(w[0]) >= 0) {
     if (const std::size_t uuid = match_uuid(s_, begin); uuid != npos) {
       i_ = uuid;
@@ -25,11 +26,13 @@ void scanner::word() {
   i_ = end;
 }
 
-bool scanner::key(std::size_t begin) {
+bool scanner::key(std::size_t begin, std::size_t end) {
   if (!rules_.patterns.api_key) return false;
-  const std::size_t end = match_api_key(s_, begin);
-  if (end == npos) return false;
-  put(begin, end, rules_.replacement(*rules_.patterns.api_key, s_.substr(begin, end - begin)));
+  std::size_t stop = match_webhook(s_, begin, end, begin);
+  if (stop == npos) stop = match_api_key(s_, begin);
+  if (stop == npos) stop = match_infix_key(s_, begin, end);
+  if (stop == npos) return false;
+  put(begin, stop, rules_.replacement(*rules_.patterns.api_key, s_.substr(begin, stop - begin)));
   return true;
 }
 
