@@ -50,4 +50,7 @@ inline constexpr std::size_t npos = std::string_view::npos;
 /// Whether what follows "Bearer" or "Basic" is a credential rather than a word of prose.
 [[nodiscard]] bool looks_like_credential(std::string_view scheme, std::string_view token) noexcept;
 
+/// Whether a value says that there is none, or where it comes from: "none", "***", "<unset>", "${VAR}".
+[[nodiscard]] bool is_placeholder(std::string_view value) noexcept;
+
 }  // namespace hawser::inline v0::detail

@@ -3,6 +3,7 @@
 // So every byte is read a bounded number of times, whatever the text.
 #pragma once
 
+#include "observe/masking_patterns.hpp"
 #include "observe/masking_rules.hpp"
 
 #include <cstddef>
@@ -34,7 +35,12 @@ class scanner {
   /// An escape is skipped as a whole, so that a word can begin behind it.
   void backslash();
   /// <password>hunter2</password>
-  void element();
+  void element(std::size_t length);
+  std::size_t end_of_element(std::size_t from) const;
+  void entity();
+  /// "postgres://u:S", cut before its '@': what stands behind the colon is no port. `scheme` is where
+  /// the scheme ends, `begin` where the authority begins.
+  void cut_user_info(std::size_t scheme, std::size_t begin);
   /// What stands before `i_`: an escape's meaning, a mask as it reads when masked once more.
   char before() const;
   /// A slash, `length` long. Two begin a reference without a scheme (RFC 3986 section 4.2), unless
@@ -63,6 +69,9 @@ class scanner {
   const name_entry* two_words(std::size_t begin, std::string_view last) const;
   /// name=value, name: value, "name": value and what comes near it. The separator is at `at`.
   void assign(std::size_t at, std::size_t length, char separator);
+  bool block(std::size_t from, const found_name& name);
+  std::size_t next_line(std::size_t at) const;
+  void member(std::size_t end);
   void mask_value(std::size_t begin, const found_name& name, char separator);
   /// The quote that closes the one at `open`, which has `escapes` backslashes before it; the end
   /// of the text if there is none. A doubled quote does not close.
@@ -79,6 +88,16 @@ class scanner {
   /// The end of a value that stands without quotes; what lies before `p` belongs to it.
   std::size_t end_of_word(std::size_t from, std::size_t p, const found_name& name) const;
 
+  // masking_pairs.cpp: names and values that stand side by side.
+  const name_entry* entry_of(std::string_view name) const;
+  const name_entry* quoted_name_before(std::size_t end) const;
+  void comma();
+  bool put_quoted(std::size_t at, const name_entry& entry);
+  bool told(std::string_view member, std::size_t at);
+  const name_entry* named_at(std::size_t at) const;
+  const name_entry* named_behind(std::size_t at);
+  bool option();
+
   const redaction_rules& rules_;
   std::string_view s_;
   std::string out_;
@@ -91,6 +110,9 @@ class scanner {
     char meaning = 0;
   } last_escape_;
   std::size_t no_jwt_before_ = 0;
+  const name_entry* told_ = nullptr;  // by {"name": "password", ...
+  std::size_t told_end_ = 0;          // how far that reaches
+  std::size_t told_none_before_ = 0;  // no name stands behind a value before
   bool changed_ = false;
 };
 

@@ -20,6 +20,8 @@ enum class kind : std::uint8_t {
   less,     // <
   bracket,  // [
   slash,    // /
+  comma,    // ,
+  ampersand,
 };
 
 constexpr std::array<kind, 256> kinds = [] {
@@ -35,6 +37,8 @@ constexpr std::array<kind, 256> kinds = [] {
   table['<'] = kind::less;
   table['['] = kind::bracket;
   table['/'] = kind::slash;
+  table[','] = kind::comma;
+  table['&'] = kind::ampersand;
   return table;
 }();
 
@@ -50,8 +54,10 @@ bool scanner::run(std::string& to) {
       case kind::dash: dash(); break;
       case kind::percent: percent(); break;
       case kind::backslash: backslash(); break;
-      case kind::less: element(); break;
+      case kind::less: element(1); break;
+      case kind::ampersand: entity(); break;
       case kind::slash: slash(1); break;
+      case kind::comma: comma(); break;
       case kind::bracket: i_ += std::max<std::size_t>(rules_.mark_length(s_.substr(i_)), 1); break;
     }
   }
@@ -79,7 +85,7 @@ void scanner::dash() {
       return;
     }
   }
-  ++i_;
+  if (!option()) ++i_;
 }
 
 void scanner::percent() {
@@ -96,6 +102,8 @@ void scanner::percent() {
     email(i_, found.length);
   else if (c == '/')
     slash(found.length);
+  else if (c == '<')
+    element(found.length);
   else
     skip_escape(found.length, is_word(c) || c == '+' || c == '.' || c == '-');
   last_escape_ = {end, c};
@@ -120,29 +128,39 @@ void scanner::backslash() {
     email(i_, found.length);
   else if (found.count == 1 && c == '/')
     slash(found.length);
+  else if (found.count == 1 && c == '<')
+    element(found.length);
   else
     skip_escape(found.length, found.count > 1 || is_word(c));
   last_escape_ = {end, c};
 }
 
-void scanner::element() {
-  const std::size_t begin = i_++;
+/// "<", as it is or as an entity, `length` long: <password>hunter2</password>.
+void scanner::element(std::size_t length) {
+  const std::size_t begin = i_ + length;
+  i_ = begin;
   if (!rules_.patterns.assignments) return;
-  std::size_t p = begin + 1;
+  std::size_t p = begin;
   while (p < s_.size() && p - begin < name_reach &&
          (is_word(s_[p]) || s_[p] == ':' || s_[p] == '.' || s_[p] == '-'))
     ++p;
-  const std::string_view name = s_.substr(begin + 1, p - begin - 1);
+  const std::string_view name = s_.substr(begin, p - begin);
   if (name.empty() || p >= s_.size()) return;
-  if (s_[p] != '>') {
+  const auto bracket = [this](std::size_t at) -> std::size_t {  // the length of a '>'
+    if (at >= s_.size()) return 0;
+    if (s_[at] == '>') return 1;
+    const escape e = any_escape(s_, at);
+    return e.length != 0 && e.bytes[0] == '>' ? e.length : 0;
+  };
+  if (bracket(p) == 0) {
     if (!is_space(s_[p])) return;
-    const std::size_t close = s_.substr(p, 256).find_first_of("<>");
-    if (close == npos || s_[p + close] != '>' || s_[p + close - 1] == '/') return;
+    const std::size_t close = s_.substr(p, 256).find_first_of("<>&");
+    if (close == npos || bracket(p + close) == 0 || s_[p + close - 1] == '/') return;
     p += close;
   }
   const name_entry* entry = redaction_rules::find_part(rules_.anywhere, name);
   if (entry == nullptr) return;
-  const std::size_t value = p + 1;
+  const std::size_t value = p + bracket(p);
   static constexpr std::string_view cdata = "<![CDATA[";
   if (s_.substr(value).starts_with(cdata)) {
     const std::size_t inside = value + cdata.size();
@@ -150,10 +168,49 @@ void scanner::element() {
     put(inside, end, rules_.replacement(entry->style, s_.substr(inside, end - inside)));
     return;
   }
-  const std::size_t end = s_.find('<', value);
-  if (end == npos || end == value || !s_.substr(end).starts_with("</")) return;
-  if (redaction_rules::is_count(*entry, s_.substr(value, end - value))) return;
-  put(value, end, rules_.replacement(entry->style, s_.substr(value, end - value)));
+  const std::size_t end = end_of_element(value);
+  if (end == npos || end == value) return;
+  const std::string_view plain = s_.substr(value, end - value);
+  if (redaction_rules::is_count(*entry, plain) || is_placeholder(plain)) return;
+  put(value, end, rules_.replacement(entry->style, plain));
+}
+
+/// Where the text of an element ends: at "</", escaped or not; where the text was cut, at its end or
+/// the end of the line. npos: other elements stand in it.
+std::size_t scanner::end_of_element(std::size_t from) const {
+  // "a <token> is needed": only the end of an element can tell that this is one.
+  const bool prose = from < s_.size() && is_space(s_[from]);
+  std::size_t line = npos;
+  for (std::size_t p = from; p < s_.size(); ++p) {
+    if (is_break(s_[p]) && line == npos) line = p;
+    std::size_t length = s_[p] == '<' ? 1 : 0;
+    if (length == 0 && (s_[p] == '&' || s_[p] == '\\' || s_[p] == '%')) {
+      const escape e = any_escape(s_, p);
+      if (e.length != 0 && e.count == 1 && e.bytes[0] == '<') length = e.length;
+    }
+    if (length == 0) continue;
+    const std::size_t slash = p + length;
+    if (slash >= s_.size() || s_[slash] == '/' || s_[slash] == '\\' || s_[slash] == '%') return p;
+    return prose ? npos : line;  // another element begins
+  }
+  if (prose) return npos;
+  return line == npos || s_.find_first_not_of(" \t\r\n", line) == npos ? s_.size() : line;
+}
+
+/// An entity: "&lt;password&gt;", "password&#61;x".
+void scanner::entity() {
+  const escape found = entity_escape(s_, i_);
+  if (found.length == 0 || found.count != 1) {
+    ++i_;
+    return;
+  }
+  switch (found.bytes[0]) {
+    case '<': element(found.length); break;
+    case '=':
+    case ':': assign(i_, found.length, found.bytes[0]); break;
+    case '@': email(i_, found.length); break;
+    default: i_ += found.length;
+  }
 }
 
 char scanner::before() const {
@@ -169,6 +226,35 @@ void scanner::slash(std::size_t length) {
   if (!in_path && authority(i_, false)) return;
   i_ = end;
   escape_end_ = end;
+}
+
+void scanner::cut_user_info(std::size_t scheme, std::size_t begin) {
+  std::size_t first = scheme;
+  while (first > 0 && scheme - first < 24 && (is_word(s_[first - 1]) || s_[first - 1] == '+'))
+    --first;
+  const std::string_view name = s_.substr(first, scheme - first);
+  const bool web = name.size() < 2 || name.starts_with("http") || name.starts_with("ws");
+  if (begin >= s_.size() || s_[begin] == '[') return;
+  std::size_t colon = npos;
+  std::size_t p = begin;
+  for (; p < s_.size() && p - begin < 512; ++p) {
+    const char c = s_[p];
+    if (c == ':' && colon == npos) colon = p;
+    if (c == '/' || c == '?' || c == '#' || c == '<' || c == '>' || c == '\\' || is_quote(c) ||
+        is_space(c))
+      break;
+  }
+  if (colon == npos || colon + 1 >= p) return;
+  const std::string_view behind = s_.substr(colon + 1, p - colon - 1);
+  const std::size_t digits = std::min(behind.find_first_not_of("0123456789"), behind.size());
+  const bool ends =
+      digits == behind.size() || std::string_view(",;.)]}:&!|*=").find(behind[digits]) != npos;
+  if (digits != 0 && digits <= 5 && ends) return;  // a port
+  const bool letters = std::any_of(behind.begin(), behind.end(), is_alpha);
+  const bool number = behind.find_first_of("0123456789") != npos;
+  if (web && !(letters && number)) return;  // "http://host:port"
+  if (is_placeholder(behind) || behind[0] == '{' || behind[0] == '$') return;
+  put(begin, p, rules_.replacement(*rules_.patterns.user_info, s_.substr(begin, p - begin)));
 }
 
 bool scanner::authority(std::size_t from, bool scheme) {
@@ -187,7 +273,10 @@ bool scanner::authority(std::size_t from, bool scheme) {
   escape_end_ = begin;
   if (!rules_.patterns.user_info) return true;
   const std::size_t at = find_user_info(s_, begin);
-  if (at == npos) return true;
+  if (at == npos) {
+    if (scheme) cut_user_info(from - 1, begin);
+    return true;
+  }
   const std::string_view info = s_.substr(begin, at - begin);
   // Without a scheme: "//@ts-ignore" is a comment, "//input[@name]" is XPath.
   if (!scheme && (info.empty() || (info.back() == '[' && info.find(':') == npos))) return true;

@@ -94,7 +94,10 @@ void scanner::assign(std::size_t at, std::size_t length, char separator) {
   while (end > copied_ && at - end < 4 && is_blank(s_[end - 1])) --end;
   const found_name name = name_before(end, separator, end == at);
   separator_end_ = i_;
-  if (name.entry == nullptr) return;
+  if (name.entry == nullptr) {
+    if (end > copied_ && is_quote(s_[end - 1])) member(end);
+    return;
+  }
   std::size_t value = i_;
   for (int more = 0; more < 2 && value < s_.size() && (s_[value] == '=' || s_[value] == '>');
        ++more)
@@ -102,7 +105,63 @@ void scanner::assign(std::size_t at, std::size_t length, char separator) {
   if (!name.in_query)
     for (int gap = 0; gap < 8 && value < s_.size() && is_space(s_[value]); ++gap) ++value;
   if (value >= s_.size()) return;
+  if (separator == ':' && !name.in_query && block(i_, name)) return;
   mask_value(value, name, separator);
+}
+
+/// YAML: a block scalar ("password: |" and the lines that are indented further) or a list of
+/// "- item" lines. `from` is behind the ':'. True if one was masked.
+bool scanner::block(std::size_t from, const found_name& name) {
+  std::size_t p = from;
+  while (p < s_.size() && is_blank(s_[p])) ++p;
+  const bool scalar = p < s_.size() && (s_[p] == '|' || s_[p] == '>');
+  if (scalar)
+    while (p < s_.size() && p - from < 16 && !is_break(s_[p])) ++p;
+  if (p >= s_.size() || !is_break(s_[p])) return false;
+  std::size_t line = from;  // where the name's line begins
+  while (line > 0 && from - line < name_reach && !is_break(s_[line - 1])) --line;
+  const auto indent_at = [this](std::size_t at) {
+    std::size_t count = 0;
+    while (at + count < s_.size() && count < 64 && is_blank(s_[at + count])) ++count;
+    return count;
+  };
+  const std::size_t outer = indent_at(line);
+  const std::size_t first = next_line(p);
+  const std::size_t inner = indent_at(first);
+  if (first + inner >= s_.size()) return false;
+  const bool list = s_.substr(first + inner, 2) == "- ";
+  if (list ? inner < outer : !scalar || inner <= outer) return false;
+  std::size_t end = first;
+  for (std::size_t at = first; at < s_.size();) {
+    const std::size_t indent = indent_at(at);
+    const std::size_t stop = std::min(s_.find_first_of("\r\n", at), s_.size());
+    const bool blank = at + indent >= stop;
+    const bool inside =
+        list ? indent >= inner && s_.substr(at + indent, 2) == "- " : indent >= inner;
+    if (!blank && !inside) break;
+    if (!blank) end = stop;
+    at = next_line(stop);
+  }
+  const std::size_t begin = first + inner + (list ? 2 : 0);
+  if (end <= begin) return false;
+  put(begin, end, rules_.replacement(name.entry->style, s_.substr(begin, end - begin)));
+  return true;
+}
+
+/// Behind the line break at `at`.
+std::size_t scanner::next_line(std::size_t at) const {
+  if (at < s_.size() && s_[at] == '\r') ++at;
+  if (at < s_.size() && s_[at] == '\n') ++at;
+  return at;
+}
+
+/// A member of an object in text whose name, in quotes, ends before `end`.
+void scanner::member(std::size_t end) {
+  std::size_t last = end - 1;
+  while (last > copied_ && s_[last - 1] == '\\') --last;
+  std::size_t begin = last;
+  while (begin > copied_ && last - begin < 24 && is_word(s_[begin - 1])) --begin;
+  if (begin != last) static_cast<void>(told(s_.substr(begin, last - begin), i_));
 }
 
 void scanner::mask_value(std::size_t begin, const found_name& name, char separator) {
@@ -128,6 +187,7 @@ void scanner::mask_value(std::size_t begin, const found_name& name, char separat
     i_ = std::max(i_, end);
     return;
   }
+  if (is_placeholder(s_.substr(inside, end - inside))) return;
   put(inside, end, rules_.credential(entry.style, s_.substr(inside, end - inside)));
 }
 

@@ -26,6 +26,10 @@ void check(const redactor& masks, const std::vector<row>& rows) {
   }
 }
 
+void check_kept(const redactor& masks, const std::vector<std::string_view>& rows) {
+  for (const std::string_view r : rows) EXPECT_EQ(masks.text(r), r);
+}
+
 TEST(redactor_carriers, credentials_that_end_in_padding_before_a_quote) {
   check(redactor(),
         {
@@ -90,6 +94,66 @@ TEST(redactor_carriers, known_values_in_whatever_carries_them) {
             {"abcd&amp;amp;lt;e", "[masked]"},
             {"abcd&amp;lt;e", "[masked]"},
         });
+}
+
+TEST(redactor_carriers, names_and_values_side_by_side) {
+  check(redactor(), {
+                        {R"(("x-api-key", "S3cret"), (b'cookie', b'a=b; c=d'))",
+                         R"(("x-api-key", "[masked]"), (b'cookie', b'[masked]'))"},
+                        {R"(got {"name":"Authorization","value":"S3cret"})",
+                         R"(got {"name":"Authorization","value":"[masked]"})"},
+                        {R"(got {"value":"S3cret","name":"password"})",
+                         R"(got {"value":"[masked]","name":"password"})"},
+                        {R"({\"name\":\"x-api-key\",\"type\":\"s\",\"value\":\"S3cret\"})",
+                         R"({\"name\":\"x-api-key\",\"type\":\"s\",\"value\":\"[masked]\"})"},
+                        {R"({"loc":["body","password"],"msg":"x","input":"S3cret"})",
+                         R"({"loc":["body","password"],"msg":"x","input":"[masked]"})"},
+                        {R"({"instancePath":"/password","data":"S3cret"})",
+                         R"({"instancePath":"/password","data":"[masked]"})"},
+                        {"[type=string_too_short, input_value='S3cret', input_type=str]",
+                         "[type=string_too_short, input_value='[masked]', input_type=str]"},
+                        {"mysql --password hunter2 -u root --token=abc --api-key 'ab c'",
+                         "mysql --password [masked] -u root --token=[masked] --api-key '[masked]'"},
+                        {R"(["password","token","email"])", R"(["password","token","email"])"},
+                        {R"({"key":"a","value":"b"})", R"({"key":"a","value":"b"})"},
+                    });
+}
+
+TEST(redactor_carriers, blocks_elements_and_strings_that_were_cut) {
+  check(redactor(),
+        {
+            {"password: |\n  one\n  two\nuser: x", "password: |\n  [masked]\nuser: x"},
+            {"a:\n  passwords:\n  - abc\n  - def\n  user: x",
+             "a:\n  passwords:\n  - [masked]\n  user: x"},
+            {"a:\n  password: >-\n    S3cret\n\n    more\n  user: bob",
+             "a:\n  password: >-\n    [masked]\n  user: bob"},
+            {"<a><password>S3cret", "<a><password>[masked]"},
+            {"<a><password>S3cret\n<b>x</b>", "<a><password>[masked]\n<b>x</b>"},
+            {"&lt;password&gt;S3cret&lt;/password&gt; x",
+             "&lt;password&gt;[masked]&lt;/password&gt; x"},
+            {R"(\u003cpassword\u003eS3cret\u003c/password\u003e)",
+             R"(\u003cpassword\u003e[masked]\u003c/password\u003e)"},
+            {"X-Api-Key:\r\n\tS3cret\r\nHost: x", "X-Api-Key:\r\n\t[masked]\r\nHost: x"},
+            {"Cookie: a=b;\r\n c=d\r\nHost: x", "Cookie: [masked]\r\nHost: x"},
+            {"connect to postgres://u:S3cret", "connect to postgres://[masked]"},
+            {"redis://:S3cret x", "redis://[masked] x"},
+            {"amqps://u:p4ss/vhost", "amqps://[masked]/vhost"},
+            {"mongodb://h1:27017,h2:27017", "mongodb://h1:27017,h2:27017"},
+            {"http://host:8080, http://localhost:port", "http://host:8080, http://localhost:port"},
+        });
+}
+
+TEST(redactor_carriers, what_says_that_there_is_none_is_kept) {
+  check_kept(redactor(), {"secret: none", "token=null", "password=***", "api_key=<unset>",
+                          "password=${DB_PASS}", "password: (none), x", "token: [redacted]",
+                          "secret=true", R"("token": "undefined")", "--password <password>"});
+  check(redactor(), {{"secret: nonesuch", "secret: [masked]"},
+                     {"password=***x", "password=[masked]"},
+                     {"password=${x}y", "password=[masked]"}});
+}
+
+TEST(redactor_carriers, numbers_that_no_card_has_are_kept) {
+  check_kept(redactor(), {"IMEI 490154203237518", "352099001761481", "356938035643809"});
 }
 
 }  // namespace

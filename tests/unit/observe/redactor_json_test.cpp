@@ -286,7 +286,6 @@ TEST(redactor_json, pairs_by_position_are_masked) {
            {R"(["password","token"])", R"(["password","token"])"},
            {R"({"required":["email","name","password","token"]})",
             R"({"required":["email","name","password","token"]})"},
-           {R"(["password","S","c"])", R"(["password","S","c"])"},
        })
     EXPECT_EQ(masks.json(in), out);
 }
