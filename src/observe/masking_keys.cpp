@@ -282,12 +282,14 @@ std::size_t match_webhook(std::string_view text, std::size_t begin, std::size_t 
   std::size_t p = secret;
   for (std::size_t segment = p; p < text.size() && p - secret < 1024;) {
     bool digit = false;
-    bool letter = false;
+    bool small = false;
+    bool capital = false;
     for (; p < text.size() && (is_word(text[p]) || text[p] == '-' || text[p] == '@'); ++p) {
       digit = digit || is_digit(text[p]);
-      letter = letter || is_alpha(text[p]);
+      small = small || is_lower(text[p]);
+      capital = capital || is_upper(text[p]);
     }
-    random = random || (p - segment >= 18 && digit && letter);
+    random = random || (p - segment >= 18 && digit + small + capital > 1);
     const std::size_t next = slash_at(text, p);
     if (next == 0) break;
     p += next;

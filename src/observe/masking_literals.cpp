@@ -90,13 +90,18 @@ std::size_t quoted_quote(std::string_view text, std::size_t at, char quote, bool
   return p > 1 && rest.substr(p).starts_with("''") ? p + 2 : 0;
 }
 
+/// How long the "=" and the line break behind it are with which quoted-printable breaks a line.
+std::size_t soft_break(std::string_view text, std::size_t at) noexcept {
+  const std::string_view rest = text.substr(at, 3);
+  return rest.starts_with("=\r\n") ? 3 : rest.starts_with("=\n") || rest.starts_with("=\r") ? 2 : 0;
+}
+
 /// How long what may be put between two bytes of a value is: a line break, with the blanks that the
 /// next line begins with; quoted-printable's "=" before one.
 std::size_t inserted(std::string_view text, std::size_t at, std::size_t begin) noexcept {
   const char c = text[at];
   if (is_break(c) || c == '\0' || (is_blank(c) && at > begin && is_space(text[at - 1]))) return 1;
-  if (c == '=' && at + 1 < text.size() && is_break(text[at + 1])) return 2;
-  return 0;
+  return soft_break(text, at);
 }
 
 /// Matches `wanted` against `text` at `at`, where each byte may be escaped and line breaks may have
@@ -109,12 +114,25 @@ std::size_t match(std::string_view text, std::size_t at, std::string_view wanted
   for (std::size_t i = 0; i < wanted.size();) {
     if (j >= text.size()) return npos;
     const char c = text[j];
+    if (c == '=' && wanted[i] == '=' && soft_break(text, j) != 0 &&
+        text.substr(j + soft_break(text, j), 3) == "=3D")
+      j += soft_break(text, j);
     if (is_escape(c)) {
       const escape found = any_escape(text, j);
       if (stands_for(found, wanted.substr(i), canon)) {
         i += found.count;
         j += found.length;
         continue;
+      }
+      if (c == '\\' && wanted[i] == '\\') {
+        // As many, or doubled once or several times; otherwise some of them belong to an escape.
+        const std::size_t have = run_of(text, j, c);
+        const std::size_t want = run_of(wanted, i, c);
+        if (have == want || have == 2 * want || have == 4 * want || have == 8 * want) {
+          i += want;
+          j += have;
+          continue;
+        }
       }
       if (c == '\\' && wanted[i] == '\\' && j + 1 < text.size() && text[j + 1] == '\\') {
         ++i;
