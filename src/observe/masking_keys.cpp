@@ -266,9 +266,9 @@ std::size_t slash_at(std::string_view text, std::size_t at) noexcept {
 }  // namespace
 
 std::size_t match_webhook(std::string_view text, std::size_t begin, std::size_t end,
-                          std::size_t& secret) noexcept {
+                          std::size_t& secret, std::size_t& refuted) noexcept {
   const std::string_view word = text.substr(begin, end - begin);
-  if (word.size() < 4 || word.size() > 15 || begin == 0) return npos;
+  if (word.size() < 4 || word.size() > 15 || begin == 0 || begin < refuted) return npos;
   if (text[begin - 1] != '/' && hex_value(text[begin - 1]) != 15) return npos;  // "/" or "%2F"
   const std::size_t slash = slash_at(text, end);
   if (slash == 0 || end + slash >= text.size()) return npos;
@@ -295,7 +295,9 @@ std::size_t match_webhook(std::string_view text, std::size_t begin, std::size_t 
     p += next;
     segment = p;
   }
-  return random ? p : npos;
+  if (random) return p;
+  refuted = p;
+  return npos;
 }
 
 }  // namespace hawser::inline v0::detail

@@ -172,9 +172,11 @@ const name_entry* scanner::named_behind(std::size_t at) {
 
 /// "--password v", "-password v": the dashes are at `i_`. True if a value was masked.
 bool scanner::option() {
-  if (!rules_.patterns.assignments || (i_ != 0 && is_word(s_[i_ - 1]))) return false;
+  if (!rules_.patterns.assignments || (i_ != 0 && (is_word(s_[i_ - 1]) || s_[i_ - 1] == '-')))
+    return false;
   std::size_t begin = i_;
   while (begin < s_.size() && s_[begin] == '-' && begin - i_ < 2) ++begin;
+  if (begin >= s_.size() || !is_alpha(s_[begin])) return false;
   std::size_t end = begin;
   while (end < s_.size() && end - begin < name_reach && (is_word(s_[end]) || s_[end] == '-')) ++end;
   if (end == begin || end >= s_.size() || !is_blank(s_[end])) return false;

@@ -32,9 +32,10 @@ inline constexpr std::size_t npos = std::string_view::npos;
                                           std::size_t end) noexcept;
 
 /// The address of a chat service's webhook, of which the word [begin, end) is a part of the path: where
-/// its path ends, and in `secret` where what must not be told begins.
+/// its path ends, and in `secret` where what must not be told begins. On a mismatch `refuted` is how far
+/// no other one can begin.
 [[nodiscard]] std::size_t match_webhook(std::string_view text, std::size_t begin, std::size_t end,
-                                        std::size_t& secret) noexcept;
+                                        std::size_t& secret, std::size_t& refuted) noexcept;
 
 /// Two to five runs of base64url joined by dots (RFC 7519, RFC 7516), the first being "eyJ...".
 /// On a mismatch `refuted` is how far no other one can begin.

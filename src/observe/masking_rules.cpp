@@ -341,9 +341,18 @@ bool uses_hash(const redaction& options) {
 
 }  // namespace
 
+void name_set::note_ending(std::string_view plain) noexcept {
+  if (plain.size() > 1) {
+    endings_.set(ending(plain[plain.size() - 2], plain.back()));
+    return;
+  }
+  endings_.set();  // names of one letter may end like any
+}
+
 void name_set::set(std::string_view name, const name_entry& entry) {
   const bool suffix = name.starts_with('*');
   const plain_name plain(suffix ? name.substr(1) : name);
+  note_ending(plain.view());
   if (!suffix) {
     exact_[std::string(plain.view())] = entry;
     return;
@@ -368,6 +377,7 @@ void name_set::join(const name_set& other) {
     mine.counts = mine.counts && theirs.counts;
     mine.sure = std::min(mine.sure, theirs.sure);
   };
+  endings_ |= other.endings_;
   for (const auto& [name, entry] : other.exact_) {
     const auto [at, added] = exact_.emplace(name, entry);
     if (!added) merge(at->second, entry);
@@ -386,6 +396,17 @@ void name_set::join(const name_set& other) {
 }
 
 const name_entry* name_set::find(std::string_view name) const noexcept {
+  char last = 0;
+  for (std::size_t i = name.size(); i-- > 0;) {
+    const char c = name[i];
+    if (c == '-' || c == '_' || c == '.' || c == ' ') continue;
+    if (last == 0) {
+      last = to_lower(c);
+    } else {
+      if (!endings_.test(ending(to_lower(c), last))) return nullptr;
+      break;
+    }
+  }
   const plain_name plain(name);
   if (plain.view().empty()) return nullptr;
   const auto at = exact_.find(plain.view());

@@ -6,6 +6,7 @@
 #include "observe/masking_literals.hpp"
 
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -54,7 +55,14 @@ class name_set {
   static std::size_t bucket(std::string_view suffix) noexcept {
     return suffix.empty() ? 0 : static_cast<unsigned char>(suffix.back()) % 32;
   }
+  /// Of the last two bytes of a name without its separators; most names end like no secret's.
+  static std::size_t ending(char before, char last) noexcept {
+    return (static_cast<unsigned char>(before) * 32U + static_cast<unsigned char>(last)) % 1024;
+  }
+  void note_ending(std::string_view plain) noexcept;
+
   std::array<suffix_list, 32> suffixes_;  // by their last bytes
+  std::bitset<1024> endings_;             // of all names
 };
 
 struct redaction_rules {

@@ -110,6 +110,7 @@ class scanner {
     char meaning = 0;
   } last_escape_;
   std::size_t no_jwt_before_ = 0;
+  std::size_t no_hook_before_ = 0;
   const name_entry* told_ = nullptr;  // by {"name": "password", ...
   std::size_t told_end_ = 0;          // how far that reaches
   std::size_t told_none_before_ = 0;  // no name stands behind a value before

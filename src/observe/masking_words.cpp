@@ -28,9 +28,11 @@ void scanner::word() {
 
 bool scanner::key(std::size_t begin, std::size_t end) {
   if (!rules_.patterns.api_key) return false;
-  std::size_t stop = match_webhook(s_, begin, end, begin);
-  if (stop == npos) stop = match_api_key(s_, begin);
-  if (stop == npos) stop = match_infix_key(s_, begin, end);
+  std::size_t stop = match_api_key(s_, begin);
+  if (stop == npos && end < s_.size() && !is_space(s_[end])) {
+    stop = match_infix_key(s_, begin, end);
+    if (stop == npos) stop = match_webhook(s_, begin, end, begin, no_hook_before_);
+  }
   if (stop == npos) return false;
   put(begin, stop, rules_.replacement(*rules_.patterns.api_key, s_.substr(begin, stop - begin)));
   return true;
