@@ -18,8 +18,8 @@ struct tally {
   std::string example;  // of a leak: where, what went in and what came out
 };
 
-/// A text with a secret in it. `traces`: what must be in no output; more than a few characters of it
-/// count as the secret.
+/// A text with a secret in it. `traces`: what must be in no output; more than a few characters of
+/// it count as the secret.
 struct canary {
   std::string kind;
   std::string text;
