@@ -39,8 +39,8 @@ namespace hawser::inline v0::detail {
 }
 
 /// Whether a character breaks a line, or is one that terminals act on: the controls, C1's (NEL and
-/// CSI) among them, the separators of lines and paragraphs; or one that is not seen and shows others
-/// in another order than they stand: the controls of direction, the byte order mark.
+/// CSI) among them, the separators of lines and paragraphs; or one that is not seen and may show
+/// others in another order than they stand: the controls of direction, the byte order mark.
 [[nodiscard]] inline bool is_control(std::string_view character) noexcept {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
   if (byte(0) < 0x20 || byte(0) == 0x7f) return true;

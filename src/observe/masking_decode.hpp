@@ -52,7 +52,8 @@ escape backslash_escape(std::string_view text, std::size_t at) noexcept;
 escape entity_escape(std::string_view text, std::size_t at) noexcept;
 
 /// Whatever may stand for a byte of a value in a text: the three above, "=3D" of quoted-printable
-/// (RFC 2045), "%u0041", "\u{41}", "\U00000041", octal "\101", and a backslash before any character.
+/// (RFC 2045), "%u0041", "\u{41}", "\U00000041", octal "\101", and a backslash before any
+/// character.
 escape any_escape(std::string_view text, std::size_t at) noexcept;
 
 /// Decodes percent escapes and, for forms and queries, '+' to a blank.

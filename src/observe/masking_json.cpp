@@ -127,8 +127,8 @@ class json_masker {
     return true;
   }
 
-  /// What the value that was read from `begin` on names: a string, which `plain_` is then, or a list
-  /// of places such as ["body", "password"].
+  /// What the value that was read from `begin` on names: a string, which `plain_` is then, or a
+  /// list of places such as ["body", "password"].
   [[nodiscard]] const name_entry* named_in(std::size_t begin) {
     if (s_[begin] == '"') return named_by(plain_);
     const std::size_t end = i_;

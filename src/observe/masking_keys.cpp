@@ -44,7 +44,8 @@ constexpr key_shape key_shapes[] = {
     {"ANPA", 16, letters::upper, true}, {"ANVA", 16, letters::upper, true},
     {"APKA", 16, letters::upper, true}, {"AROA", 16, letters::any},
     {"ASCA", 16, letters::upper, true}, {"ASIA", 16, letters::any},
-    {"AQE", 60, letters::base64}, {"AQVN", 35}, {"AVNS_", 16},                 // Adyen, Yandex, Aiven
+    // Adyen, Yandex, Aiven
+    {"AQE", 60, letters::base64}, {"AQVN", 35}, {"AVNS_", 16},
     {"ATATT3", 40, letters::base64}, {"ATBB", 28, letters::alnum},             // Atlassian
     {"ATCTT3", 40, letters::base64}, {"ATSTT3", 40, letters::base64},
     {"ATTA", 72, letters::hex},                                                // Trello
@@ -100,11 +101,13 @@ constexpr key_shape key_shapes[] = {
     {"rzp_live_", 14, letters::alnum}, {"rzp_test_", 14, letters::alnum},      // Razorpay
     {"s-s4t2ud-", 40, letters::hex}, {"samsara_api_", 20}, {"sb_secret_", 20},
     {"sbp_", 40, letters::hex}, {"sdk-", 36, letters::hex}, {"secret-", 30, letters::alnum},
-    {"secret_", 43, letters::alnum}, {"sgp_", 40},                             // Notion, Sourcegraph
+    // Notion, Sourcegraph
+    {"secret_", 43, letters::alnum}, {"sgp_", 40},
     {"shippo_live_", 40, letters::hex}, {"shippo_test_", 40, letters::hex},
     {"shpat_", 16, letters::any}, {"shpca_", 16, letters::any}, {"shppa_", 16, letters::any},
     {"shpss_", 16, letters::any}, {"shptka_", 16}, {"sk-", 20, letters::any},
-    {"sk_live_", 8, letters::any}, {"sk_prod_", 10}, {"sk_sbox_", 20}, {"sk_test_", 8, letters::any},
+    {"sk_live_", 8, letters::any}, {"sk_prod_", 10}, {"sk_sbox_", 20},
+    {"sk_test_", 8, letters::any},
     {"sk_", 48, letters::hex}, {"sl.", 60}, {"sntrys_", 40, letters::base64},
     {"sntryu_", 40, letters::hex}, {"sq0atp-", 16, letters::any}, {"sq0csp-", 16, letters::any},
     {"sqa_", 40, letters::hex}, {"sqp_", 40, letters::hex}, {"squ_", 40, letters::hex},  // Sonar

@@ -68,8 +68,8 @@ std::size_t run_of(std::string_view text, std::size_t at, char c) noexcept {
   return count;
 }
 
-/// How long the text at `at` is if it stands for a quote: doubled as in SQL and CSV, or as the shell
-/// has it, "'\\''" and "'\"'\"'".
+/// How long the text at `at` is if it stands for a quote: doubled as in SQL and CSV, or as the
+/// shell has it, "'\\''" and "'\"'\"'".
 std::size_t quoted_quote(std::string_view text, std::size_t at, char quote, bool doubled) noexcept {
   const std::string_view rest = text.substr(at);
   if (doubled) return 2;

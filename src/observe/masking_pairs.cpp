@@ -146,7 +146,8 @@ const name_entry* scanner::named_at(std::size_t at) const {
   return nullptr;
 }
 
-/// The name in a member behind the value at `at`, of the same object: {"value": "...", "name": ...}.
+/// The name in a member behind the value at `at`, of the same object: {"value": "...", "name":
+/// ...}.
 const name_entry* scanner::named_behind(std::size_t at) {
   if (at < told_none_before_) return nullptr;
   std::size_t p = at;

@@ -31,9 +31,9 @@ inline constexpr std::size_t npos = std::string_view::npos;
 [[nodiscard]] std::size_t match_infix_key(std::string_view text, std::size_t begin,
                                           std::size_t end) noexcept;
 
-/// The address of a chat service's webhook, of which the word [begin, end) is a part of the path: where
-/// its path ends, and in `secret` where what must not be told begins. On a mismatch `refuted` is how far
-/// no other one can begin.
+/// The address of a chat service's webhook, of which the word [begin, end) is a part of the path:
+/// where its path ends, and in `secret` where what must not be told begins. On a mismatch `refuted`
+/// is how far no other one can begin.
 [[nodiscard]] std::size_t match_webhook(std::string_view text, std::size_t begin, std::size_t end,
                                         std::size_t& secret, std::size_t& refuted) noexcept;
 
@@ -51,7 +51,8 @@ inline constexpr std::size_t npos = std::string_view::npos;
 /// Whether what follows "Bearer" or "Basic" is a credential rather than a word of prose.
 [[nodiscard]] bool looks_like_credential(std::string_view scheme, std::string_view token) noexcept;
 
-/// Whether a value says that there is none, or where it comes from: "none", "***", "<unset>", "${VAR}".
+/// Whether a value says that there is none, or where it comes from: "none", "***", "<unset>",
+/// "${VAR}".
 [[nodiscard]] bool is_placeholder(std::string_view value) noexcept;
 
 }  // namespace hawser::inline v0::detail

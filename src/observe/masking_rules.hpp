@@ -123,8 +123,8 @@ struct redaction_rules {
 };
 
 /// Whether a member of this name tells what another one of its object is: {"name": "X-Api-Key",
-/// "value": "..."}, {"loc": ["body", "password"], "input": "..."}: lists of header fields, of variables,
-/// of changes to a document (RFC 6902), of what was wrong with a form.
+/// "value": "..."}, {"loc": ["body", "password"], "input": "..."}: lists of header fields, of
+/// variables, of changes to a document (RFC 6902), of what was wrong with a form.
 [[nodiscard]] bool tells_name(std::string_view member) noexcept;
 
 /// Whether a member of this name is what is told of.

@@ -38,8 +38,8 @@ class scanner {
   void element(std::size_t length);
   std::size_t end_of_element(std::size_t from) const;
   void entity();
-  /// "postgres://u:S", cut before its '@': what stands behind the colon is no port. `scheme` is where
-  /// the scheme ends, `begin` where the authority begins.
+  /// "postgres://u:S", cut before its '@': what stands behind the colon is no port. `scheme` is
+  /// where the scheme ends, `begin` where the authority begins.
   void cut_user_info(std::size_t scheme, std::size_t begin);
   /// What stands before `i_`: an escape's meaning, a mask as it reads when masked once more.
   char before() const;

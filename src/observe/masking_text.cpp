@@ -175,7 +175,7 @@ void scanner::element(std::size_t length) {
   put(value, end, rules_.replacement(entry->style, plain));
 }
 
-/// Where the text of an element ends: at "</", escaped or not; where the text was cut, at its end or
+/// Where the text of an element ends: at "</", escaped or not; of one that was cut, at its end or
 /// the end of the line. npos: other elements stand in it.
 std::size_t scanner::end_of_element(std::size_t from) const {
   // "a <token> is needed": only the end of an element can tell that this is one.

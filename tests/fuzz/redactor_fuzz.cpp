@@ -1,7 +1,7 @@
 // Feeds arbitrary bytes to the functions of the redactor: the input's first byte chooses the
 // function, the rules and where a secret is planted; the rest is what it is fed. Properties: a
-// planted secret never survives, in whatever function; nothing throws; the output's size is bounded;
-// what comes out as JSON for JSON is JSON the redactor can read again.
+// planted secret never survives, whatever the function; nothing throws; the output is bounded in
+// size; what comes out as JSON for JSON is JSON the redactor can read again.
 #include "hawser/observe/redactor.hpp"
 
 #include <cstddef>

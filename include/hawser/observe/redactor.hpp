@@ -52,8 +52,8 @@ struct name_rules {
 /// What is looked for by its shape, wherever it stands. Unset: not looked for.
 struct pattern_rules {
   std::optional<mask_style> user_info = mask_style::fixed;  ///< In URLs: RFC 3986 section 3.2.1.
-  /// Digits, blanks and dashes between, that begin like an issuer's numbers, are as many and pass the
-  /// Luhn check (ISO/IEC 7812-1).
+  /// Digits, blanks and dashes between, that begin like an issuer's numbers, are as many and pass
+  /// the Luhn check (ISO/IEC 7812-1).
   std::optional<mask_style> card = mask_style::fixed;
   std::optional<mask_style> credentials = mask_style::fixed;  ///< "Bearer ...", "Basic ...".
   std::optional<mask_style> jwt = mask_style::fixed;          ///< "eyJ...": RFC 7519.
