@@ -39,12 +39,19 @@ namespace hawser::inline v0::detail {
 }
 
 /// Whether a character breaks a line, or is one that terminals act on: the controls, C1's (NEL and
-/// CSI) among them, and the separators of lines and paragraphs.
+/// CSI) among them, the separators of lines and paragraphs; or one that is not seen and may show
+/// others in another order than they stand: the controls of direction, the byte order mark.
 [[nodiscard]] inline bool is_control(std::string_view character) noexcept {
-  const auto lead = static_cast<unsigned char>(character[0]);
-  return lead < 0x20 || lead == 0x7f ||
-         (lead == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0) ||
-         character == "\xe2\x80\xa8" || character == "\xe2\x80\xa9";
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (byte(0) < 0x20 || byte(0) == 0x7f) return true;
+  if (character.size() == 2)
+    return (byte(0) == 0xc2 && byte(1) < 0xa0) || (byte(0) == 0xd8 && byte(1) == 0x9c);
+  if (character.size() != 3) return false;
+  const unsigned last = (byte(1) & 63U) << 6U | (byte(2) & 63U);
+  if (byte(0) == 0xef) return last == 0xeff;  // U+FEFF
+  if (byte(0) != 0xe2) return false;
+  return last == 0x00e || last == 0x00f || (last >= 0x028 && last <= 0x02e) ||
+         (last >= 0x066 && last <= 0x069);  // U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069
 }
 
 /// Whether all of it may stand in a line as it is.
@@ -57,7 +64,7 @@ namespace hawser::inline v0::detail {
   return true;
 }
 
-/// Appends `text` with what may not stand in a line escaped: "\n", "\x1b", "\u2028". `quoted`: '"'
+/// Appends `text` with what may not stand in a line escaped: "\n", "\x1b", "\u202e". `quoted`: '"'
 /// and '\' too.
 inline void append_printable(std::string& line, std::string_view text, bool quoted = false) {
   constexpr std::string_view digits = "0123456789abcdef";
@@ -65,6 +72,12 @@ inline void append_printable(std::string& line, std::string_view text, bool quot
     const auto byte = static_cast<unsigned char>(c);
     line.append(mark) += digits[byte >> 4U];
     line += digits[byte & 15U];
+  };
+  const auto point = [&](std::string_view one) {
+    unsigned value = static_cast<unsigned char>(one[0]) & (one.size() == 2 ? 0x1fU : 0x0fU);
+    for (const char c : one.substr(1)) value = value << 6U | (static_cast<unsigned char>(c) & 63U);
+    line += "\\u";
+    for (const unsigned shift : {12U, 8U, 4U, 0U}) line += digits[value >> shift & 15U];
   };
   while (!text.empty()) {
     const std::size_t size = utf8_length(text);
@@ -80,10 +93,8 @@ inline void append_printable(std::string& line, std::string_view text, bool quot
       line += "\\t";
     else if (is_control(one) && size == 1)
       hex("\\x", one[0]);
-    else if (is_control(one) && size == 2)
-      hex("\\u00", one[1]);
     else if (is_control(one))
-      line += one[2] == '\xa8' ? "\\u2028" : "\\u2029";
+      point(one);
     else if (quoted && (one == "\"" || one == "\\"))
       line.append("\\").append(one);
     else

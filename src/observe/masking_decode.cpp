@@ -28,6 +28,65 @@ std::size_t encode_utf8(char32_t point, std::array<char, 4>& to) noexcept {
   return 4;
 }
 
+struct entity {
+  std::string_view name;
+  char byte;
+};
+
+// Of HTML's names those of one byte; XML's five among them.
+constexpr entity entities[] = {
+    {"amp", '&'},    {"lt", '<'},     {"gt", '>'},      {"quot", '"'},   {"apos", '\''},
+    {"nbsp", ' '},   {"excl", '!'},   {"num", '#'},     {"dollar", '$'}, {"percnt", '%'},
+    {"lpar", '('},   {"rpar", ')'},   {"ast", '*'},     {"plus", '+'},   {"comma", ','},
+    {"period", '.'}, {"sol", '/'},    {"colon", ':'},   {"semi", ';'},   {"equals", '='},
+    {"quest", '?'},  {"commat", '@'}, {"lsqb", '['},    {"lbrack", '['}, {"rsqb", ']'},
+    {"rbrack", ']'}, {"bsol", '\\'},  {"Hat", '^'},     {"lowbar", '_'}, {"grave", '`'},
+    {"lcub", '{'},   {"lbrace", '{'}, {"rcub", '}'},    {"rbrace", '}'}, {"verbar", '|'},
+    {"vert", '|'},   {"Tab", '\t'},   {"NewLine", '\n'}};
+
+/// A number's digits from `at` on, at most `most` of them; the value and where they end.
+struct number {
+  char32_t value = 0;
+  std::size_t end = 0;
+};
+number read_number(std::string_view text, std::size_t at, unsigned base,
+                   std::size_t most) noexcept {
+  number read{0, at};
+  for (; read.end < text.size() && read.end - at < most; ++read.end) {
+    const int digit = hex_value(text[read.end]);
+    if (digit < 0 || static_cast<unsigned>(digit) >= base) break;
+    read.value = read.value * base + static_cast<unsigned>(digit);
+  }
+  return read;
+}
+
+escape code_point(char32_t point, std::size_t length) noexcept {
+  escape found{{}, 0, length};
+  if (point > 0x10ffff) return {};
+  found.count = encode_utf8(point, found.bytes);
+  return found;
+}
+
+/// What `backslash_escape` does not know, behind backslashes that end at `next`.
+escape other_backslash(std::string_view text, std::size_t at, std::size_t next) noexcept {
+  const char c = text[next];
+  if (c == 'u' && text.substr(next + 1, 1) == "{") {
+    const number read = read_number(text, next + 2, 16, 6);
+    if (read.end > next + 2 && text.substr(read.end, 1) == "}")
+      return code_point(read.value, read.end + 1 - at);
+  }
+  if (c == 'U') {
+    const number read = read_number(text, next + 1, 16, 8);
+    if (read.end == next + 9) return code_point(read.value, read.end - at);
+  }
+  if (c >= '0' && c <= '7') {
+    const number read = read_number(text, next, 8, 3);
+    if (read.end == next + 3 && read.value < 0x100)
+      return {{static_cast<char>(read.value)}, 1, read.end - at};
+  }
+  return {{c}, 1, next + 1 - at};
+}
+
 }  // namespace
 
 bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcept {
@@ -115,6 +174,54 @@ escape backslash_escape(std::string_view text, std::size_t at) noexcept {
       }
       found.count = encode_utf8(point, found.bytes);
       return found;
+    }
+    default: return {};
+  }
+}
+
+escape entity_escape(std::string_view text, std::size_t at) noexcept {
+  if (at >= text.size() || text[at] != '&') return {};
+  std::size_t p = at + 1;
+  std::size_t layers = 0;
+  for (; layers < max_layers && text.substr(p, 4) == "amp;"; ++layers) p += 4;
+  if (text.substr(p, 1) == "#") {
+    const bool hex = text.substr(p + 1, 1) == "x" || text.substr(p + 1, 1) == "X";
+    const std::size_t digits = p + (hex ? 2 : 1);
+    const number read = read_number(text, digits, hex ? 16 : 10, 8);
+    if (read.end > digits)
+      return code_point(read.value, read.end + (text.substr(read.end, 1) == ";") - at);
+  } else if (p < text.size() && is_alpha(text[p])) {
+    const std::string_view rest = text.substr(p, 8);
+    for (const entity& known : entities)
+      if (rest[0] == known.name[0] && rest.starts_with(known.name) &&
+          rest.substr(known.name.size(), 1) == ";")
+        return {{known.byte}, 1, p + known.name.size() + 1 - at};
+  }
+  if (layers != 0) return {{'&'}, 1, p - at};
+  return {};
+}
+
+escape any_escape(std::string_view text, std::size_t at) noexcept {
+  switch (text[at]) {
+    case '&': return entity_escape(text, at);
+    case '%':
+      if (text.substr(at + 1, 1) == "u" && hex4(text, at + 2) >= 0)
+        return code_point(static_cast<char32_t>(hex4(text, at + 2)), 6);
+      return percent_escape(text, at);
+    case '=': {
+      const number read = read_number(text, at + 1, 16, 2);
+      if (read.end != at + 3) return {};
+      return {{static_cast<char>(read.value)}, 1, 3};
+    }
+    case '\\': {
+      if (const escape known = backslash_escape(text, at); known.length != 0) return known;
+      std::size_t next = at;
+      while (next < text.size() && text[next] == '\\' && next - at < max_layers) ++next;
+      if (next == text.size()) return {};
+      escape inner = entity_escape(text, next);
+      if (inner.length == 0) return other_backslash(text, at, next);
+      inner.length += next - at;
+      return inner;
     }
     default: return {};
   }

@@ -19,6 +19,7 @@ constexpr bool is_break(char c) noexcept { return c == '\r' || c == '\n'; }
 constexpr bool is_space(char c) noexcept {
   return is_blank(c) || is_break(c) || c == '\v' || c == '\f';
 }
+constexpr bool is_quote(char c) noexcept { return c == '"' || c == '\'' || c == '`'; }
 constexpr bool is_non_ascii(char c) noexcept { return static_cast<unsigned char>(c) >= 0x80; }
 constexpr char to_lower(char c) noexcept { return is_upper(c) ? static_cast<char>(c + 32) : c; }
 
@@ -46,6 +47,14 @@ escape percent_escape(std::string_view text, std::size_t at) noexcept;
 
 /// A backslash escape at `at`, through several layers of escaping: "\n", "\\n", "\u0041", "\x41".
 escape backslash_escape(std::string_view text, std::size_t at) noexcept;
+
+/// "&lt;", "&#60;" and "&#x3c;" at `at`, through several layers: "&amp;lt;" is '<' too.
+escape entity_escape(std::string_view text, std::size_t at) noexcept;
+
+/// Whatever may stand for a byte of a value in a text: the three above, "=3D" of quoted-printable
+/// (RFC 2045), "%u0041", "\u{41}", "\U00000041", octal "\101", and a backslash before any
+/// character.
+escape any_escape(std::string_view text, std::size_t at) noexcept;
 
 /// Decodes percent escapes and, for forms and queries, '+' to a blank.
 std::string percent_decode(std::string_view text, bool plus_is_blank);

@@ -30,17 +30,6 @@ void append_json_string(std::string& to, std::string_view plain) {
   to += '"';
 }
 
-bool is_one_of(std::string_view name, const auto& lower) noexcept {
-  return std::any_of(lower.begin(), lower.end(),
-                     [name](std::string_view one) { return equals_ignoring_case(name, one); });
-}
-
-// {"name": "X-Api-Key", "value": "..."}: lists of header fields, of variables, of changes to a
-// document (RFC 6902), of what was wrong with a form.
-constexpr std::array<std::string_view, 8> telling = {"name",  "key",       "header", "field",
-                                                     "param", "parameter", "path",   "property"};
-constexpr std::array<std::string_view, 3> told_of = {"value", "values", "rejectedvalue"};
-
 class json_masker {
  public:
   json_masker(const redaction_rules& rules, std::string_view text) : rules_(rules), s_(text) {
@@ -110,19 +99,19 @@ class json_masker {
       if (peek() != '"' || !string(printed)) return false;
       const name_entry* entry =
           printed ? redaction_rules::find_part(rules_.members, plain_) : nullptr;
-      const bool tells = printed && is_one_of(plain_, telling);
-      const bool held = entry == nullptr && printed && is_one_of(plain_, told_of);
+      const bool tells = printed && tells_name(plain_);
+      const bool held = entry == nullptr && printed && is_told_of(plain_);
       if (held) entry = told;
       skip_blanks();
       if (!take(':')) return false;
       skip_blanks();
-      const bool text = peek() == '"';
+      const std::size_t begin = i_;
       if (entry != nullptr ? !secret_value(depth + 1, *entry)
           : held           ? !hold_value(depth + 1)
                            : !value(depth + 1, printed))
         return false;
-      if (tells && text)
-        if (const name_entry* named = named_by(plain_))
+      if (tells)
+        if (const name_entry* named = named_in(begin))
           if (told == nullptr || told->counts) told = named;  // a count tells less than a secret
       skip_blanks();
       if (take('}')) break;
@@ -138,7 +127,27 @@ class json_masker {
     return true;
   }
 
+  /// What the value that was read from `begin` on names: a string, which `plain_` is then, or a
+  /// list of places such as ["body", "password"].
+  [[nodiscard]] const name_entry* named_in(std::size_t begin) {
+    if (s_[begin] == '"') return named_by(plain_);
+    const std::size_t end = i_;
+    if (s_[begin] != '[' || end - begin > 512) return nullptr;
+    const name_entry* named = nullptr;
+    for (i_ = begin; i_ < end && named == nullptr;) {
+      if (s_[i_] != '"') {
+        ++i_;
+        continue;
+      }
+      string(false);
+      named = named_by(plain_);
+    }
+    i_ = end;
+    return named;
+  }
+
   [[nodiscard]] const name_entry* named_by(std::string_view name) const {
+    if (name.starts_with("#/")) name.remove_prefix(1);
     if (name.starts_with('/')) return on_the_way(name);
     const name_entry* entry = redaction_rules::find_part(rules_.members, name);
     return entry != nullptr ? entry : rules_.headers.find(name);
@@ -192,17 +201,74 @@ class json_masker {
     out_ = clean.append(out_, done);
   }
 
+  /// ["x-api-key", "..."] is a pair of a name and its value; of longer lists only names of header
+  /// fields tell, as Node's rawHeaders have them.
   bool array(std::size_t depth, bool printed) {
     ++i_;
     skip_blanks();
     if (take(']')) return true;
-    for (;;) {
-      if (!value(depth + 1, printed)) return false;
+    const name_entry* named = nullptr;
+    const name_entry* pair = nullptr;
+    bool pair_of_header = false;
+    held_value second;
+    for (std::size_t count = 1;; ++count) {
+      const bool text = peek() == '"';
+      const bool of_header = named != nullptr && header_;
+      const bool in_list = of_header && count > 2;
+      const bool in_pair = named != nullptr && count == 2;
+      if (in_pair || in_list) {
+        held_value held;
+        if (!pair_value(depth + 1, *named, in_list, held)) return false;
+        if (in_pair) second = held;
+        if (in_pair && second.end != 0) pair = named;
+        pair_of_header = in_pair ? of_header : pair_of_header;
+      } else if (!value(depth + 1, printed)) {
+        return false;
+      }
+      const bool masked_now = in_list || in_pair;
+      named = printed && text && !(masked_now && count != 2) ? name_of_pair() : nullptr;
       skip_blanks();
-      if (take(']')) return true;
+      if (take(']')) {
+        if (pair != nullptr && (count == 2 || pair_of_header)) {
+          second.entry = pair;
+          found_.push_back(second);
+        }
+        return true;
+      }
       if (!take(',')) return false;
       skip_blanks();
     }
+  }
+
+  /// Whether the string just read names what follows it in a list.
+  [[nodiscard]] const name_entry* name_of_pair() {
+    if (plain_.size() > 64) return nullptr;
+    header_ = rules_.headers.find(plain_) != nullptr;
+    const name_entry* entry = named_by(plain_);
+    return entry != nullptr && entry->sure != certainty::enclosed ? entry : nullptr;
+  }
+
+  /// The value behind a name in a list: masked now, or held until it is known how long the list is.
+  bool pair_value(std::size_t depth, const name_entry& entry, bool now, held_value& held) {
+    const std::size_t begin = i_;
+    const bool text = peek() == '"';
+    held.begin = begin;
+    held.out_begin = write_out();
+    if (!value(depth, true)) return false;
+    held.out_end = write_out();
+    if (text) {
+      i_ = begin;
+      string(false);
+      // A list of names: ["password", "token"].
+      const bool also_name = name_of_pair() != nullptr;
+      const bool digit = std::any_of(plain_.begin(), plain_.end(), is_digit);
+      if (also_name || (entry.sure != certainty::always && !digit)) return true;
+    }
+    held.end = i_;
+    held.entry = &entry;
+    if (!now) return true;
+    found_.push_back(held);
+    return true;
   }
 
   /// The value of a member whose name says that it is secret, of whatever type.
@@ -328,6 +394,7 @@ class json_masker {
   std::vector<held_value> found_;  // those to be masked
   std::size_t i_ = 0;
   std::size_t copied_ = 0;  // what lies before is in out_
+  bool header_ = false;     // whether the name last seen in a list is a header field's
 };
 
 }  // namespace

@@ -45,6 +45,10 @@ class literal_set {
   [[nodiscard]] hit hit_at(std::string_view text, std::size_t at, std::size_t floor,
                            std::size_t reach) const noexcept;
 
+  /// Of the literals that begin with the byte `first`, which stands at `at` in whatever form.
+  [[nodiscard]] hit hit_of(unsigned char first, std::string_view text, std::size_t at,
+                           std::size_t floor, std::size_t reach) const noexcept;
+
   std::vector<secret> literals_;
   std::vector<needle> needles_;
   std::array<std::vector<std::uint16_t>, 256> by_first_byte_{};

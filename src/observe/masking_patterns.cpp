@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace hawser::inline v0::detail {
 
@@ -22,23 +23,45 @@ std::size_t separator_at(std::string_view text, std::size_t at) noexcept {
   return length;
 }
 
-/// Whether card numbers begin like this (major industry identifiers 3 to 6, and those of the
-/// schemes in 2, 8 and 9). Keeps clock readings and serial numbers from being taken for cards.
+/// What the numbers of a scheme begin with, and how long they are.
+struct issuer {
+  unsigned first;  // of the first six digits
+  unsigned last;
+  unsigned char least;
+  unsigned char most;
+};
+constexpr issuer issuers[] = {
+    {220000, 220499, 16, 19},  // Mir
+    {222100, 272099, 16, 16},  // Mastercard
+    {300000, 305999, 14, 19},  // Diners Club
+    {309500, 309599, 14, 19},  // Diners Club
+    {340000, 349999, 15, 15},  // American Express
+    {352800, 358999, 16, 19},  // JCB
+    {360000, 369999, 14, 19},  // Diners Club
+    {370000, 379999, 15, 15},  // American Express
+    {380000, 399999, 14, 19},  // Diners Club
+    {400000, 499999, 13, 13},  // Visa of old
+    {400000, 499999, 16, 16},  // Visa
+    {400000, 499999, 18, 19},  // Visa
+    {500000, 509999, 13, 19},  // Maestro, Elo, Verve, RuPay
+    {510000, 559999, 16, 16},  // Mastercard
+    {560000, 589999, 13, 19},  // Maestro
+    {600000, 659999, 16, 19},  // Discover, RuPay, Hipercard, UnionPay, Maestro
+    {630000, 639999, 13, 19},  // Maestro
+    {670000, 679999, 13, 19},  // Maestro
+    {810000, 829999, 16, 19},  // UnionPay, RuPay
+    {979200, 979299, 16, 16},  // Troy
+};
+
+/// Whether a card's number begins like this and has as many digits. An IMEI has 15 digits and the
+/// same check: of cards only American Express has 15 too.
 bool is_issuer(std::string_view digits) noexcept {
-  const int first_four =
-      (digits[0] - '0') * 1000 + (digits[1] - '0') * 100 + (digits[2] - '0') * 10 + digits[3] - '0';
-  switch (digits[0]) {
-    case '2':
-      return (first_four >= 2200 && first_four <= 2204) ||
-             (first_four >= 2221 && first_four <= 2720);
-    case '3': return digits[1] == '0' || digits[1] >= '4';
-    case '4':
-    case '5':
-    case '6': return true;
-    case '8': return digits[1] == '1' || digits[1] == '2';
-    case '9': return first_four == 9792;
-    default: return false;
-  }
+  unsigned first = 0;
+  for (std::size_t i = 0; i < 6; ++i) first = first * 10 + static_cast<unsigned>(digits[i] - '0');
+  return std::any_of(std::begin(issuers), std::end(issuers), [&](const issuer& one) {
+    return first >= one.first && first <= one.last && digits.size() >= one.least &&
+           digits.size() <= one.most;
+  });
 }
 
 /// The digits after the point of a number such as 0.4111111111111111.
@@ -73,38 +96,6 @@ std::size_t iban_length(char first, char second) noexcept {
   for (const country& c : countries)
     if (c.code[0] == first && c.code[1] == second) return c.length;
   return 0;
-}
-
-struct key_shape {
-  std::string_view prefix;
-  std::size_t least;  // characters after the prefix
-  bool dotted = false;
-};
-
-// clang-format off
-// Prefixes that vendors have published for their keys, so that scanners can find them.
-constexpr key_shape key_shapes[] = {
-    {"AKIA", 16}, {"ASIA", 16}, {"AROA", 16}, {"AIza", 30}, {"AGE-SECRET-KEY-1", 20},
-    {"SG.", 20, true}, {"dop_v1_", 20}, {"doo_v1_", 20}, {"dckr_pat_", 16}, {"ghp_", 16},
-    {"gho_", 16}, {"ghu_", 16}, {"ghs_", 16}, {"ghr_", 16}, {"github_pat_", 16}, {"glpat-", 12},
-    {"glptt-", 12}, {"hf_", 20}, {"hvs.", 20}, {"hvb.", 20}, {"lin_api_", 16}, {"npm_", 24},
-    {"pypi-", 40}, {"rk_live_", 8}, {"rk_test_", 8}, {"sk_live_", 8}, {"sk_test_", 8}, {"sk-", 20},
-    {"shpat_", 16}, {"shpca_", 16}, {"shppa_", 16}, {"shpss_", 16}, {"sq0atp-", 16},
-    {"sq0csp-", 16}, {"whsec_", 16}, {"whsk_", 16}, {"xapp-", 10}, {"xoxa-", 8}, {"xoxb-", 8},
-    {"xoxe-", 8}, {"xoxe.", 8, true}, {"xoxo-", 8}, {"xoxp-", 8}, {"xoxr-", 8}, {"xoxs-", 8},
-    {"ya29.", 20, true}};
-// clang-format on
-
-/// Whether a vendor's prefix begins with this byte: most words are done with here.
-constexpr std::array<bool, 256> begins_key = [] {
-  std::array<bool, 256> table{};
-  for (const key_shape& shape : key_shapes)
-    table[static_cast<unsigned char>(shape.prefix[0])] = true;
-  return table;
-}();
-
-constexpr bool is_key_char(char c, bool dotted) noexcept {
-  return is_word(c) || c == '-' || (dotted && c == '.');
 }
 
 constexpr bool is_base64url(char c) noexcept { return is_word(c) || c == '-'; }
@@ -210,22 +201,6 @@ std::size_t match_uuid(std::string_view text, std::size_t at) noexcept {
   return end < text.size() && is_alnum(text[end]) ? npos : end;
 }
 
-std::size_t match_api_key(std::string_view text, std::size_t at) noexcept {
-  if (!begins_key[static_cast<unsigned char>(text[at])]) return npos;
-  const std::string_view rest = text.substr(at);
-  for (const key_shape& shape : key_shapes) {
-    if (shape.prefix[0] != rest[0] || !rest.starts_with(shape.prefix)) continue;
-    std::size_t end = shape.prefix.size();
-    const std::size_t least = end + shape.least;
-    if (rest.size() < least) continue;
-    while (end < least && is_key_char(rest[end], shape.dotted)) ++end;
-    if (end < least) continue;
-    while (end < rest.size() && is_key_char(rest[end], shape.dotted)) ++end;
-    return at + end;
-  }
-  return npos;
-}
-
 std::size_t match_jwt(std::string_view text, std::size_t at, std::size_t& refuted) noexcept {
   const auto run = [text](std::size_t from) {
     while (from < text.size() && is_base64url(text[from])) ++from;
@@ -297,6 +272,38 @@ bool looks_like_credential(std::string_view scheme, std::string_view token) noex
   return capital && std::none_of(prose.begin(), prose.end(), [token](std::string_view word) {
            return equals_ignoring_case(token, word);
          });
+}
+
+bool is_placeholder(std::string_view value) noexcept {
+  constexpr std::array<std::string_view, 17> words = {
+      "none",     "null",    "nil",     "undefined", "true",   "false",
+      "redacted", "masked",  "hidden",  "unset",     "empty",  "removed",
+      "filtered", "omitted", "not set", "n/a",       "not-set"};
+  constexpr std::array<std::string_view, 10> blanks = {"password", "token",     "secret", "key",
+                                                       "api-key",  "api_key",   "value",  "pass",
+                                                       "apikey",   "your-token"};
+  const auto is = [](std::string_view text, const auto& known) {
+    return std::any_of(known.begin(), known.end(),
+                       [text](std::string_view one) { return equals_ignoring_case(text, one); });
+  };
+  if (value.empty() || value.size() > 64) return false;
+  if (is(value, words)) return true;
+  const char first = value.front();
+  if (value.find_first_not_of(first) == npos && (first == '*' || first == '.' || first == '-'))
+    return true;
+  if (first == '<' || first == '[' || first == '(') {
+    std::string_view inside = value.substr(1);
+    if (inside.ends_with(first == '<' ? '>' : first == '[' ? ']' : ')')) inside.remove_suffix(1);
+    return is(inside, words) || is(inside, blanks);
+  }
+  if (value.starts_with("${") || value.starts_with("$("))
+    value.remove_prefix(2);
+  else
+    return false;
+  if (value.ends_with('}') || value.ends_with(')')) value.remove_suffix(1);
+  if (value.empty()) return false;
+  return std::all_of(value.begin(), value.end(),
+                     [](char c) { return is_upper(c) || is_digit(c) || c == '_'; });
 }
 
 }  // namespace hawser::inline v0::detail

@@ -26,6 +26,17 @@ inline constexpr std::size_t npos = std::string_view::npos;
 /// A key with a vendor's prefix.
 [[nodiscard]] std::size_t match_api_key(std::string_view text, std::size_t at) noexcept;
 
+/// A key that its vendor's mark stands within or behind: "<32 hexadecimal digits>-us14". The word
+/// [begin, end) begins it.
+[[nodiscard]] std::size_t match_infix_key(std::string_view text, std::size_t begin,
+                                          std::size_t end) noexcept;
+
+/// The address of a chat service's webhook, of which the word [begin, end) is a part of the path:
+/// where its path ends, and in `secret` where what must not be told begins. On a mismatch `refuted`
+/// is how far no other one can begin.
+[[nodiscard]] std::size_t match_webhook(std::string_view text, std::size_t begin, std::size_t end,
+                                        std::size_t& secret, std::size_t& refuted) noexcept;
+
 /// Two to five runs of base64url joined by dots (RFC 7519, RFC 7516), the first being "eyJ...".
 /// On a mismatch `refuted` is how far no other one can begin.
 [[nodiscard]] std::size_t match_jwt(std::string_view text, std::size_t at,
@@ -39,5 +50,9 @@ inline constexpr std::size_t npos = std::string_view::npos;
 
 /// Whether what follows "Bearer" or "Basic" is a credential rather than a word of prose.
 [[nodiscard]] bool looks_like_credential(std::string_view scheme, std::string_view token) noexcept;
+
+/// Whether a value says that there is none, or where it comes from: "none", "***", "<unset>",
+/// "${VAR}".
+[[nodiscard]] bool is_placeholder(std::string_view value) noexcept;
 
 }  // namespace hawser::inline v0::detail

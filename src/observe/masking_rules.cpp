@@ -106,15 +106,52 @@ constexpr known_name known_secrets[] = {
     {"*secretkeys"},
     {"*privatekey"},
     {"*privatekeys"},
-    {"pwd"},
-    {"passcode"},
+    {"*pwd"},
+    {"*pswd"},
+    {"*passcode"},
+    {"*dbpass"},
+    {"*userpass"},
+    {"*adminpass"},
+    {"*rootpass"},
+    {"*loginpass"},
+    {"*authpass"},
+    {"*mysqlpass"},
+    {"*redispass"},
+    {"*smtppass"},
+    {"*mailpass"},
+    {"*ftppass"},
+    {"*ldappass"},
+    {"*sshpass"},
+    {"*proxypass"},
+    {"*keypass"},
+    {"*storepass"},
+    {"*passwort"},
+    {"*kennwort"},
+    {"*motdepasse"},
+    {"*senha"},
+    {"*accountkey"},
+    {"authkey"},
+    {"*masterkey"},
+    {"*sshkey"},
+    {"*hmackey"},
+    {"*sessionkey"},
+    {"*sessionid"},
+    {"*sessid"},
+    {"*seedphrase"},
+    {"*recoveryphrase"},
+    {"*recoverycode"},
+    {"*recoverycodes"},
+    {"*backupcode"},
+    {"*backupcodes"},
+    {"*verificationcode"},
+    {"*authcode"},
+    {"*authorizationcode"},
     {"pass", certainty::equals},
     {"pin", certainty::equals},
     {"otp"},
     {"totp"},
     {"jwt"},
     {"sid", certainty::equals},
-    {"session_id"},
     {"sig", certainty::equals},
     {"signature", certainty::equals},
     {"auth", certainty::equals},
@@ -159,6 +196,7 @@ constexpr known_name known_fields[] = {
     {"*signingkeys"},
     {"*encryptionkey"},
     {"*encryptionkeys"},
+    {"input_value"},
     {"mfa_code"},
     {"cookie", certainty::always, true},
     {"cookies", certainty::enclosed},
@@ -196,6 +234,62 @@ constexpr known_name known_fields[] = {
     {"birth_date"},
     {"dob", certainty::equals},
 };
+
+constexpr std::string_view telling[] = {"name",
+                                        "key",
+                                        "header",
+                                        "headername",
+                                        "field",
+                                        "fieldname",
+                                        "param",
+                                        "params",
+                                        "path",
+                                        "parameter",
+                                        "property",
+                                        "propertypath",
+                                        "loc",
+                                        "location",
+                                        "pointer",
+                                        "datapath",
+                                        "instancepath",
+                                        "attribute",
+                                        "attr",
+                                        "argument",
+                                        "arg",
+                                        "variable",
+                                        "var",
+                                        "option",
+                                        "k",
+                                        "n",
+                                        "instancelocation"};
+constexpr std::string_view told[] = {"value",
+                                     "values",
+                                     "rejectedvalue",
+                                     "input",
+                                     "data",
+                                     "val",
+                                     "v",
+                                     "received",
+                                     "actual",
+                                     "content",
+                                     "newvalue",
+                                     "oldvalue",
+                                     "currentvalue",
+                                     "invalidvalue",
+                                     "attemptedvalue",
+                                     "default",
+                                     "defaultvalue",
+                                     "given",
+                                     "stringvalue",
+                                     "string",
+                                     "secretvalue",
+                                     "instance",
+                                     "inputvalue"};
+
+bool is_listed(std::string_view member, std::span<const std::string_view> names) noexcept {
+  const plain_name plain(member);
+  return std::find(names.begin(), names.end(), plain.view()) != names.end();
+}
 
 using known_names = std::span<const known_name>;
 
@@ -247,22 +341,31 @@ bool uses_hash(const redaction& options) {
 
 }  // namespace
 
+void name_set::note_ending(std::string_view plain) noexcept {
+  if (plain.size() > 1) {
+    endings_.set(ending(plain[plain.size() - 2], plain.back()));
+    return;
+  }
+  endings_.set();  // names of one letter may end like any
+}
+
 void name_set::set(std::string_view name, const name_entry& entry) {
   const bool suffix = name.starts_with('*');
   const plain_name plain(suffix ? name.substr(1) : name);
+  note_ending(plain.view());
   if (!suffix) {
     exact_[std::string(plain.view())] = entry;
     return;
   }
   remove(name);
-  suffixes_.emplace_back(plain.view(), entry);
+  suffixes_[bucket(plain.view())].emplace_back(plain.view(), entry);
 }
 
 void name_set::remove(std::string_view name) {
   const bool suffix = name.starts_with('*');
   const std::string plain(plain_name(suffix ? name.substr(1) : name).view());
   if (suffix)
-    std::erase_if(suffixes_, [&plain](const auto& s) { return s.first == plain; });
+    std::erase_if(suffixes_[bucket(plain)], [&plain](const auto& s) { return s.first == plain; });
   else
     exact_.erase(plain);
 }
@@ -274,26 +377,41 @@ void name_set::join(const name_set& other) {
     mine.counts = mine.counts && theirs.counts;
     mine.sure = std::min(mine.sure, theirs.sure);
   };
+  endings_ |= other.endings_;
   for (const auto& [name, entry] : other.exact_) {
     const auto [at, added] = exact_.emplace(name, entry);
     if (!added) merge(at->second, entry);
   }
-  for (const auto& theirs : other.suffixes_) {
-    const auto at = std::find_if(suffixes_.begin(), suffixes_.end(),
-                                 [&theirs](const auto& s) { return s.first == theirs.first; });
-    if (at == suffixes_.end())
-      suffixes_.push_back(theirs);
-    else
-      merge(at->second, theirs.second);
+  for (std::size_t i = 0; i < suffixes_.size(); ++i) {
+    suffix_list& mine = suffixes_[i];
+    for (const auto& theirs : other.suffixes_[i]) {
+      const auto at = std::find_if(mine.begin(), mine.end(),
+                                   [&theirs](const auto& s) { return s.first == theirs.first; });
+      if (at == mine.end())
+        mine.push_back(theirs);
+      else
+        merge(at->second, theirs.second);
+    }
   }
 }
 
 const name_entry* name_set::find(std::string_view name) const noexcept {
+  char last = 0;
+  for (std::size_t i = name.size(); i-- > 0;) {
+    const char c = name[i];
+    if (c == '-' || c == '_' || c == '.' || c == ' ') continue;
+    if (last == 0) {
+      last = to_lower(c);
+    } else {
+      if (!endings_.test(ending(to_lower(c), last))) return nullptr;
+      break;
+    }
+  }
   const plain_name plain(name);
   if (plain.view().empty()) return nullptr;
   const auto at = exact_.find(plain.view());
   if (at != exact_.end()) return &at->second;
-  for (const auto& [suffix, entry] : suffixes_)
+  for (const auto& [suffix, entry] : suffixes_[bucket(plain.view())])
     if (plain.view().ends_with(suffix)) return &entry;
   return nullptr;
 }
@@ -343,7 +461,18 @@ redaction_rules::redaction_rules(const redaction& options)
   }
   anywhere.join(parameters);
   anywhere.join(headers);
+  header_names = headers;
+  if (options.headers.defaults) {
+    name_set others = fields;
+    others.join(parameters);
+    for (const std::string& name : options.headers.remove) others.remove(name);
+    header_names.join(others);
+  }
 }
+
+bool tells_name(std::string_view member) noexcept { return is_listed(member, telling); }
+
+bool is_told_of(std::string_view member) noexcept { return is_listed(member, told); }
 
 std::size_t redaction_rules::mark_length(std::string_view text) const noexcept {
   if (text.starts_with(mask)) return mask.size();
@@ -385,11 +514,23 @@ const name_entry* redaction_rules::find_part(const name_set& names,
   if (const name_entry* whole = names.find(name)) return whole;
   const auto ends_name = [](char c) { return !is_word(c) && c != '-' && !is_non_ascii(c); };
   std::size_t end = name.size();
-  while (end > 0 && ends_name(name[end - 1])) --end;
-  std::size_t begin = end;
-  while (begin > 0 && !ends_name(name[begin - 1])) --begin;
-  if (begin == 0 && end == name.size()) return nullptr;
-  return names.find(name.substr(begin, end - begin));
+  for (int part = 0; part < 3; ++part) {
+    while (end > 0 && ends_name(name[end - 1])) --end;
+    std::size_t begin = end;
+    while (begin > 0 && !ends_name(name[begin - 1])) --begin;
+    if (begin == 0 && end == name.size()) return nullptr;
+    const std::string_view last = name.substr(begin, end - begin);
+    // "password[0]": the place in a list does not name it.
+    if (last.empty() || !std::all_of(last.begin(), last.end(), is_digit)) return names.find(last);
+    end = begin;
+  }
+  return nullptr;
+}
+
+const name_entry* redaction_rules::header_entry(std::string_view name) const noexcept {
+  if (const name_entry* entry = headers.find(name)) return entry;
+  const name_entry* entry = header_names.find(name);
+  return entry != nullptr && entry->sure != certainty::enclosed ? entry : nullptr;
 }
 
 /// Digits, with commas in groups of three and a fraction perhaps: "1,024", "0.5". Not a list.

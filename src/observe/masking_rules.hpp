@@ -5,6 +5,8 @@
 #include "hawser/observe/redactor.hpp"
 #include "observe/masking_literals.hpp"
 
+#include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -49,7 +51,18 @@ class name_set {
     }
   };
   std::unordered_map<std::string, name_entry, hash, std::equal_to<>> exact_;
-  std::vector<std::pair<std::string, name_entry>> suffixes_;
+  using suffix_list = std::vector<std::pair<std::string, name_entry>>;
+  static std::size_t bucket(std::string_view suffix) noexcept {
+    return suffix.empty() ? 0 : static_cast<unsigned char>(suffix.back()) % 32;
+  }
+  /// Of the last two bytes of a name without its separators; most names end like no secret's.
+  static std::size_t ending(char before, char last) noexcept {
+    return (static_cast<unsigned char>(before) * 32U + static_cast<unsigned char>(last)) % 1024;
+  }
+  void note_ending(std::string_view plain) noexcept;
+
+  std::array<suffix_list, 32> suffixes_;  // by their last bytes
+  std::bitset<1024> endings_;             // of all names
 };
 
 struct redaction_rules {
@@ -68,6 +81,9 @@ struct redaction_rules {
   /// Looks a name up, then its last part: "user[password]", "db.password", "cfg/password".
   [[nodiscard]] static const name_entry* find_part(const name_set& names,
                                                    std::string_view name) noexcept;
+
+  /// The rule for a header field, or nullptr.
+  [[nodiscard]] const name_entry* header_entry(std::string_view name) const noexcept;
 
   /// Whether `text`, which stands under that name, is a number that may be shown.
   [[nodiscard]] static bool is_count(const name_entry& entry, std::string_view text) noexcept;
@@ -93,8 +109,9 @@ struct redaction_rules {
   name_set headers;
   name_set parameters;
   name_set fields;
-  name_set members;   // fields and headers, for JSON: some print the fields of a message so
-  name_set anywhere;  // all three, for free text
+  name_set members;       // fields and headers, for JSON: some print the fields of a message so
+  name_set header_names;  // headers, and what is a secret's name elsewhere
+  name_set anywhere;      // all three, for free text
   pattern_rules patterns;
   literal_set literals;
   mask_style literal_style = mask_style::fixed;
@@ -104,6 +121,14 @@ struct redaction_rules {
  private:
   [[nodiscard]] bool hide_literals(std::string& text) const;
 };
+
+/// Whether a member of this name tells what another one of its object is: {"name": "X-Api-Key",
+/// "value": "..."}, {"loc": ["body", "password"], "input": "..."}: lists of header fields, of
+/// variables, of changes to a document (RFC 6902), of what was wrong with a form.
+[[nodiscard]] bool tells_name(std::string_view member) noexcept;
+
+/// Whether a member of this name is what is told of.
+[[nodiscard]] bool is_told_of(std::string_view member) noexcept;
 
 /// Masks free text in one pass; false, with `to` untouched, if there was nothing to mask.
 [[nodiscard]] bool scan_patterns(const redaction_rules& rules, std::string_view text,

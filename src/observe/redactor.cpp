@@ -82,8 +82,10 @@ redactor::~redactor() = default;
 
 std::string redactor::header(std::string_view name, std::string_view value) const noexcept {
   return guarded(*rules_, [&] {
-    const detail::name_entry* entry = rules_->headers.find(name);
-    return entry != nullptr ? rules_->credential(entry->style, value) : rules_->masked(value);
+    const detail::name_entry* entry = rules_->header_entry(name);
+    return entry != nullptr && !redaction_rules::is_count(*entry, value)
+               ? rules_->credential(entry->style, value)
+               : rules_->masked(value);
   });
 }
 
@@ -125,7 +127,7 @@ std::string redactor::value(std::string_view value, mask_style style) const noex
 }
 
 bool redactor::is_secret_header(std::string_view name) const noexcept {
-  return rules_->headers.find(name) != nullptr;
+  return rules_->header_entry(name) != nullptr;
 }
 
 std::shared_ptr<const redactor> make_redactor(redaction options) {

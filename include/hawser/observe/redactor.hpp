@@ -52,8 +52,8 @@ struct name_rules {
 /// What is looked for by its shape, wherever it stands. Unset: not looked for.
 struct pattern_rules {
   std::optional<mask_style> user_info = mask_style::fixed;  ///< In URLs: RFC 3986 section 3.2.1.
-  /// 13 to 19 digits, blanks and dashes between, that begin like a card's number and pass the Luhn
-  /// check (ISO/IEC 7812-1).
+  /// Digits, blanks and dashes between, that begin like an issuer's numbers, are as many and pass
+  /// the Luhn check (ISO/IEC 7812-1).
   std::optional<mask_style> card = mask_style::fixed;
   std::optional<mask_style> credentials = mask_style::fixed;  ///< "Bearer ...", "Basic ...".
   std::optional<mask_style> jwt = mask_style::fixed;          ///< "eyJ...": RFC 7519.
@@ -75,8 +75,9 @@ struct redaction {
   pattern_rules patterns{};        ///< What is looked for by its shape in text, URLs and values.
   std::vector<secret> literals{};  ///< Up to 4096 values that never appear, each of at least 4
                                    ///< bytes: neither as they are nor percent-encoded,
-                                   ///< JSON-escaped, in base64 (of whatever surrounds them) or in
-                                   ///< hexadecimal.
+                                   ///< escaped or quoted as JSON, XML, shells, SQL, CSV or
+                                   ///< quoted-printable do, in base64 (of whatever surrounds
+                                   ///< them) or in hexadecimal.
   mask_style literal_style = mask_style::fixed;  ///< Not `drop`, which could join a new secret.
   std::string hash_key_id{};   ///< Names the key in "[hmac:id:...]": 1 to 32 of A-Za-z0-9-_.
   secret hash_key{};           ///< At least 16 bytes; needed, with its id, by `keyed_hash`.

@@ -269,5 +269,47 @@ TEST(redactor_json, drop_leaves_null_and_hash_leaves_a_mark) {
   EXPECT_EQ(masks.json(R"({"pan":4111111111111111})"), R"({"pan":"[hmac:k1:6ab68ca2a9a5]"})");
 }
 
+TEST(redactor_json, pairs_by_position_are_masked) {
+  const redactor masks;
+  for (const auto& [in, out] : rows{
+           {R"(["x-api-key","S"])", R"(["x-api-key","[masked]"])"},
+           {R"([["x-api-key","S"],["Host","a"],["cookie","a=b"]])",
+            R"([["x-api-key","[masked]"],["Host","a"],["cookie","[masked]"]])"},
+           {R"(["Authorization","Bearer S","Host","y","X-Api-Key","S"])",
+            R"(["Authorization","Bearer [masked]","Host","y","X-Api-Key","[masked]"])"},
+           {R"(["Host","y", "X-Api-Key", "S" ,"x","y"])",
+            R"(["Host","y", "X-Api-Key", "[masked]" ,"x","y"])"},
+           {R"(["password",["S","b"]])", R"(["password","[masked]"])"},
+           {R"(["password",12])", R"(["password","[masked]"])"},
+           {R"(["pin","1234"])", R"(["pin","[masked]"])"},
+           {R"(["pin","board"])", R"(["pin","board"])"},
+           {R"(["password","token"])", R"(["password","token"])"},
+           {R"({"required":["email","name","password","token"]})",
+            R"({"required":["email","name","password","token"]})"},
+       })
+    EXPECT_EQ(masks.json(in), out);
+}
+
+TEST(redactor_json, what_was_wrong_with_a_form_is_told_without_what_was_in_it) {
+  const redactor masks;
+  for (const auto& [in, out] : rows{
+           {R"([{"loc":["body","password"],"msg":"too short","input":"S"}])",
+            R"([{"loc":["body","password"],"msg":"too short","input":"[masked]"}])"},
+           {R"([{"input":"S","loc":["body",0,"password"]}])",
+            R"([{"input":"[masked]","loc":["body",0,"password"]}])"},
+           {R"({"instancePath":"/password","data":"S"})",
+            R"({"instancePath":"/password","data":"[masked]"})"},
+           {R"({"data":{"a":"S"},"instancePath":"#/password"})",
+            R"({"data":"[masked]","instancePath":"#/password"})"},
+           {R"({"path":["password"],"received":"S"})",
+            R"({"path":["password"],"received":"[masked]"})"},
+           {R"({"k":"api_key","v":"S"})", R"({"k":"api_key","v":"[masked]"})"},
+           {R"({"attribute":"user.password","val":"S"})",
+            R"({"attribute":"user.password","val":"[masked]"})"},
+           {R"({"loc":["body","age"],"input":"S"})", R"({"loc":["body","age"],"input":"S"})"},
+       })
+    EXPECT_EQ(masks.json(in), out);
+}
+
 }  // namespace
 }  // namespace redactor_json_test
