@@ -70,9 +70,10 @@ class HAWSER_API time_source {
   [[nodiscard]] detail::shared_parts& shared_parts() noexcept { return *shared_parts_; }
 
  protected:
-  // In a child of fork(), for what other threads of the parent's may have locked: begins without
-  // timers, or shared parts. The parent's are kept for ever. Throws std::bad_alloc.
+  /// In a child of fork(): begins without timers. The parent's, which its other threads may have
+  /// locked, are kept for ever. Throws std::bad_alloc.
   void forsake_timers();
+  /// The same with the shared parts.
   void forsake_parts();
 
  private:
