@@ -179,7 +179,7 @@ void scanner::element(std::size_t length) {
 /// the end of the line. npos: other elements stand in it.
 std::size_t scanner::end_of_element(std::size_t from) const {
   // "a <token> is needed": only the end of an element can tell that this is one.
-  const bool prose = from < s_.size() && is_space(s_[from]);
+  const bool set_off = from < s_.size() && is_space(s_[from]);
   std::size_t line = npos;
   for (std::size_t p = from; p < s_.size(); ++p) {
     if (is_break(s_[p]) && line == npos) line = p;
@@ -191,9 +191,9 @@ std::size_t scanner::end_of_element(std::size_t from) const {
     if (length == 0) continue;
     const std::size_t slash = p + length;
     if (slash >= s_.size() || s_[slash] == '/' || s_[slash] == '\\' || s_[slash] == '%') return p;
-    return prose ? npos : line;  // another element begins
+    return set_off ? npos : line;  // another element begins
   }
-  if (prose) return npos;
+  if (set_off) return npos;
   return line == npos || s_.find_first_not_of(" \t\r\n", line) == npos ? s_.size() : line;
 }
 
