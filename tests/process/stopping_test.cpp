@@ -20,7 +20,13 @@ using namespace std::chrono_literals;
 
 /// Promised are 200 ms. A machine on which others build takes longer by itself, so only what waits
 /// for something is told apart here; the longest of 200 small programs is printed.
-constexpr auto at_once = slow_build ? 4000ms : 1500ms;
+constexpr auto at_once = slow_build ? 10'000ms : 1500ms;
+
+/// Under the thread sanitizer its own thread outlives a main thread that ends, and exit() in a
+/// handler of a signal is told as what it is.
+bool is_for_no_tsan(const std::string& way) {
+  return way == "pthread_exit_of_main" || way == "exit_in_signal";
+}
 
 /// What stops a program with a signal is no crash where it is the way to stop.
 int ends_with(const std::string& way) {
@@ -42,6 +48,7 @@ class stopping : public ::testing::TestWithParam<std::tuple<bool, int>> {};
 
 TEST_P(stopping, ends_at_once_and_without_a_crash) {
   const auto [tls, callers] = GetParam();
+  if (under_tsan && callers == 1) GTEST_SKIP() << "each program takes long; none and many do";
   testing::fault_server_options o;
   if (tls) o.tls.emplace();
   o.handler = [](const testing::received_request& r) {
@@ -51,6 +58,7 @@ TEST_P(stopping, ends_at_once_and_without_a_crash) {
   const auto all = ways();
   ASSERT_GE(all.size(), 26U);
   for (const std::string& way : all) {
+    if (under_tsan && is_for_no_tsan(way)) continue;
     SCOPED_TRACE(way);
     child one({HAWSER_TEST_STOPPING, way, server.url(), std::to_string(callers)},
               tls ? server.authority()->certificate() : "");
