@@ -565,9 +565,8 @@ class client::call final : public hawser::detail::async_operation, private excha
       if (o.result != by_status.result || o.error != by_status.error)
         answer_->set_judgement(o.error);
       return o;
-    } catch (const hawser::detail::forced_unwind&) {
-      throw;
     } catch (...) {
+      if (hawser::detail::unwinding_by_force()) throw;
       answered_ = false;
       failure_ = hawser::detail::describe(std::current_exception(), masks());
       if (failure_ != errc::operation_threw)
@@ -726,9 +725,8 @@ void client::state::tell_of_short_lives(time_point now) const {
   for (const auto& listener : policies.plan()->observers) {
     try {
       listener->on_event(e);
-    } catch (const hawser::detail::forced_unwind&) {
-      throw;
     } catch (...) {  // an observer's trouble is not the client's
+      if (hawser::detail::unwinding_by_force()) throw;
     }
   }
 }

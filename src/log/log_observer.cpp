@@ -136,9 +136,8 @@ void log_observer::on_event(const event& what) {
   try {
     // As text, not as a format: braces in it are just braces.
     logger_->log(level, spdlog::string_view_t(line_of(what, *masks_)));
-  } catch (const hawser::detail::forced_unwind&) {
-    throw;
   } catch (...) {
+    if (hawser::detail::unwinding_by_force()) throw;
     // Logging must not end a call; spdlog has told its error handler.
   }
 }

@@ -98,9 +98,8 @@ class fallback_policy::on_call final : public stage {
   static bool produced(substitute_source& source, const outcome& o, tick& t) {
     try {
       return t.substitute(source, o);
-    } catch (const detail::forced_unwind&) {
-      throw;
     } catch (...) {  // a source that throws has no value; the next may have one
+      if (detail::unwinding_by_force()) throw;
       return false;
     }
   }

@@ -662,9 +662,8 @@ void engine::deliver(event& what) {
   for (const auto& listener : plan_.observers) {
     try {
       listener->on_event(what);
-    } catch (const forced_unwind&) {
-      throw;
     } catch (...) {  // an observer's trouble is not the call's
+      if (unwinding_by_force()) throw;
     }
   }
 }

@@ -89,9 +89,8 @@ class engine : public tick {
   [[nodiscard, gnu::always_inline]] inline step guarded(Ask ask) {
     try {
       return ask();
-    } catch (const forced_unwind&) {
-      throw;
     } catch (...) {
+      if (unwinding_by_force()) throw;
       return threw();
     }
   }

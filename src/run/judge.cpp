@@ -23,9 +23,8 @@ bool ask_each(const judges& all, outcome& o, Ask ask) {
   o.transient = o.transient || o.ok();  // as of any failure, should it become one
   try {
     for (auto one = all.begin(); one != all.end() && !decided; ++one) decided = ask(**one);
-  } catch (const forced_unwind&) {
-    throw;
   } catch (...) {
+    if (unwinding_by_force()) throw;
     o = usual;
     return true;
   }

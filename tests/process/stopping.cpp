@@ -321,6 +321,7 @@ const std::map<std::string, way>& ways() {
          get_going();
          last_line();
          pool.stop();
+         pool.join();
          return 0;
        }},
       {"last_handle_in_handler",

@@ -4,20 +4,14 @@
 
 #include "hawser/core/export.hpp"
 
-#include <string>  // tells which library it is, and in libstdc++ has the name with it
-
-#if defined(__GLIBCXX__) && !defined(_CXXABI_FORCED_H)
-#include <cxxabi.h>
-#endif
+#include <exception>
 
 namespace hawser::inline v0::detail {
 
-#if defined(__GLIBCXX__)
-/// To be caught before `...` around whatever a user wrote, and thrown on.
-using forced_unwind = __cxxabiv1::__forced_unwind;
-#else
-/// Other libraries do not name it.
-struct forced_unwind {};
-#endif
+/// In a handler of `...` around what a user wrote: whether what came is no exception of C++, so that
+/// it must go on.
+[[nodiscard]] inline bool unwinding_by_force() noexcept {
+  return std::current_exception() == nullptr;
+}
 
 }  // namespace hawser::inline v0::detail

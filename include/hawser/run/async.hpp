@@ -305,9 +305,8 @@ class wrapped_call final : public stranded_operation {
       }
       init_(attempt_handler(*this));
       return false;
-    } catch (const forced_unwind&) {
-      throw;
     } catch (...) {  // the initiating function itself threw: nothing is under way
+      if (unwinding_by_force()) throw;
       thrown = std::current_exception();
     }
     const error why = describe(thrown, masks());

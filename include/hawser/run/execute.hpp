@@ -144,9 +144,8 @@ class callable final : public operation {
         kept_.emplace(boost::system::in_place_value, call());
         accept(o);
       }
-    } catch (const forced_unwind&) {  // the thread ends: no outcome
-      throw;
     } catch (...) {
+      if (unwinding_by_force()) throw;
       thrown = std::current_exception();
     }
     if (thrown == nullptr) return;

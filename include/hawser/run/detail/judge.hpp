@@ -3,7 +3,6 @@
 
 #include "hawser/core/error.hpp"
 #include "hawser/core/export.hpp"
-#include "hawser/core/forced_unwind.hpp"
 #include "hawser/policy/policy.hpp"
 
 #include <exception>
