@@ -115,7 +115,7 @@ class driver : public std::enable_shared_from_this<driver> {
     // The memory stays with the other one, too: when starting fails, Asio gives it back through the
     // handler that was moved from.
     wait(wait&& other) noexcept
-        : memory_(other.memory_),
+        : memory_(other.memory_),  // NOLINT: a copy, as said
           who_(std::move(other.who_)),
           turn_(other.turn_),
           live_(std::exchange(other.live_, false)) {}
@@ -158,7 +158,8 @@ class driver : public std::enable_shared_from_this<driver> {
     another_try(std::shared_ptr<detail::operation_memory> memory, std::weak_ptr<driver> who)
         : memory_(std::move(memory)), who_(std::move(who)) {}
     another_try(another_try&& other) noexcept
-        : memory_(other.memory_), who_(std::exchange(other.who_, {})) {}
+        : memory_(other.memory_),  // NOLINT: likewise
+          who_(std::exchange(other.who_, {})) {}
     another_try(const another_try&) = delete;
     another_try& operator=(const another_try&) = delete;
     another_try& operator=(another_try&&) = delete;
