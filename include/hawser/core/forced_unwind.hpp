@@ -8,8 +8,8 @@
 
 namespace hawser::inline v0::detail {
 
-/// In a handler of `...` around what a user wrote: whether what came is no exception of C++, so that
-/// it must go on.
+/// In a handler of `...` around what a user wrote: whether what came is no exception of C++, so
+/// that it must go on.
 [[nodiscard]] inline bool unwinding_by_force() noexcept {
   return std::current_exception() == nullptr;
 }
